@@ -1,0 +1,35 @@
+# Every target stands with its help behind "##"; `make` alone prints them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+.PHONY: help venv train test lint clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is written last: without it, or where its Python no longer runs, the environment is made anew.
+venv:  ## Make .venv from requirements.lock (quick when nothing changed; repairs a half-made one)
+	@if ! { [ -f $(STAMP) ] && $(BIN)/python -c "import torch, lightning, cardpose" 2>/dev/null; }; then \
+	  rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); fi
+	@$(MAKE) --no-print-directory $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+train: venv  ## Train experiment=baseline on the embedded synthetic footage
+	$(BIN)/python -m cardpose.train experiment=baseline
+
+test: venv  ## Run the whole test suite
+	$(BIN)/python -m pytest -n auto
+
+lint: venv  ## Ruff and the type checker
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean:  ## Remove .venv, tool caches and the frame caches; runs in outputs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info outputs/cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
