@@ -1,0 +1,256 @@
+"""What is measured on a set of frames: pure functions on the whole set, and thin classes that gather it.
+
+The classes keep every frame (a few numbers each) and compute once, in float64 on the CPU, so no value depends
+on the batch size or on how frames fall into batches. A score that the set cannot give (no frame with a count,
+no visible corner to rank) is NaN.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.functional.classification import binary_accuracy, binary_auroc, binary_f1_score
+from torchmetrics.utilities import dim_zero_cat
+
+from cardpose.affine import apply_affine
+from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, VISIBLE, Batch, Prediction
+
+PCK_SHARE = 0.05
+"""A corner counts as found within this share of the packet's back diagonal."""
+
+
+def card_scores(pred: Tensor, target: Tensor, video: Tensor, constant: float) -> dict[str, Tensor]:
+    """Card error per frame and per video, of the model and of a predictor that always says `constant`.
+
+    A video's estimate is the median of its frames' estimates (midway between the middle two where their number
+    is even). `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are
+    shares of abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
+
+    Args:
+        pred: (B,) estimates in cards.
+        target: (B,) true counts, NaN where unknown; those frames are left out.
+        video: (B,) which video each frame is of.
+        constant: the mean count of the training frames.
+
+    Returns:
+        `card_mae`, `card_rmse`, `card_within_1`, `card_within_2`; the same with the suffix `_video`; and each
+        of the eight with the suffix `_constant` for the constant predictor.
+
+    >>> scores = card_scores(torch.tensor([9.0, 11.0, 14.0, 21.0]), torch.tensor([10.0, 10.0, 10.0, 20.0]),
+    ...                      torch.tensor([0, 0, 0, 1]), constant=15.0)
+    >>> [float(scores[key]) for key in ("card_mae", "card_within_1", "card_mae_video", "card_mae_constant")]
+    [1.75, 0.75, 1.0, 5.0]
+    """
+    known = ~torch.isnan(target)
+    pred, target, video = pred[known], target[known], video[known]
+    videos = [video == index for index in torch.unique(video)]
+    target_video = _medians(target, videos)
+    parts = {
+        "": (pred, target),
+        "_video": (_medians(pred, videos), target_video),
+        "_constant": (torch.full_like(target, constant), target),
+        "_video_constant": (torch.full_like(target_video, constant), target_video),
+    }
+    return {
+        f"{name}{suffix}": score
+        for suffix, (said, true) in parts.items()
+        for name, score in _count_scores(said, true).items()
+    }
+
+
+def _medians(values: Tensor, groups: list[Tensor]) -> Tensor:
+    """(B,) values and G masks (B,) -> (G,)."""
+    return torch.stack([values[group].quantile(0.5) for group in groups]) if groups else values[:0]
+
+
+def _count_scores(pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    error = pred - target
+    rounded = (pred.round() - target).abs()
+    return {
+        "card_mae": error.abs().mean(),
+        "card_rmse": error.square().mean().sqrt(),
+        "card_within_1": _share(rounded <= 1),
+        "card_within_2": _share(rounded <= 2),
+    }
+
+
+def _share(hit: Tensor) -> Tensor:
+    return hit.double().mean()
+
+
+def corner_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
+    """Distance of each predicted corner from its label.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B, 8) in pixels of the source frame, NaN where the corner has no label.
+    """
+    distance = torch.linalg.vector_norm(pred - target, dim=-1)
+    return distance.masked_fill(visibility == NOT_LABELLED, torch.nan)
+
+
+def back_diagonal(corners: Tensor, visibility: Tensor) -> Tensor:
+    """Longer diagonal of the packet's back whose both ends have a label.
+
+    Args:
+        corners: (B, 8, 2) in pixels.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B,) in pixels, NaN where no diagonal has both ends.
+    """
+    ends = torch.tensor(BACK_DIAGONALS, device=corners.device)  # (2, 2)
+    length = torch.linalg.vector_norm(corners[:, ends[:, 0]] - corners[:, ends[:, 1]], dim=-1)  # (B, 2)
+    missing = (visibility[:, ends] == NOT_LABELLED).any(dim=-1)
+    longest = length.masked_fill(missing, -torch.inf).amax(dim=-1)
+    return longest.masked_fill(missing.all(dim=-1), torch.nan)
+
+
+def corner_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str, Tensor]:
+    """Corner error over all labelled corners, hidden ones included.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2; corners with 0 are left out.
+
+    Returns:
+        `corner_px_mean`, `corner_px_median` in source pixels, and `pck_5`, the share of corners no farther
+        from their label than 5 % of the frame's `back_diagonal`; frames without that are left out of it.
+
+    >>> upper, lower = [[0.0, 0.0], [60.0, 0.0]], [[0.0, 80.0], [60.0, 80.0]]
+    >>> target = torch.tensor([upper * 2 + lower * 2])  # the diagonal is 100 px
+    >>> pred = target + torch.tensor([[3.0, 4.0]] * 4 + [[4.0, 4.0]] * 4)
+    >>> scores = corner_scores(pred, target, torch.full((1, 8), 2))
+    >>> {name: round(float(value), 3) for name, value in scores.items()}
+    {'corner_px_mean': 5.328, 'corner_px_median': 5.328, 'pck_5': 0.5}
+    """
+    error = corner_errors(pred, target, visibility)
+    reach = PCK_SHARE * back_diagonal(target, visibility)[:, None].expand_as(error)  # (B, 8)
+    labelled = visibility != NOT_LABELLED
+    measured = error[labelled]
+    return {
+        "corner_px_mean": measured.mean(),
+        "corner_px_median": measured.quantile(0.5) if len(measured) else measured.mean(),
+        "pck_5": _share((error <= reach)[labelled & ~torch.isnan(reach)]),
+    }
+
+
+def visibility_scores(probability: Tensor, visibility: Tensor) -> dict[str, Tensor]:
+    """How well visible corners (2) are told from all others (0 and 1), over all eight corners of every frame.
+
+    A corner without a label counts as not visible: it lies outside the image, or could not be seen well.
+
+    Args:
+        probability: (B, 8) that the corner is visible; above 0.5 it is called visible.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        `visibility_accuracy`, `visibility_f1` (1 where no corner is visible and none is called so) and
+        `visibility_auroc` (NaN where all corners are visible, or none is).
+
+    >>> scores = visibility_scores(torch.tensor([[0.9, 0.6, 0.4, 0.1]]), torch.tensor([[2, 0, 2, 1]]))
+    >>> [float(value) for value in scores.values()]
+    [0.5, 0.5, 0.75]
+    """
+    probability, visible = probability.flatten(), (visibility == VISIBLE).flatten().long()
+    called = (probability > 0.5).long()
+    rankable = 0 < int(visible.sum()) < len(visible) and not bool(torch.isnan(probability).any())
+    return {
+        "visibility_accuracy": binary_accuracy(called, visible),
+        "visibility_f1": binary_f1_score(called, visible, zero_division=1.0),
+        "visibility_auroc": binary_auroc(probability, visible) if rankable else torch.tensor(torch.nan),
+    }
+
+
+class _Gathered(Metric):
+    """Keeps the tensors of every update; a subclass names them, in the order of `update`'s arguments."""
+
+    full_state_update = False
+    names: tuple[str, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in self.names:
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, *values: Tensor) -> None:
+        for name, value in zip(self.names, values, strict=True):
+            getattr(self, name).append(value.detach())
+
+    def gathered(self) -> Iterator[Tensor]:
+        """Each state over all updates, on the CPU, floats as float64."""
+        for name in self.names:
+            value = dim_zero_cat(getattr(self, name)).cpu()
+            yield value.double() if value.is_floating_point() else value
+
+
+class CardError(_Gathered):
+    """`card_scores` over all updates; `update(pred (B,), target (B,), video (B,))`.
+
+    Args:
+        constant: mean count of the training frames, the baseline's one answer; NaN until known. It travels in
+            the state dict, so a checkpoint knows its own baseline.
+    """
+
+    names = ("pred", "target", "video")
+    constant: Tensor
+
+    def __init__(self, constant: float = torch.nan) -> None:
+        super().__init__()
+        self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32))
+
+    def compute(self) -> dict[str, Tensor]:
+        pred, target, video = self.gathered()
+        return card_scores(pred, target, video, float(self.constant))
+
+
+class CornerError(_Gathered):
+    """`corner_scores` over all updates; `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`."""
+
+    names = ("pred", "target", "visibility")
+
+    def compute(self) -> dict[str, Tensor]:
+        return corner_scores(*self.gathered())
+
+
+class VisibilityScore(_Gathered):
+    """`visibility_scores` over all updates; `update(probability (B, 8), visibility (B, 8))`."""
+
+    names = ("probability", "visibility")
+
+    def compute(self) -> dict[str, Tensor]:
+        return visibility_scores(*self.gathered())
+
+
+class FrameMetrics(nn.Module):
+    """All scores of a set of frames as one flat dict: `update` for every batch, `compute`, `reset`.
+
+    Args:
+        constant: mean count of the training frames (`CardError`).
+    """
+
+    def __init__(self, constant: float = torch.nan) -> None:
+        super().__init__()
+        self.cards = CardError(constant)
+        self.corners = CornerError()
+        self.visibility = VisibilityScore()
+
+    def update(self, prediction: Prediction, batch: Batch) -> None:
+        """Take one batch; its corners are brought to source pixels first."""
+        target = apply_affine(batch["to_source"], batch["corners"])
+        self.cards.update(prediction.cards, batch["cards"], batch["video"])
+        self.corners.update(prediction.corners, target, batch["visibility"])
+        self.visibility.update(prediction.visibility, batch["visibility"])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores of all frames since `reset`, without a prefix."""
+        return {**self.cards.compute(), **self.corners.compute(), **self.visibility.compute()}
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        for metric in (self.cards, self.corners, self.visibility):
+            metric.reset()
