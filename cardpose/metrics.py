@@ -23,7 +23,7 @@ PCK_SHARE = 0.05
 def card_scores(pred: Tensor, target: Tensor, video: Tensor, constant: float) -> dict[str, Tensor]:
     """Card error per frame and per video, of the model and of a predictor that always says `constant`.
 
-    A video's estimate is the median of its frames' estimates (midway between the middle two where their number
+    A video's estimate is the median of its frames' estimates (between the middle two where their number
     is even). `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are
     shares of abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
 
