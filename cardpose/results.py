@@ -1,0 +1,85 @@
+"""One frame's label beside its prediction: the record from which tables, plots and pictures are made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from cardpose.affine import apply_affine
+from cardpose.metrics import corner_errors
+from cardpose.packet import Batch, Prediction
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What is true and what was predicted of one frame.
+
+    Args:
+        video: name of the video.
+        frame_index: position of the frame in its video.
+        cards: true count, NaN where unknown.
+        cards_predicted: estimate in cards.
+        corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
+        visibility: (8,) 0, 1 or 2.
+        corners_predicted: (8, 2) float64 in source pixels.
+        confidence: (8,) height of each heatmap's peak.
+        visible_probability: (8,) that the corner is visible.
+        corner_px: (8,) error in source pixels, NaN where not labelled.
+    """
+
+    video: str
+    frame_index: int
+    cards: float
+    cards_predicted: float
+    corners: np.ndarray
+    visibility: np.ndarray
+    corners_predicted: np.ndarray
+    confidence: np.ndarray
+    visible_probability: np.ndarray
+    corner_px: np.ndarray
+
+    @property
+    def card_error(self) -> float:
+        """Absolute error in cards, NaN where the count is unknown."""
+        return abs(self.cards_predicted - self.cards)
+
+    @property
+    def corner_px_mean(self) -> float:
+        """Mean error of the labelled corners in source pixels, NaN where there are none."""
+        labelled = self.corner_px[self.visibility > 0]
+        return float(labelled.mean()) if len(labelled) else float("nan")
+
+
+def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -> list[FrameResult]:
+    """Split a predicted batch into frames, on the CPU, floats as float64 (as the metrics take them).
+
+    Args:
+        prediction: of the batch.
+        batch: as it leaves `on_after_batch_transfer`.
+        videos: names, indexed by `batch["video"]`.
+    """
+    target = apply_affine(batch["to_source"], batch["corners"])
+    columns: Mapping[str, Tensor] = {
+        "cards": batch["cards"],
+        "cards_predicted": prediction.cards,
+        "corners": target,
+        "corners_predicted": prediction.corners,
+        "confidence": prediction.confidence,
+        "visible_probability": prediction.visibility,
+    }
+    arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
+    visibility = batch["visibility"].cpu()
+    corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
+    return [
+        FrameResult(
+            video=videos[int(batch["video"][i])],
+            frame_index=int(batch["frame_index"][i]),
+            cards=float(arrays["cards"][i]),
+            cards_predicted=float(arrays["cards_predicted"][i]),
+            visibility=visibility[i].numpy(),
+            corner_px=corner_px[i].numpy(),
+            **{name: arrays[name][i].numpy() for name in list(columns)[2:]},
+        )
+        for i in range(len(visibility))
+    ]
