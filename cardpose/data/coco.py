@@ -1,0 +1,179 @@
+"""annotations.json: COCO keypoints (https://cocodataset.org/#format-data) plus video, frame, time and count.
+
+Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`; a
+COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as bring
+back the same float32 corner and the same float64 timestamp.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardpose.data.validate import check_annotation, check_unique, parse_cards
+from cardpose.errors import InputError
+from cardpose.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
+
+CATEGORY = {
+    "id": 1,
+    "name": "packet",
+    "supercategory": "cards",
+    "keypoints": list(CORNERS),
+    "skeleton": [[i + 1, j + 1] for i, j in EDGES],
+}
+
+Json = dict[str, Any]
+
+
+def image_name(video: str, frame_index: int) -> str:
+    """Where the image of a frame stands in the dataset folder, or would stand once cut from its video.
+
+    >>> image_name("frames/52", 20), image_name("videos/52.mp4", 20)
+    ('frames/52/20.jpg', 'frames/52.mp4/20.jpg')
+    """
+    return f"frames/{video.partition('/')[2]}/{frame_index}.jpg"
+
+
+def _box(corners: np.ndarray) -> tuple[list[float], float]:
+    """COCO's bbox [x, y, width, height] of the (n, 2) labelled corners, and its area."""
+    if len(corners) == 0:
+        return [0.0, 0.0, 0.0, 0.0], 0.0
+    (x0, y0), (x1, y1) = corners.min(axis=0).astype(float), corners.max(axis=0).astype(float)
+    box = [round(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)]
+    return box, round(box[2] * box[3], 3)
+
+
+def to_coco(annotations: Iterable[Annotation]) -> Json:
+    """The COCO document of `annotations`; ids count from 1 in their order."""
+    images, labels = [], []
+    for number, annotation in enumerate(annotations, start=1):
+        labelled = annotation.visibility != NOT_LABELLED
+        corners = np.where(labelled[:, None], annotation.corners, 0).astype(np.float32)
+        keypoints: list[float] = []
+        for (x, y), seen in zip(corners, annotation.visibility, strict=True):
+            keypoints += [
+                float(str(x)),
+                float(str(y)),
+                int(seen),
+            ]  # str() of a float32: its shortest exact digits
+        box, area = _box(annotation.corners[labelled])
+        images.append(
+            {
+                "id": number,
+                "file_name": image_name(annotation.video, annotation.frame_index),
+                "width": annotation.width,
+                "height": annotation.height,
+                "video": annotation.video,
+                "frame_index": annotation.frame_index,
+                "timestamp": None if math.isnan(annotation.timestamp) else annotation.timestamp,
+            }
+        )
+        labels.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": CATEGORY["id"],
+                "keypoints": keypoints,
+                "num_keypoints": int(labelled.sum()),
+                "bbox": box,
+                "area": area,
+                "iscrowd": 0,
+                "cards": annotation.cards,
+            }
+        )
+    info = {"description": "cardpose dataset folder", "version": "1"}
+    return {"info": info, "images": images, "annotations": labels, "categories": [CATEGORY]}
+
+
+def read_coco(path: Path) -> list[Annotation]:
+    """Read and check annotations.json, in the order of its annotations.
+
+    Raises:
+        InputError: the file is missing or no COCO keypoint file of packets, or a label breaks a rule of
+            `cardpose.data.validate`; the message names the annotation by id and frame.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file: label some frames first") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}): restore it or export it again") from error
+    _check_categories(_get(document, "categories", list, str(path)), path)
+    images = {
+        _get(image, "id", int, f"{path}: images[{i}]"): image
+        for i, image in enumerate(_get(document, "images", list, str(path)))
+    }
+    annotations = [
+        _from_coco(label, images, f"{path}: annotations[{i}]")
+        for i, label in enumerate(_get(document, "annotations", list, str(path)))
+    ]
+    check_unique(annotations, str(path))
+    return annotations
+
+
+def _get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """`record[key]`, which must be there and of the given type."""
+    if not isinstance(record, dict) or key not in record:
+        raise InputError(f"{where}: has no key {key!r}: add it or export the file again")
+    value = record[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{where}: {key} is {value!r:.60}: it has the wrong type, correct it")
+    return value
+
+
+def _check_categories(categories: list[Any], path: Path) -> None:
+    if len(categories) != 1:
+        raise InputError(f"{path}: {len(categories)} categories: keep one, 'packet'")
+    names = _get(categories[0], "keypoints", list, f"{path}: categories[0]")
+    if names != list(CORNERS):
+        raise InputError(
+            f"{path}: the category's keypoints are not in cardpose's order: use {', '.join(CORNERS)}"
+        )
+
+
+def _from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
+    image_id = _get(label, "image_id", int, where)
+    if image_id not in images:
+        raise InputError(
+            f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
+        )
+    image = images[image_id]
+    video = _get(image, "video", str, f"{where}: its image {image_id}")
+    frame_index = _get(image, "frame_index", int, f"{where}: its image {image_id}")
+    where = f"{where} ({video} frame {frame_index})"
+    corners, visibility = _keypoints(_get(label, "keypoints", list, where), where)
+    timestamp = image.get("timestamp")
+    annotation = Annotation(
+        video=video,
+        frame_index=frame_index,
+        timestamp=math.nan if timestamp is None else float(_get(image, "timestamp", (int, float), where)),
+        width=_get(image, "width", int, where),
+        height=_get(image, "height", int, where),
+        corners=corners,
+        visibility=visibility,
+        cards=parse_cards(label.get("cards"), where),
+    )
+    check_annotation(annotation, where)
+    return annotation
+
+
+def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (8, 2) float32, NaN where not labelled, and visibility (8,) int8 from COCO's 24 numbers."""
+    if len(values) != 3 * NUM_CORNERS:
+        raise InputError(
+            f"{where}: keypoints has {len(values)} numbers: write x, y and visibility of {NUM_CORNERS} corners, 24"
+        )
+    if not all(isinstance(value, (int, float)) for value in values):
+        raise InputError(f"{where}: keypoints holds something that is no number: correct it")
+    table = np.asarray(values, dtype=np.float64).reshape(NUM_CORNERS, 3)
+    seen = table[:, 2]
+    if not np.isin(seen, (0, 1, 2)).all():
+        raise InputError(
+            f"{where}: a visibility is not 0 (not labelled), 1 (hidden) or 2 (visible): correct it"
+        )
+    blank = (seen == NOT_LABELLED) & (table[:, :2] == 0).all(axis=1)
+    corners = np.where(blank[:, None], np.nan, table[:, :2]).astype(np.float32)
+    return corners, seen.astype(np.int8)

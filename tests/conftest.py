@@ -1,0 +1,99 @@
+"""Footage that the tests render themselves, and the real footage where it stands beside the project."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cardpose.data.folder import Video, write_folder
+from cardpose.data.video import VideoWriter
+from cardpose.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
+
+TINY_COUNTS = (1, 8, 17, 30, 41, 52)
+TINY_SIZE = (64, 48)
+TINY_RATE = 30.0
+
+
+def box_corners(cards: int, time: float, size: tuple[int, int] = TINY_SIZE) -> np.ndarray:
+    """(8, 2) float32 corners of a packet that sways in a `size` = (width, height) image, seen from above.
+
+    A far edge shorter than the near one, and a thickness that grows with `cards`; always inside the image.
+    """
+    corners = np.empty((len(CORNERS), 2))
+    for i, name in enumerate(CORNERS):
+        row, column, side = name.split("_")
+        half_width = 0.16 if row == "upper" else 0.22
+        x = 0.5 + (half_width if column == "right" else -half_width) + 0.08 * math.sin(2 * time)
+        y = (0.3 if row == "upper" else 0.7) + 0.06 * math.cos(3 * time)
+        corners[i] = x, y - (0.0035 * cards if side == "back" else 0.0)
+    return (corners * size).astype(np.float32)
+
+
+def box_image(corners: np.ndarray, size: tuple[int, int] = TINY_SIZE) -> np.ndarray:
+    """(height, width, 3) uint8 RGB: white sides, a red back, on a green table."""
+    image = np.full((size[1], size[0], 3), (30, 110, 60), np.uint8)
+    hull = cv2.convexHull(np.round(corners).astype(np.int32))
+    cv2.fillConvexPoly(image, hull, (230, 230, 225))
+    back = cv2.convexHull(np.round(corners[list(BACK)]).astype(np.int32))
+    cv2.fillConvexPoly(image, back, (180, 40, 40))
+    for i, j in EDGES:
+        cv2.line(image, *(tuple(np.round(corners[k]).astype(int).tolist()) for k in (i, j)), (90, 90, 90))
+    return image
+
+
+def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.ndarray]:
+    """Label and image of frame `index`; one far face corner is hidden, the other is not labelled in odd frames."""
+    timestamp = index / TINY_RATE
+    corners = box_corners(cards, timestamp)
+    image = box_image(corners)
+    visibility = np.full(len(CORNERS), VISIBLE, np.int8)
+    visibility[CORNERS.index("upper_left_face")] = HIDDEN
+    if index % 2:
+        unlabelled = CORNERS.index("upper_right_face")
+        visibility[unlabelled], corners[unlabelled] = NOT_LABELLED, np.nan
+    return Annotation(video, index, timestamp, *TINY_SIZE, corners, visibility, cards), image
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Path]:
+    """make_clip(path, num_frames=8, size=(64, 48), rate=30.0, cards=20) writes a small H.264 clip, returns `path`."""
+
+    def make(
+        path: Path, num_frames: int = 8, size: tuple[int, int] = TINY_SIZE, rate: float = TINY_RATE, cards: int = 20
+    ) -> Path:
+        with VideoWriter(path, *size, rate=rate) as writer:
+            for i in range(num_frames):
+                writer.write(box_image(box_corners(cards, i / rate, size), size))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A canonical dataset folder: six videos of 64x48, 6 to 8 frames, every frame labelled. Read it, copy it to
+    change it."""
+    root = tmp_path_factory.mktemp("tiny") / "footage"
+    videos, annotations = [], []
+    for number, cards in enumerate(TINY_COUNTS):
+        video = Video(f"videos/{cards:02d}.mp4", cards, {"deck": "bicycle", "session": "1"})
+        videos.append(video)
+        with VideoWriter(root / video.file, *TINY_SIZE, rate=TINY_RATE) as writer:
+            for index in range(6 + number % 3):
+                annotation, image = box_annotation(video.file, index, cards)
+                writer.write(image)
+                annotations.append(annotation)
+    write_folder(root, videos, annotations)
+    return root
+
+
+@pytest.fixture(scope="session")
+def cardcut_root() -> Path:
+    """The published real footage; a test that wants it is skipped where it is missing."""
+    root = Path(__file__).parents[2] / "shared" / "cardcut" / "data"
+    if not root.is_dir():
+        pytest.skip(f"real footage is not at {root}")
+    return root
