@@ -1,0 +1,246 @@
+"""From a dataset folder to batches: subsample, cache, split, load, and finish each batch on the device."""
+
+import logging
+import os
+import random
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cardpose.data.cache import FrameCache, FrameId, open_or_build
+from cardpose.data.dataset import Augment, CardDataset, unchanged
+from cardpose.data.folder import DatasetFolder
+from cardpose.data.sampler import EpochShuffle
+from cardpose.data.splits import Split
+from cardpose.errors import InputError
+from cardpose.packet import Annotation, Batch
+
+log = logging.getLogger(__name__)
+
+
+def subsample(annotations: Sequence[Annotation], stride: int) -> tuple[Annotation, ...]:
+    """The annotations of every `stride`-th frame, counted from frame 0.
+
+    Raises:
+        InputError: `stride` is below 1, or no annotation is left.
+    """
+    if stride < 1:
+        raise InputError(f"data.stride={stride}: choose 1 or more")
+    kept = tuple(annotation for annotation in annotations if annotation.frame_index % stride == 0)
+    if not kept:
+        raise InputError(
+            f"data.stride={stride} skips all {len(annotations)} annotated frames: choose a smaller one"
+        )
+    return kept
+
+
+def choose_num_workers(cores: int, gpu: bool) -> int:
+    """Worker processes for loading: on a GPU machine one per core but one, at most 8; else half the cores,
+    since the network computes on the same ones.
+
+    >>> choose_num_workers(2, gpu=False), choose_num_workers(16, gpu=False), choose_num_workers(16, gpu=True)
+    (1, 4, 8)
+    """
+    return max(1, min(8, cores - 1) if gpu else min(4, cores // 2))
+
+
+class CardDataModule(LightningDataModule):
+    """Batches (`cardpose.packet.Batch`) of a dataset folder.
+
+    Args:
+        name: what reports call the data.
+        read: opens `root`, for example `DatasetFolder.read`. Adding a new layout: write such a
+            function and a file in conf/data/ that names it.
+        root: the dataset folder.
+        size: (H, W) of the network's images; frames are letterboxed to it.
+        stride: keep every `stride`-th frame of a video, counted from 0.
+        split: annotations -> `Split`.
+        augment: changes training examples.
+        encode_heatmaps: (B, 8, 2) corners in image pixels and (B, 8) visibility -> (B, 8, h, w) target
+            heatmaps.
+        cache_dir: parent folder of the frame caches.
+        batch_size: frames per batch.
+        num_workers: processes per loader; None chooses by the machine.
+        seed: of the order and the augmentation.
+        mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
+
+    Raises:
+        InputError: from the methods, for what the user can mend: see `open_or_build`, `subsample` and the
+            split.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        read: Callable[[str | Path], DatasetFolder],
+        root: str | Path,
+        size: tuple[int, int],
+        stride: int,
+        split: Callable[[Sequence[Annotation]], Split],
+        augment: Augment,
+        encode_heatmaps: Callable[[Tensor, Tensor], Tensor],
+        cache_dir: str | Path,
+        batch_size: int,
+        num_workers: int | None,
+        seed: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.name, self.read, self.root = name, read, root
+        self.stride, self.make_split = stride, split
+        self.size = (size[0], size[1])
+        self.augment, self.encode_heatmaps = augment, encode_heatmaps
+        self.cache_dir, self.batch_size, self.seed = Path(cache_dir), batch_size, seed
+        if num_workers is None:
+            num_workers = choose_num_workers(_cores(), torch.cuda.is_available())
+        self.num_workers = num_workers
+        self.mean = torch.tensor(list(mean)).view(1, 3, 1, 1)
+        self.std = torch.tensor(list(std)).view(1, 3, 1, 1)
+
+    @cached_property
+    def footage(self) -> DatasetFolder:
+        """The dataset folder, read and validated once."""
+        return self.read(self.root)
+
+    @cached_property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The annotations that `stride` keeps."""
+        kept = subsample(self.footage.annotations, self.stride)
+        if skipped := len(self.footage.annotations) - len(kept):
+            log.info("data.stride=%d skips %d annotated frames, keeps %d", self.stride, skipped, len(kept))
+        return kept
+
+    @cached_property
+    def split(self) -> Split:
+        """The split of `annotations`."""
+        split = self.make_split(self.annotations)
+        log.info(
+            "%d frames to train, %d to validate, %d to test",
+            len(split.train),
+            len(split.val),
+            len(split.test),
+        )
+        return split
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Names of the folder's videos; a batch's `video` is an index into them."""
+        return tuple(video.file for video in self.footage.videos)
+
+    @property
+    def train_cards(self) -> np.ndarray:
+        """Known counts of the training frames, float32: what a constant predictor learns from."""
+        train = set(self.split.train)
+        counts = [
+            a.cards for a in self.annotations if (a.video, a.frame_index) in train and a.cards is not None
+        ]
+        return np.array(counts, np.float32)
+
+    def prepare_data(self) -> None:
+        """Build the frame cache where it is missing; the trainer calls this in one process only.
+
+        The split is made first: a mistake in it is told before the long work, not after.
+        """
+        _ = self.split
+        self._open_cache()
+
+    def setup(self, stage: str) -> None:
+        """Open the cache, split, and make the datasets of all sides. Does nothing the second time."""
+        if hasattr(self, "sides"):
+            return
+        cache = self._open_cache()
+        row_of: dict[FrameId, int] = {(a.video, a.frame_index): row for row, a in enumerate(self.annotations)}
+
+        def dataset(frames: Sequence[FrameId], augment: Augment) -> CardDataset:
+            rows = [row_of[frame] for frame in frames]
+            return CardDataset(cache, self.annotations, rows, self.videos, augment, self.seed)
+
+        self.sides = {
+            "train": dataset(self.split.train, self.augment),
+            "val": dataset(self.split.val, unchanged),
+            "test": dataset(self.split.test, unchanged),
+            "predict": dataset(list(row_of), unchanged),
+        }
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = self.sides["train"]
+        if len(dataset) < self.batch_size:
+            raise InputError(
+                f"data.batch_size={self.batch_size} is more than the {len(dataset)} training frames: lower it"
+            )
+        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
+        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
+        return self._loader(dataset, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.sides["val"])
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader(self.sides["test"])
+
+    def predict_dataloader(self) -> DataLoader:
+        """Every annotated frame of the folder that `stride` keeps, unaugmented, in the folder's order."""
+        return self._loader(self.sides["predict"])
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """On the device: normalise the images and draw the target heatmaps of the whole batch."""
+        device = batch["image"].device
+        image = batch["image"].float().div_(255)  # images travel as uint8, a quarter of the bytes
+        batch["image"] = image.sub_(self.mean.to(device)).div_(self.std.to(device))
+        batch["heatmaps"] = self.encode_heatmaps(batch["corners"], batch["visibility"])
+        return batch
+
+    def _open_cache(self) -> FrameCache:
+        wanted = [(a.video, a.frame_index) for a in self.annotations]
+        return open_or_build(self.footage, wanted, self.size, self.cache_dir)
+
+    def _loader(self, dataset: CardDataset, **kwargs: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=seed_worker,
+            # Its own, so that making a loader draws nothing from the generator that training uses.
+            generator=torch.Generator().manual_seed(self.seed),
+            **kwargs,
+        )
+
+
+def _cores() -> int:
+    """Cores that this process may use; where the system does not tell, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def seed_worker(worker: int) -> None:
+    """Seed what a worker process could draw from, and keep OpenCV from threads of its own beside the
+    others'."""
+    seed = torch.initial_seed() % 2**32
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (a library may still use the global generator)
+    cv2.setNumThreads(0)
+
+
+def position(trainer: Trainer) -> tuple[int, int]:
+    """Where training is about to go on: the epoch, and the batches of it already done.
+
+    On a resume Lightning makes the loader's iterator, which prefetches, before it tells the sampler the
+    epoch, and after an interruption in mid-epoch it starts the loader from the front. So the sampler has to
+    know beforehand. Both come from the restored progress of the loops: an epoch whose last batch is done is
+    over, even where the checkpoint was written before Lightning counted it as processed.
+    """
+    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    if batches.is_last_batch or epochs.started == 0:
+        return epochs.started, 0
+    return epochs.started - 1, batches.current.completed
