@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from cardpose.letterbox import invert_affine
-from cardpose.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE
+from cardpose.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Batch
 from cardpose.results import FrameResult
 
 Colour = tuple[int, int, int]
@@ -111,6 +111,12 @@ def draw_result(
     called = np.where(result.visible_probability > 0.5, VISIBLE, HIDDEN)
     canvas = draw_packet(canvas, true, result.visibility)
     return draw_packet(canvas, predicted, called, mark="cross", edge_colour=PREDICTED_EDGES)
+
+
+def draw_sample(batch: Batch, row: int, result: FrameResult, mean: Tensor, std: Tensor) -> np.ndarray:
+    """`draw_result` on row `row` of a normalised batch; `mean` and `std` as in `to_picture`."""
+    picture = to_picture(batch["image"][row], mean, std)
+    return draw_result(picture, batch["to_source"][row].cpu().numpy(), result)
 
 
 def caption(result: FrameResult) -> str:

@@ -1,0 +1,187 @@
+"""What an evaluation leaves behind: metrics.json, CSV tables, plots, pictures and a table on the terminal."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.table import Table
+
+from cardpose.data.files import replace_file
+from cardpose.packet import CORNERS, NOT_LABELLED
+from cardpose.plots import error_by_count, scatter_cards
+from cardpose.results import FrameResult
+from cardpose.viz import caption, contact_sheet
+
+Cell = str | int | float
+
+CARD_ROWS = (
+    ("card error (MAE), cards", "card_mae", "{:.2f}"),
+    ("RMSE, cards", "card_rmse", "{:.2f}"),
+    ("within 1 card", "card_within_1", "{:.1%}"),
+    ("within 2 cards", "card_within_2", "{:.1%}"),
+)
+OTHER_ROWS = (
+    ("corner error, median px", "corner_px_median", "{:.2f}"),
+    ("corner error, mean px", "corner_px_mean", "{:.2f}"),
+    ("corners within 5 % of the back diagonal", "pck_5", "{:.1%}"),
+    ("visibility accuracy", "visibility_accuracy", "{:.1%}"),
+    ("visibility F1", "visibility_f1", "{:.3f}"),
+    ("visibility AUROC", "visibility_auroc", "{:.3f}"),
+)
+
+
+def write_report(
+    folder: Path,
+    results: Sequence[FrameResult],
+    worst: Mapping[str, Sequence[tuple[FrameResult, np.ndarray]]],
+    constant: float,
+) -> None:
+    """Write frames.csv, videos.csv, scatter.png, error_by_count.png and a contact sheet per entry of `worst`.
+
+    Args:
+        folder: made where it is missing; each file is whole or absent.
+        results: all frames.
+        worst: frames with their pictures, by the sheet's name, written as <name>.png; an empty one is not.
+        constant: answer of the constant predictor.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    predicted = np.array([result.cards_predicted for result in results])
+    true = np.array([result.cards for result in results])
+    write_csv(folder / "frames.csv", map(frame_row, results))
+    write_csv(folder / "videos.csv", video_rows(results))
+    write_png(folder / "scatter.png", scatter_cards(predicted, true))
+    write_png(folder / "error_by_count.png", error_by_count(predicted, true, constant))
+    for name, frames in worst.items():
+        if frames:
+            sheet = contact_sheet(
+                [picture for _, picture in frames], [caption(result) for result, _ in frames]
+            )
+            write_png(folder / f"{name}.png", sheet)
+
+
+def frame_row(result: FrameResult) -> dict[str, Cell]:
+    """One line of frames.csv: source pixels, cards, full precision; NaN where there is no label."""
+    row: dict[str, Cell] = {
+        "video": result.video,
+        "frame_index": result.frame_index,
+        "cards": result.cards,
+        "cards_predicted": result.cards_predicted,
+        "card_error": result.card_error,
+        "corner_px_mean": result.corner_px_mean,
+    }
+    labelled = (result.visibility != NOT_LABELLED)[:, None]
+    label = np.where(labelled, result.corners, np.nan)
+    for i, name in enumerate(CORNERS):
+        row |= {
+            f"{name}_x": float(label[i, 0]),
+            f"{name}_y": float(label[i, 1]),
+            f"{name}_visibility": int(result.visibility[i]),
+            f"{name}_x_predicted": float(result.corners_predicted[i, 0]),
+            f"{name}_y_predicted": float(result.corners_predicted[i, 1]),
+            f"{name}_visible_probability": float(result.visible_probability[i]),
+            f"{name}_confidence": float(result.confidence[i]),
+            f"{name}_px": float(result.corner_px[i]),
+        }
+    return row
+
+
+def video_rows(results: Sequence[FrameResult]) -> list[dict[str, Cell]]:
+    """Lines of videos.csv in order of appearance; a video's estimate is the median of its frames'."""
+    by_video: dict[str, list[FrameResult]] = {}
+    for result in results:
+        by_video.setdefault(result.video, []).append(result)
+    return [_video_row(video, frames) for video, frames in by_video.items()]
+
+
+def _video_row(video: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
+    # As `card_scores`: without the frames of unknown count; where no frame has a count, with all of them.
+    known = [frame for frame in frames if not math.isnan(frame.cards)] or frames
+    cards = float(np.median([frame.cards for frame in known]))
+    predicted = float(np.median([frame.cards_predicted for frame in known]))
+    corner_px = np.concatenate([frame.corner_px[frame.visibility != NOT_LABELLED] for frame in frames])
+    return {
+        "video": video,
+        "frames": len(frames),
+        "cards": cards,
+        "cards_predicted": predicted,
+        "card_error": abs(predicted - cards),
+        "corner_px_mean": float(corner_px.mean()) if len(corner_px) else math.nan,
+        "corner_px_median": float(np.median(corner_px)) if len(corner_px) else math.nan,
+    }
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]]) -> None:
+    """Write at least one row under a header; floats in full, NaN as an empty cell."""
+    rows = list(rows)
+    with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: "" if value != value else value for key, value in row.items()})
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with replace_file(path) as temporary:  # not cv2.imwrite, which answers a full disk with False
+        temporary.write_bytes(encoded.tobytes())
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Write numbers (tensors of one value too) as flat JSON, sorted by key, in full; NaN as null.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    values = {key: float(value) for key, value in sorted(metrics.items())}
+    finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
+    """The final table: card scores per frame and per video with the constant-mean predictor beside them.
+
+    Args:
+        metrics: scores named `prefix` + key; rows and cells that are missing or NaN are left out.
+        prefix: of the keys.
+        title: above the table.
+    """
+
+    def cell(key: str, form: str) -> str:
+        value = float(metrics.get(prefix + key, math.nan))
+        return "" if math.isnan(value) else form.format(value)
+
+    table = Table(title=title or None, title_justify="left")
+    table.add_column("")
+    for header in ("per frame", "per video", "constant mean\nper frame", "constant mean\nper video"):
+        table.add_column(header, justify="right")
+    suffixes = ("", "_video", "_constant", "_video_constant")
+    rows = [(label, [cell(key + suffix, form) for suffix in suffixes]) for label, key, form in CARD_ROWS]
+    rows += [(label, [cell(key, form)]) for label, key, form in OTHER_ROWS]
+    for label, cells in rows:
+        if any(cells):
+            table.add_row(label, *cells)
+    return table
+
+
+def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+    """A resolved config as one level of scalars under dotted keys, as they are written on the command line.
+
+    >>> flatten_config({"optim": {"lr": 0.001}, "data": {"size": [192, 256], "root": None}})
+    {'optim.lr': 0.001, 'data.size': '[192, 256]', 'data.root': 'None'}
+    """
+    flat: dict[str, bool | int | float | str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten_config(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
+    return flat
