@@ -45,7 +45,7 @@ def box_image(corners: np.ndarray, size: tuple[int, int] = TINY_SIZE) -> np.ndar
 
 
 def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.ndarray]:
-    """Label and image of frame `index`; one far face corner is hidden, the other is not labelled in odd frames."""
+    """Label and image of a frame; one far face corner is hidden, the other not labelled in odd frames."""
     timestamp = index / TINY_RATE
     corners = box_corners(cards, timestamp)
     image = box_image(corners)
@@ -59,10 +59,14 @@ def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.n
 
 @pytest.fixture(scope="session")
 def make_clip() -> Callable[..., Path]:
-    """make_clip(path, num_frames=8, size=(64, 48), rate=30.0, cards=20) writes a small H.264 clip, returns `path`."""
+    """make_clip(path, num_frames=8, size=(64, 48), rate=30.0, cards=20) writes an H.264 clip, returns path."""
 
     def make(
-        path: Path, num_frames: int = 8, size: tuple[int, int] = TINY_SIZE, rate: float = TINY_RATE, cards: int = 20
+        path: Path,
+        num_frames: int = 8,
+        size: tuple[int, int] = TINY_SIZE,
+        rate: float = TINY_RATE,
+        cards: int = 20,
     ) -> Path:
         with VideoWriter(path, *size, rate=rate) as writer:
             for i in range(num_frames):
@@ -74,8 +78,7 @@ def make_clip() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A canonical dataset folder: six videos of 64x48, 6 to 8 frames, every frame labelled. Read it, copy it to
-    change it."""
+    """A canonical dataset folder: six videos of 64x48, 6 to 8 frames, all labelled. Copy it to change it."""
     root = tmp_path_factory.mktemp("tiny") / "footage"
     videos, annotations = [], []
     for number, cards in enumerate(TINY_COUNTS):

@@ -1,8 +1,8 @@
-"""The published footage of cardcut_cnn, read where it lies: cardpoints.csv and images/<video>_frame_<index>.jpg.
+"""The published footage of cardcut_cnn, read where it lies: cardpoints.csv, images/<video>_frame_<index>.jpg.
 
-Its columns `<corner>_x` are row / height and `<corner>_y` column / width, so the axes are swapped here; a clicked
-pixel comes back as the whole number that it was. Its visibility 0 has no coordinates and becomes 0, 1 becomes 2.
-The count is `cards_counted`; `total_cards` is the size of the deck.
+Its columns `<corner>_x` are row / height and `<corner>_y` column / width, so the axes are swapped here; the
+clicked pixel comes back as the whole number that it was. Its visibility 0 has no coordinates and becomes 0,
+1 becomes 2. The count is `cards_counted`; `total_cards` is the size of the deck.
 """
 
 import logging
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.data.folder import FRAMES, DatasetFolder, Source, Video, read_image, read_table
+from cardpose.data.folder import DatasetFolder, Source
+from cardpose.data.images import read_image
+from cardpose.data.tables import FRAMES, Video, read_table
 from cardpose.data.validate import check_annotation, check_unique, parse_cards
 from cardpose.errors import InputError
 from cardpose.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
@@ -36,7 +38,7 @@ def read_cardcut(root: str | Path) -> DatasetFolder:
     Rows with annotated=0 are left out and counted in a message. Nothing is written to `root`.
 
     Raises:
-        InputError: the folder, a column or an image is missing, or a row breaks a rule; it names file and row.
+        InputError: the folder, a column or an image is missing, or a row breaks a rule.
     """
     root = Path(root)
     if not root.is_dir():
@@ -103,8 +105,9 @@ def _annotation(
     visibility = np.full(len(CORNERS), NOT_LABELLED, dtype=np.int8)
     for i, corner in enumerate(CORNERS):
         if _flag(cells, f"{corner}_visible", where):
-            corners[i, 0] = _fraction(cells, f"{corner}_y", where) * size[0]
-            corners[i, 1] = _fraction(cells, f"{corner}_x", where) * size[1]
+            # The table's six digits hold a pixel to 0.0004: rounding to 0.01 gives back the clicked one.
+            corners[i, 0] = round(_fraction(cells, f"{corner}_y", where) * size[0], 2)
+            corners[i, 1] = round(_fraction(cells, f"{corner}_x", where) * size[1], 2)
             visibility[i] = VISIBLE
     cards = parse_cards(cells["cards_counted"], where)
     annotation = Annotation(video, index, math.nan, *size, corners, visibility, cards)

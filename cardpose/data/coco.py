@@ -1,11 +1,12 @@
 """annotations.json: COCO keypoints (https://cocodataset.org/#format-data) plus video, frame, time and count.
 
-Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`; a
-COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as bring
-back the same float32 corner and the same float64 timestamp.
+Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`;
+a COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as
+bring back the same float32 corner and the same float64 timestamp.
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,8 @@ CATEGORY = {
 }
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 def image_name(video: str, frame_index: int) -> str:
@@ -102,15 +105,21 @@ def read_coco(path: Path) -> list[Annotation]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error}): restore it or export it again") from error
     _check_categories(_get(document, "categories", list, str(path)), path)
-    images = {
-        _get(image, "id", int, f"{path}: images[{i}]"): image
-        for i, image in enumerate(_get(document, "images", list, str(path)))
-    }
+    images: dict[int, Json] = {}
+    for i, image in enumerate(_get(document, "images", list, str(path))):
+        image_id = _get(image, "id", int, f"{path}: images[{i}]")
+        if image_id in images:
+            raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
+        images[image_id] = image
     annotations = [
         _from_coco(label, images, f"{path}: annotations[{i}]")
         for i, label in enumerate(_get(document, "annotations", list, str(path)))
     ]
+    if not annotations:
+        raise InputError(f"{path}: holds no annotation: label some frames first")
     check_unique(annotations, str(path))
+    if len(images) > len(annotations):
+        log.info("%s: left out %d images without a label", path, len(images) - len(annotations))
     return annotations
 
 
@@ -164,7 +173,8 @@ def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
     """Corners (8, 2) float32, NaN where not labelled, and visibility (8,) int8 from COCO's 24 numbers."""
     if len(values) != 3 * NUM_CORNERS:
         raise InputError(
-            f"{where}: keypoints has {len(values)} numbers: write x, y and visibility of {NUM_CORNERS} corners, 24"
+            f"{where}: keypoints has {len(values)} numbers, not {3 * NUM_CORNERS}: "
+            f"write x, y and visibility of {NUM_CORNERS} corners"
         )
     if not all(isinstance(value, (int, float)) for value in values):
         raise InputError(f"{where}: keypoints holds something that is no number: correct it")

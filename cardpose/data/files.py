@@ -12,6 +12,7 @@ from cardpose.errors import InputError
 _MENDS = {
     errno.ENOSPC: "free some space or choose another folder",
     errno.EDQUOT: "free some space or choose another folder",
+    errno.EFBIG: "raise the limit on file sizes or choose another folder",
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
     errno.EROFS: "choose a folder that you may write to",
@@ -31,7 +32,7 @@ def write_errors(path: str | Path) -> Iterator[None]:
 
 
 def _partial(path: Path) -> Path:
-    """A hidden sibling of `path`, so that renaming stays on one file system; other processes choose others."""
+    """A hidden sibling of `path`: renaming stays on one file system, and other processes choose others."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 

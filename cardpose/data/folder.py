@@ -2,7 +2,7 @@
 
 ::
 
-    videos.csv          file,cards and any further columns, which are kept
+    videos.csv          file, cards and any further columns, which are kept
     videos/             the footage, any container that FFmpeg reads
     frames/<video>/     instead of a video: <index>.jpg (or .jpeg, .png)
     annotations.json    COCO keypoints, see `cardpose.data.coco`
@@ -10,47 +10,29 @@
 A video is known everywhere by its `file` of videos.csv, a path relative to the folder with forward slashes.
 """
 
-import csv
 import hashlib
 import json
-import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import cv2
 import numpy as np
 
 from cardpose.data.coco import read_coco, to_coco
 from cardpose.data.files import new_folder, replace_file
-from cardpose.data.validate import check_annotation, check_unique, parse_cards
+from cardpose.data.images import list_frames, read_image
+from cardpose.data.tables import FRAMES, VIDEOS, Video, read_videos, write_videos
+from cardpose.data.validate import check_annotation, check_unique
 from cardpose.data.video import iterate, probe
 from cardpose.errors import InputError
 from cardpose.packet import Annotation
 
-VIDEOS, FRAMES = "videos", "frames"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+__all__ = ["DatasetFolder", "Source", "Video", "write_folder"]
 
 Source = Path | Mapping[int, Path]
 """The footage of a video: its file, or the image file of each frame."""
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Video:
-    """A row of videos.csv.
-
-    Args:
-        file: "videos/52.mp4", or "frames/52" for a folder of frames; the name of the video everywhere.
-        cards: the packet's count in the whole video, 1 to 52, or None where unknown.
-        extra: the further columns, kept as they are.
-    """
-
-    file: str
-    cards: int | None
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,29 +63,33 @@ class DatasetFolder:
             raise InputError(f"{root}: no such folder: check the path")
         videos = read_videos(root)
         sources = _find_sources(root, videos)
-        annotations = _join(videos, read_coco(root / "annotations.json"), root / "annotations.json")
-        for video in videos:
-            own = [annotation for annotation in annotations if annotation.video == video.file]
-            _check_footage(video.file, sources[video.file], own, root)
+        table = root / "annotations.json"
+        annotations = _join(videos, read_coco(table), table)
+        by_video: dict[str, list[Annotation]] = defaultdict(list)
+        for annotation in annotations:
+            by_video[annotation.video].append(annotation)
+        for file, source in sources.items():
+            _check_footage(source, by_video[file], table)
         return cls(root, videos, annotations, sources)
 
     def write(self, root: str | Path | None = None) -> None:
-        """Write videos.csv and annotations.json to `root`, by default the folder itself; no footage is copied."""
+        """Write videos.csv and annotations.json to `root`, by default the folder itself; no footage."""
         write_folder(self.root if root is None else root, self.videos, self.annotations)
 
     def copy(self, root: str | Path) -> None:
         """Write a canonical folder, footage included and its bytes unchanged; whole or not at all.
 
         Raises:
-            InputError: `root` exists and is not empty, or the disk is full.
+            InputError: `root` exists and is not empty, footage is missing, or the disk is full.
         """
         with new_folder(root) as folder:
             for video in self.videos:
                 source = self.sources[video.file]
-                if isinstance(source, Path):
-                    pairs = [(source, folder / video.file)]
-                else:
-                    pairs = [(path, folder / video.file / f"{i}{path.suffix}") for i, path in source.items()]
+                pairs = (
+                    [(source, folder / video.file)]
+                    if isinstance(source, Path)
+                    else [(path, folder / video.file / f"{i}{path.suffix}") for i, path in source.items()]
+                )
                 for path, target in pairs:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
@@ -113,19 +99,25 @@ class DatasetFolder:
         """Yield (index, (H, W, 3) uint8 RGB) for each of `indices`, in ascending order.
 
         Raises:
-            InputError: the footage is missing, damaged or ends before a wanted frame.
+            InputError: the footage is missing, damaged, ends before a wanted frame, or has another size than
+                its label says.
         """
         source = self.sources[video]
         if isinstance(source, Path):
             for frame in iterate(source, indices=indices):
                 yield frame.index, frame.image
             return
+        sizes = {a.frame_index: (a.width, a.height) for a in self.annotations if a.video == video}
         for index in sorted(set(indices)):
             if index not in source:
                 raise InputError(
-                    f"{self.root / video}: no image of frame {index}: add it or correct the index"
+                    f"{self.root}: no image of {video} frame {index}: add it or correct the index"
                 )
-            yield index, read_image(source[index])
+            image = read_image(source[index])
+            size = (image.shape[1], image.shape[0])
+            if sizes.get(index, size) != size:
+                raise InputError(f"{source[index]}: {_other_size(sizes[index], size)}")
+            yield index, image
 
     def fingerprint(self, video: str) -> str:
         """A short text that changes when a file of the footage is replaced, from names, sizes and times.
@@ -144,75 +136,22 @@ class DatasetFolder:
         return digest.hexdigest()[:32]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file, its EXIF orientation applied."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() and path.stat().st_size else None
-    if image is None:
-        raise InputError(f"{path}: not a whole image: copy it again from its source")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterable[Annotation]) -> None:
-    """Write videos.csv and annotations.json beside footage that stands in `root` already (or soon will).
+    """Write videos.csv and annotations.json to `root`; the footage is the caller's.
 
     Raises:
-        InputError: a label breaks a rule, or the disk is full; the files then stay as they were.
+        InputError: a label breaks a rule, or the disk is full; both files then stay as they were.
     """
     root = Path(root)
-    annotations = _join(tuple(videos), list(annotations), root / "annotations.json")
+    table = root / "annotations.json"
+    annotations = _join(videos, annotations, table)
     for annotation in annotations:
-        check_annotation(annotation, f"{annotation.video} frame {annotation.frame_index}")
-    check_unique(annotations, str(root))
+        check_annotation(annotation, f"{table}: {annotation.video} frame {annotation.frame_index}")
+    check_unique(annotations, str(table))
     document = json.dumps(to_coco(annotations), indent=1, allow_nan=False) + "\n"
-    columns = ["file", "cards", *dict.fromkeys(key for video in videos for key in video.extra)]
-    with replace_file(root / "annotations.json") as path:
-        path.write_text(document, encoding="utf-8")
-    with replace_file(root / "videos.csv") as path, path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-        table.writeheader()
-        for video in videos:
-            cards = "" if video.cards is None else video.cards
-            table.writerow({"file": video.file, "cards": cards, **video.extra})
-
-
-def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row, cells by column) of a CSV file with a header; rows count as a spreadsheet does, from 2.
-
-    Raises:
-        InputError: the file is missing or no text, a column is missing, or a row has another number of cells.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.DictReader(stream, strict=True)
-            missing = [column for column in columns if column not in (table.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path}: has no column {missing[0]!r}: add it, cells are parted by commas")
-            for row, cells in enumerate(table, start=2):
-                if None in cells or None in cells.values():
-                    raise InputError(f"{path} row {row}: has not as many cells as the header: correct it")
-                yield row, cells
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: is this the right folder?") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): save it as one") from error
-
-
-def read_videos(root: Path) -> tuple[Video, ...]:
-    """Read and check videos.csv; whether the footage is there is not looked at."""
-    path = root / "videos.csv"
-    videos: dict[str, Video] = {}
-    for row, cells in read_table(path, ("file", "cards")):
-        where = f"{path} row {row}"
-        file = cells.pop("file")
-        parts = PurePosixPath(file).parts
-        if "\\" in file or ".." in parts or len(parts) < 2 or parts[0] not in (VIDEOS, FRAMES):
-            raise InputError(f"{where}: file is {file!r}: write a path like videos/52.mp4 or frames/52")
-        if file in videos:
-            raise InputError(f"{where}: {file} stands there twice: remove one row")
-        videos[file] = Video(file, parse_cards(cells.pop("cards"), where), cells)
-    if not videos:
-        raise InputError(f"{path}: lists no video: add a row for each")
-    return tuple(videos.values())
+    with replace_file(table) as labels, replace_file(root / "videos.csv") as rows:
+        labels.write_text(document, encoding="utf-8")
+        write_videos(rows, videos)
 
 
 def _find_sources(root: Path, videos: Sequence[Video]) -> dict[str, Source]:
@@ -221,9 +160,10 @@ def _find_sources(root: Path, videos: Sequence[Video]) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for video in videos:
         path = root / video.file
-        if not path.exists():
+        loose = video.file.startswith(f"{FRAMES}/")
+        if not (path.is_dir() if loose else path.is_file()):
             raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
-        sources[video.file] = list_frames(path) if path.is_dir() else path
+        sources[video.file] = list_frames(path) if loose else path
     on_disk = [path for path in sorted((root / VIDEOS).rglob("*")) if path.is_file()]
     on_disk += [path for path in sorted((root / FRAMES).glob("*")) if path.is_dir()]
     for path in on_disk:
@@ -233,55 +173,45 @@ def _find_sources(root: Path, videos: Sequence[Video]) -> dict[str, Source]:
     return sources
 
 
-def list_frames(folder: Path) -> dict[int, Path]:
-    """The images of a folder of frames, by frame index, ascending."""
-    frames: dict[int, Path] = {}
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if not (path.stem.isascii() and path.stem.isdigit()):
-            raise InputError(f"{path}: not named by its frame: rename it to <index>{path.suffix}")
-        if int(path.stem) in frames:
-            raise InputError(f"{path}: the same frame as {frames[int(path.stem)].name}: remove one")
-        frames[int(path.stem)] = path
-    if not frames:
-        raise InputError(f"{folder}: holds no frame: add images named <index>.jpg or remove its row")
-    return dict(sorted(frames.items()))
-
-
-def _join(videos: Sequence[Video], annotations: list[Annotation], path: Path) -> tuple[Annotation, ...]:
-    """Annotations in the order of the videos, with the video's count; complains of unknown videos and counts."""
-    order = {video.file: i for i, video in enumerate(videos)}
+def _join(videos: Sequence[Video], annotations: Iterable[Annotation], table: Path) -> tuple[Annotation, ...]:
+    """Annotations in the order of the videos, with the video's count where it is known."""
     cards = {video.file: video.cards for video in videos}
+    order = {file: i for i, file in enumerate(cards)}
     joined = []
     for annotation in annotations:
-        where = f"{path}: {annotation.video} frame {annotation.frame_index}"
+        where = f"{table}: {annotation.video} frame {annotation.frame_index}"
         if annotation.video not in order:
             raise InputError(f"{where}: the video is not in videos.csv: add a row or remove the label")
         count = cards[annotation.video]
         if count is not None and annotation.cards is not None and count != annotation.cards:
-            raise InputError(
-                f"{where}: {annotation.cards} cards, but videos.csv says {count}: correct one of them"
-            )
+            raise InputError(f"{where}: {annotation.cards} cards, but videos.csv says {count}: correct one")
         joined.append(replace(annotation, cards=annotation.cards if count is None else count))
     return tuple(sorted(joined, key=lambda a: (order[a.video], a.frame_index)))
 
 
-def _check_footage(video: str, source: Source, annotations: Sequence[Annotation], root: Path) -> None:
-    """Hold the labels of one video against its footage: frames past the end, and the size of the image."""
+def _check_footage(source: Source, annotations: Iterable[Annotation], table: Path) -> None:
+    """Hold the labels of one video against its footage: frames past the end, and the size of the image.
+
+    Of loose frames only the first is looked at; `DatasetFolder.read_frames` checks each one that it reads.
+    """
+    frames: Container[int]
     if isinstance(source, Path):
         info = probe(source)
-        size, have = (info.width, info.height), range(info.num_frames)
+        size, frames = (info.width, info.height), range(info.num_frames)
         what = f"the video has {info.num_frames} (0 to {info.num_frames - 1})"
     else:
         height, width = read_image(next(iter(source.values()))).shape[:2]
-        size, have, what = (width, height), source, "its image is missing"
+        size, frames, what = (width, height), source, "its image is missing"
     for annotation in annotations:
-        where = f"{root / 'annotations.json'}: {video} frame {annotation.frame_index}"
-        if annotation.frame_index not in have:
+        where = f"{table}: {annotation.video} frame {annotation.frame_index}"
+        if annotation.frame_index not in frames:
             raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
         if (annotation.width, annotation.height) != size:
-            raise InputError(
-                f"{where}: labelled at {annotation.width}x{annotation.height}, but the footage is "
-                f"{size[0]}x{size[1]}: scale the corners and correct the size"
-            )
+            raise InputError(f"{where}: {_other_size((annotation.width, annotation.height), size)}")
+
+
+def _other_size(labelled: tuple[int, int], footage: tuple[int, int]) -> str:
+    return (
+        f"labelled at {labelled[0]}x{labelled[1]}, but the footage is {footage[0]}x{footage[1]}: "
+        "scale the corners and correct the size"
+    )

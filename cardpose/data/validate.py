@@ -65,8 +65,8 @@ def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotati
         raise InputError(f"{where}: {name} is ({x}, {y}): label it anew or give it visibility 0")
     elif not (-0.5 <= x <= annotation.width - 0.5 and -0.5 <= y <= annotation.height - 0.5):
         raise InputError(
-            f"{where}: {name} at ({x:g}, {y:g}) lies outside the {annotation.width}x{annotation.height} image: "
-            "move it inside or give it visibility 0"
+            f"{where}: {name} at ({x:g}, {y:g}) lies outside the "
+            f"{annotation.width}x{annotation.height} image: move it inside or give it visibility 0"
         )
 
 
@@ -77,6 +77,7 @@ def check_unique(annotations: Iterable[Annotation], where: str) -> None:
         key = (annotation.video, annotation.frame_index)
         if key in seen:
             raise InputError(
-                f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: remove one label"
+                f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: "
+                "remove one label"
             )
         seen.add(key)

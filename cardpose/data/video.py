@@ -1,5 +1,6 @@
-"""Video in and out, by PyAV (FFmpeg): frames with true timestamps, phone rotation applied; H.264 that browsers play."""
+"""Video in and out, by PyAV (FFmpeg): upright frames with true timestamps; H.264 for browsers."""
 
+import math
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from types import TracebackType
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
@@ -54,7 +56,7 @@ class VideoFrame:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first video stream; every fault of the file becomes an `InputError` that names it."""
+    """The container and its first video stream; a fault of the file becomes an `InputError` that names it."""
     if not path.is_file():
         raise InputError(f"{path}: no such video file: check the path")
     if path.stat().st_size == 0:
@@ -77,7 +79,7 @@ def _damaged(path: Path, what: str) -> InputError:
 def _indexed_frames(path: Path, stream: VideoStream) -> int:
     """Frames shown according to the container's index, without reading them; 0 where it has no full index.
 
-    An MP4 keeps an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone).
+    An MP4 has an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone).
     """
     entries = list(stream.index_entries)
     if not stream.frames or len(entries) < stream.frames:
@@ -92,9 +94,21 @@ def _demuxed_frames(container: InputContainer, stream: VideoStream) -> int:
     return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 
-def _clockwise(frame: av.VideoFrame) -> int:
-    """Degrees clockwise, 0, 90, 180 or 270; FFmpeg counts counter-clockwise."""
-    return round(-frame.rotation / 90) % 4 * 90
+def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+    """Quarter turns clockwise, 0 to 3, that show a stored frame upright, and whether to mirror it before.
+
+    From the display matrix: (a, b) is where the stored x axis goes and (c, d) where y goes, x right, y down
+    (QuickTime File Format, "Matrices"). Mirroring x first leaves (c, d) as the turn made it.
+    """
+    if Type.DISPLAYMATRIX not in frame.side_data:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)[:5].astype(float)
+    return round(math.atan2(-c, d) / (math.pi / 2)) % 4, a * d - b * c < 0
+
+
+def _upright(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
+    """The stored image (H, W, 3) as it is shown, contiguous."""
+    return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, -turns))
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -112,8 +126,8 @@ def probe(path: str | Path) -> VideoInfo:
         if num_frames == 0:
             container.seek(0)
             num_frames = _demuxed_frames(container, stream)
-        rotation = _clockwise(first)
-        width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
+        turns, _ = _orientation(first)
+        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
@@ -121,7 +135,7 @@ def probe(path: str | Path) -> VideoInfo:
             duration = container.duration / av.time_base
         else:
             duration = num_frames / rate if rate else 0.0
-    return VideoInfo(path, num_frames, width, height, rate, duration, rotation)
+    return VideoInfo(path, num_frames, width, height, rate, duration, 90 * turns)
 
 
 def iterate(
@@ -146,6 +160,8 @@ def iterate(
     wanted = None if indices is None else frozenset(indices)
     if wanted is not None and not wanted:
         return
+    if wanted is not None and min(wanted) < 0:
+        raise InputError(f"{path}: no frame {min(wanted)}, frames count from 0: correct the index")
     last = None if wanted is None else max(wanted)
     reformatter = VideoReformatter()
     index, start = -1, None
@@ -155,8 +171,7 @@ def iterate(
             start = time if start is None else start
             if (index in wanted) if wanted is not None else (index % stride == 0):
                 rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                image = np.ascontiguousarray(np.rot90(rgb, -_clockwise(frame) // 90))
-                yield VideoFrame(index, time - start, image)
+                yield VideoFrame(index, time - start, _upright(rgb, *_orientation(frame)))
             if index == last:
                 return
         _check_end(path, stream, index + 1, last)
@@ -175,11 +190,11 @@ def _check_end(path: Path, stream: VideoStream, decoded: int, last: int | None) 
 
 
 class VideoWriter:
-    """Write an MP4 with H.264, 4:2:0, BT.709 and its index in front, which every browser plays while it loads.
+    """Write an MP4 with H.264, 4:2:0, BT.709 and its index in front, which browsers play while it loads.
 
-    A context manager. The file appears under its name only when the block ends well; after an exception nothing
-    is left. One thread and no B-frames: the same frames give the same bytes on any number of cores, and uneven
-    timestamps are kept exactly to 1/90000 s.
+    A context manager. The file appears under its name only when the block ends well; after an exception
+    nothing is left. One thread and no B-frames: the same frames give the same bytes on any number of cores,
+    and uneven timestamps are kept to 1/90000 s.
 
     Args:
         path: the file to write; its folder is made where it is missing.

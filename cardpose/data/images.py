@@ -1,0 +1,43 @@
+"""Loose frames: image files named by their frame index."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cardpose.errors import InputError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says.
+
+    Raises:
+        InputError: the file is missing, empty or no image.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() and path.stat().st_size else None
+    if image is None:
+        raise InputError(f"{path}: missing or not a whole image: copy it again from its source")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def list_frames(folder: Path) -> dict[int, Path]:
+    """The images of a folder of frames by frame index, ascending; hidden and other files are passed over.
+
+    Raises:
+        InputError: no image, a name that is no index, or two images of one frame.
+    """
+    frames: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+            continue
+        if not (path.stem.isascii() and path.stem.isdigit()):
+            raise InputError(f"{path}: not named by its frame: rename it to <index>{path.suffix}")
+        index = int(path.stem)
+        if index in frames:
+            raise InputError(f"{path}: the same frame as {frames[index].name}: remove one")
+        frames[index] = path
+    if not frames:
+        raise InputError(f"{folder}: holds no frame: add images named <index>.jpg or remove its row")
+    return dict(sorted(frames.items()))
