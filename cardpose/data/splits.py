@@ -151,7 +151,7 @@ def explicit(
                 raise InputError(
                     f"{name}: {side} names {video}, which has no labelled frame in the data: remove it"
                 )
-            for index in known[video] if indices == "all" else indices:
+            for index in known[video] if indices == "all" else _indices(indices, f"{name}: {side} {video}"):
                 _claim(side_of, (video, index), side, known[video], name)
     if "test" not in side_of.values():
         raise InputError(f"{name}: no frame in test: list at least one")
@@ -175,6 +175,12 @@ def from_file(annotations: Sequence[Annotation], *, path: str | Path) -> Split:
     if not (isinstance(sides, dict) and all(isinstance(videos, dict) for videos in sides.values())):
         raise InputError(f"{path}: not a split: write {{side: {{video: [frame, ...]}}}}")
     return explicit(annotations, sides=sides, name=str(path))
+
+
+def _indices(value: Any, where: str) -> list[int]:
+    if not (isinstance(value, list) and all(isinstance(index, int) for index in value)):
+        raise InputError(f'{where}: write a list of frame numbers or "all"')
+    return value
 
 
 def _claim(side_of: dict[FrameId, str], frame: FrameId, side: str, known: Sequence[int], name: str) -> None:
