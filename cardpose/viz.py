@@ -42,7 +42,7 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 
     Args:
         image: (3, H, W) float, (value / 255 - mean) / std.
-        mean, std: (3,), of values 0 to 1.
+        mean, std: three values each, of images 0 to 1.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -105,6 +105,7 @@ def draw_result(
         (factor * H, factor * W, 3) uint8 RGB.
     """
     both = np.stack([result.corners, result.corners_predicted])  # (2, 8, 2)
+    both = np.where(np.isfinite(both), both, np.nan)  # `draw_packet` leaves them out
     to_picture_pixels = invert_affine(to_source)
     both = both @ to_picture_pixels[:, :2].T + to_picture_pixels[:, 2]
     canvas, (true, predicted) = enlarge(picture, both, factor)
