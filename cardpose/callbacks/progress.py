@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 
 from cardpose.callbacks.throughput import ImageRate
 
@@ -86,6 +87,7 @@ class TrainingProgress(ProgressBar):
         self._bar: Progress | None = None
         self._started = self._epoch_started = 0.0
         self._begun_at = self._done = 0
+        self._scores: list[str] = []
 
     def disable(self) -> None:
         self.enabled = False
@@ -116,6 +118,8 @@ class TrainingProgress(ProgressBar):
         self._show(trainer, "Validating")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        scores = trainer.callback_metrics  # read once an epoch: on a GPU each reading waits for the device
+        self._scores = [f"{key} {float(scores[key]):.4g}" for key in self.shown if key in scores]
         self._show(trainer, "Training")
         if self.enabled and not self.console.is_terminal:
             line = [_epoch(trainer), duration(self.clock() - self._epoch_started), *self._state(trainer)]
@@ -150,7 +154,8 @@ class TrainingProgress(ProgressBar):
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TaskProgressColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
+            # The one column that wraps, so that a narrow terminal shortens no other.
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=False)),
         )
         self._close()
         shown = self.enabled and self.console.is_terminal
@@ -171,12 +176,11 @@ class TrainingProgress(ProgressBar):
             self._bar = None
 
     def _state(self, trainer: Trainer) -> list[str]:
-        """Images a second, time left and the scores, as far as they are known."""
+        """Images a second, time left and the last scores, as far as they are known."""
         elapsed = self.clock() - self._started
         left = time_left(elapsed, self._done, self._begun_at, total_batches(trainer))
-        scores = trainer.callback_metrics
         return [
             *([f"{self.rate.value:.0f} images/s"] if self.rate.value is not None else []),
             *([f"{duration(left)} left"] if left is not None else []),
-            *(f"{key} {float(scores[key]):.4g}" for key in self.shown if key in scores),
+            *self._scores,
         ]
