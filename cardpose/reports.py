@@ -20,15 +20,15 @@ from cardpose.viz import caption, contact_sheet
 Cell = str | int | float
 
 CARD_ROWS = (
-    ("card error (MAE), cards", "card_mae", "{:.2f}"),
-    ("RMSE, cards", "card_rmse", "{:.2f}"),
+    ("card error (MAE)", "card_mae", "{:.2f}"),
+    ("card error (RMSE)", "card_rmse", "{:.2f}"),
     ("within 1 card", "card_within_1", "{:.1%}"),
     ("within 2 cards", "card_within_2", "{:.1%}"),
 )
 OTHER_ROWS = (
     ("corner error, median px", "corner_px_median", "{:.2f}"),
     ("corner error, mean px", "corner_px_mean", "{:.2f}"),
-    ("corners within 5 % of the back diagonal", "pck_5", "{:.1%}"),
+    ("corners found (PCK 5 %)", "pck_5", "{:.1%}"),
     ("visibility accuracy", "visibility_accuracy", "{:.1%}"),
     ("visibility F1", "visibility_f1", "{:.3f}"),
     ("visibility AUROC", "visibility_auroc", "{:.3f}"),
@@ -147,7 +147,7 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
-    """The final table: card scores per frame and per video with the constant-mean predictor beside them.
+    """The final table, in 80 columns: card scores with those of the constant-mean predictor beside them.
 
     Args:
         metrics: scores named `prefix` + key; rows and cells that are missing or NaN are left out.
@@ -160,8 +160,8 @@ def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str 
         return "" if math.isnan(value) else form.format(value)
 
     table = Table(title=title or None, title_justify="left")
-    table.add_column("")
-    for header in ("per frame", "per video", "constant mean\nper frame", "constant mean\nper video"):
+    table.add_column("", no_wrap=True)
+    for header in ("per frame", "per video", "constant\nper frame", "constant\nper video"):
         table.add_column(header, justify="right")
     suffixes = ("", "_video", "_constant", "_video_constant")
     rows = [(label, [cell(key + suffix, form) for suffix in suffixes]) for label, key, form in CARD_ROWS]
