@@ -7,8 +7,8 @@ true. Corners are moved by the same matrix, in OpenCV's convention that an integ
 Everything else (light, colour, blur, noise, compression) leaves positions alone and comes from
 albumentations.
 
-The border is filled with the grey of `letterbox`: reflection would show parts of a second packet without
-labels.
+Beyond the border the outermost pixels go on, so a table stays a table. A plain fill would frame the scene in
+a quadrilateral with corners of its own, and reflection would show parts of a second packet without labels.
 """
 
 import os
@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 
 from cardpose.errors import InputError
-from cardpose.letterbox import PAD_GREY
 from cardpose.packet import FLIP_INDEX, NOT_LABELLED
 
 MAX_ROTATE_DEG = 30.0
@@ -62,8 +61,11 @@ class Warp:
 
 
 def sample_warp(warp: Warp, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, bool]:
-    """Draw a homography for an image of `size` (H, W): (3, 3) float64, input pixels to output pixels; and
-    whether it mirrors."""
+    """Draw a homography for an image of `size` (H, W).
+
+    Returns:
+        (3, 3) float64, input pixels to output pixels, and whether it mirrors.
+    """
     height, width = size
     roll, yaw, pitch = np.deg2rad(rng.uniform(-1, 1, 3) * (warp.rotate_deg, warp.tilt_deg, warp.tilt_deg))
     zoom = np.exp(rng.uniform(*np.log(warp.scale)))  # as often larger as smaller
@@ -97,15 +99,14 @@ def apply_warp(
     """
     height, width = image.shape[:2]
     image = cv2.warpPerspective(
-        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(PAD_GREY,) * 3
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     if mirror:
         corners, visibility = corners[_FLIP], visibility[_FLIP]
     moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
     moved /= (corners @ matrix[2, :2] + matrix[2, 2])[:, None]
-    inside = np.all(
-        (moved >= -0.5) & (moved <= (width - 0.5, height - 0.5)), axis=1
-    )  # the outer pixels' outer edges
+    edge = (width - 0.5, height - 0.5)  # outer edge of the outermost pixels
+    inside = np.all((moved >= -0.5) & (moved <= edge), axis=1)
     labelled = inside & (visibility != NOT_LABELLED)
     kept = np.where(labelled, visibility, NOT_LABELLED).astype(visibility.dtype)
     return image, np.where(labelled[:, None], moved, 0).astype(np.float32), kept

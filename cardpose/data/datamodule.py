@@ -180,7 +180,7 @@ class CardDataModule(LightningDataModule):
             )
         epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
         sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
-        return self._loader(dataset, sampler=sampler, drop_last=True)
+        return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.sides["val"])
@@ -204,8 +204,8 @@ class CardDataModule(LightningDataModule):
         wanted = [(a.video, a.frame_index) for a in self.annotations]
         return open_or_build(self.footage, wanted, self.size, self.cache_dir)
 
-    def _loader(self, dataset: CardDataset, **kwargs: Any) -> DataLoader:
-        return DataLoader(
+    def _loader(self, dataset: CardDataset, kind: type[DataLoader] = DataLoader, **kwargs: Any) -> DataLoader:
+        return kind(
             dataset,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
@@ -216,6 +216,19 @@ class CardDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             **kwargs,
         )
+
+
+class ResumableLoader(DataLoader):
+    """Tells Lightning, which warns otherwise, that it goes on in mid-epoch where the interrupted run stopped.
+
+    There is nothing to save: the place comes from `position`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
 
 
 def _cores() -> int:
@@ -237,10 +250,11 @@ def position(trainer: Trainer) -> tuple[int, int]:
 
     On a resume Lightning makes the loader's iterator, which prefetches, before it tells the sampler the
     epoch, and after an interruption in mid-epoch it starts the loader from the front. So the sampler has to
-    know beforehand. Both come from the restored progress of the loops: an epoch whose last batch is done is
-    over, even where the checkpoint was written before Lightning counted it as processed.
+    know beforehand. Both numbers come from the restored progress of the loops, as far as the weights have
+    seen: an epoch whose last batch is processed is over, even where the checkpoint was written before
+    Lightning counted it.
     """
     epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
     if batches.is_last_batch or epochs.started == 0:
         return epochs.started, 0
-    return epochs.started - 1, batches.current.completed
+    return epochs.started - 1, batches.current.processed
