@@ -59,7 +59,7 @@ def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.n
 
 @pytest.fixture(scope="session")
 def make_clip() -> Callable[..., Path]:
-    """make_clip(path, num_frames=8, size=(64, 48), rate=30.0, cards=20) writes an H.264 clip, returns path."""
+    """make_clip(path, num_frames=8, size=(64, 48), rate=30.0, cards=20) writes an H.264 clip at path."""
 
     def make(
         path: Path,

@@ -1,0 +1,23 @@
+"""From footage to batches.
+
+::
+
+    video.py       frames out of a video, H.264 into one
+    images.py      loose frames: image files named by their index
+    tables.py      videos.csv: the record `Video`, and a careful CSV reader
+    coco.py        annotations.json
+    validate.py    the rules that every label keeps
+    folder.py      the dataset folder: all of the above, joined and checked
+    cardcut.py     another layout, read as if it were a dataset folder
+    files.py       files that are whole or absent
+
+    splits.py      which frames train, validate and test
+    augment.py     image and corners changed together
+    cache.py       every wanted frame at the training size, decoded once
+    sampler.py     the order of the examples, the same after a resume
+    dataset.py     one example after another
+    datamodule.py  loaders, and heatmaps for the whole batch on the device
+
+Adding a new layout: write a function `read_x(root) -> DatasetFolder` that checks every label with
+`validate.check_annotation`, as in cardcut.py, name it in conf/data/ and in `cardpose.convert.READERS`.
+"""
