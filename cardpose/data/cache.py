@@ -46,6 +46,7 @@ FrameId = tuple[str, int]
 """Name of the video and index of the frame in it."""
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk full, quota reached, file size limit
+_MEND = "set paths.cache to a folder elsewhere"
 
 
 class FrameSource(Protocol):
@@ -127,16 +128,11 @@ def open_or_build(
     path = Path(folder) / key
     if path.is_dir():
         return FrameCache(path)
-    with _writable(Path(folder), len(wanted) * size[0] * size[1] * 3):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _enough_space(Path(folder), len(wanted) * size[0] * size[1] * 3):
+        _make_folder(path.parent)
         with _lock(path.with_suffix(".lock")):
             if not path.is_dir():
                 _build(footage, wanted, size, path, progress)
-                if cache_key(footage, wanted, size) != key:
-                    shutil.rmtree(path)
-                    raise InputError(
-                        f"{footage.root}: the footage changed while its frames were read: start again"
-                    )
     return FrameCache(path)
 
 
@@ -155,21 +151,29 @@ def _lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def _make_folder(folder: Path) -> None:
+    forbidden: OSError | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise
+        forbidden = error
+    if forbidden or not os.access(folder, os.W_OK):
+        reason = forbidden.strerror if forbidden else "no permission"
+        raise InputError(f"{folder}: no frame cache can be written here ({reason}): {_MEND}") from forbidden
+
+
 @contextmanager
-def _writable(folder: Path, num_bytes: int) -> Iterator[None]:
-    """Turn a full or forbidden cache folder into one line for the user."""
-    mend = "set paths.cache to a folder elsewhere"
+def _enough_space(folder: Path, num_bytes: int) -> Iterator[None]:
+    """Turn a full disk into one line for the user."""
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE:
-            needed = f"the frame cache needs {num_bytes / 1e6:.0f} MB"
-            raise InputError(f"{folder}: the disk is full, {needed}: free some space or {mend}") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise InputError(
-                f"{folder}: the frame cache cannot be written ({error.strerror}): {mend}"
-            ) from error
-        raise
+        if error.errno not in _NO_SPACE:
+            raise
+        needed = f"the frame cache needs {num_bytes / 1e6:.0f} MB"
+        raise InputError(f"{folder}: the disk is full, {needed}: free some space or {_MEND}") from error
 
 
 def _build(
@@ -191,6 +195,8 @@ def _build(
             "version": FORMAT_VERSION,
         }
         (partial / "about.json").write_text(json.dumps(about, indent=1))
+        if cache_key(footage, wanted, size) != path.name:
+            raise InputError(f"{footage.root}: the footage changed while its frames were read: start again")
         os.replace(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

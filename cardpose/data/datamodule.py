@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cardpose.data.cache import FrameCache, FrameId, open_or_build
 from cardpose.data.dataset import Augment, CardDataset, unchanged
 from cardpose.data.folder import DatasetFolder
-from cardpose.data.sampler import EpochShuffle
+from cardpose.data.sampler import EpochShuffle, ResumableLoader, position
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
 from cardpose.packet import Annotation, Batch
@@ -218,43 +218,14 @@ class CardDataModule(LightningDataModule):
         )
 
 
-class ResumableLoader(DataLoader):
-    """Tells Lightning, which warns otherwise, that it goes on in mid-epoch where the interrupted run stopped.
-
-    There is nothing to save: the place comes from `position`.
-    """
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
-
-
 def _cores() -> int:
     """Cores that this process may use; where the system does not tell, those of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seed_worker(worker: int) -> None:
-    """Seed what a worker process could draw from, and keep OpenCV from threads of its own beside the
-    others'."""
+    """Seed what a worker process could draw from, and keep its OpenCV from starting threads."""
     seed = torch.initial_seed() % 2**32
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (a library may still use the global generator)
     cv2.setNumThreads(0)
-
-
-def position(trainer: Trainer) -> tuple[int, int]:
-    """Where training is about to go on: the epoch, and the batches of it already done.
-
-    On a resume Lightning makes the loader's iterator, which prefetches, before it tells the sampler the
-    epoch, and after an interruption in mid-epoch it starts the loader from the front. So the sampler has to
-    know beforehand. Both numbers come from the restored progress of the loops, as far as the weights have
-    seen: an epoch whose last batch is processed is over, even where the checkpoint was written before
-    Lightning counted it.
-    """
-    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
-    if batches.is_last_batch or epochs.started == 0:
-        return epochs.started, 0
-    return epochs.started - 1, batches.current.processed

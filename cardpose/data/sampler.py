@@ -1,9 +1,11 @@
-"""The training order: a function of seed and epoch alone."""
+"""The training order, a function of seed and epoch alone, and the place in it after an interruption."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, Sampler
 
 
 class EpochShuffle(Sampler[int]):
@@ -33,3 +35,31 @@ class EpochShuffle(Sampler[int]):
     def __len__(self) -> int:
         """Examples of a whole epoch; the trainer counts the skipped ones as done."""
         return self.length
+
+
+def position(trainer: Trainer) -> tuple[int, int]:
+    """Where training is about to go on: the epoch, and the batches of it already done.
+
+    On a resume Lightning makes the loader's iterator, which prefetches, before it tells the sampler the
+    epoch, and after an interruption in mid-epoch it starts the loader from the front. So the sampler has to
+    know beforehand. Both numbers come from the restored progress of the loops, as far as the weights have
+    seen: an epoch whose last batch is processed is over, even where the checkpoint was written before
+    Lightning counted it.
+    """
+    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    if batches.is_last_batch or epochs.started == 0:
+        return epochs.started, 0
+    return epochs.started - 1, batches.current.processed
+
+
+class ResumableLoader(DataLoader):
+    """Tells Lightning, which warns otherwise, that it goes on in mid-epoch where the interrupted run stopped.
+
+    There is nothing to save: the place comes from `position`.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass

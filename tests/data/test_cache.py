@@ -248,5 +248,11 @@ def test_full_disk(footage: Footage, small_disk: Path) -> None:
 
 def test_folder_that_cannot_be_made(footage: Footage, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file.*cannot be written.*paths\.cache"):
+    with pytest.raises(InputError, match=r"file.*no frame cache can be written.*paths\.cache"):
         open_or_build(footage, WANTED, SIZE, tmp_path / "file" / "caches")
+
+
+def test_folder_without_permission(footage: Footage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(InputError, match=r"caches: no frame cache can be written here \(no permission\)"):
+        open_or_build(footage, WANTED, SIZE, folder)
