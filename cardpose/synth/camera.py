@@ -1,0 +1,70 @@
+"""The pinhole camera: where a point of the world lands in the image, and how planes map to it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera without lens distortion, principal point in the middle of the image.
+
+    Args:
+        rotation: (3, 3) world to camera; camera axes x right, y down, z forward (OpenCV's).
+        position: (3,) centre of projection in the world, mm.
+        focal: focal length in pixels.
+        width, height: image size in pixels.
+    """
+
+    rotation: np.ndarray
+    position: np.ndarray
+    focal: float
+    width: int
+    height: int
+
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3) matrix K; the principal point is the image's middle, ((w - 1) / 2, (h - 1) / 2)."""
+        centre = (self.width - 1) / 2, (self.height - 1) / 2
+        return np.array([[self.focal, 0, centre[0]], [0, self.focal, centre[1]], [0, 0, 1.0]])
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """World points (..., 3) in mm -> image points (..., 2) in pixels. Points must lie before the camera."""
+        homogeneous = (points - self.position) @ (self.intrinsics @ self.rotation).T
+        return homogeneous[..., :2] / homogeneous[..., 2:]
+
+    def plane(self, z: float) -> np.ndarray:
+        """(3, 3) homography from (x, y, 1) in mm on the horizontal plane at height z to the image.
+
+        The third component of its result is the depth along the optical axis in mm.
+        """
+        offset = self.rotation @ (np.array([0, 0, z]) - self.position)
+        return self.intrinsics @ np.column_stack([self.rotation[:, 0], self.rotation[:, 1], offset])
+
+
+def look_at(
+    position: np.ndarray, target: np.ndarray, aim: np.ndarray, roll: float, focal: float
+) -> np.ndarray:
+    """Rotation (3, 3), world to camera, of a camera that sees `target` `aim` (2,) pixels off the image's middle.
+
+    `roll` in radians turns the image about the optical axis, clockwise as seen for positive values.
+    """
+    forward = (target - position) / np.linalg.norm(target - position)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    level = np.stack([right, np.cross(forward, right), forward])
+    axis = np.array([-aim[1], aim[0], 0.0])
+    length = float(np.linalg.norm(axis))
+    turn = cv2.Rodrigues(axis / max(length, 1e-12) * np.arctan2(length, focal))[0]
+    return cv2.Rodrigues(np.array([0.0, 0.0, roll]))[0] @ turn @ level
+
+
+def scaling(scale_x: float, scale_y: float, left: int = 0, top: int = 0) -> np.ndarray:
+    """(3, 3) map from image pixels to those of a crop that starts at pixel (left, top), resized by the scales.
+
+    >>> scaling(2, 2) @ [0, 0, 1]  # the middle of the first pixel lies between the first two of the larger image
+    array([0.5, 0.5, 1. ])
+    """
+    x, y = (0.5 - left) * scale_x - 0.5, (0.5 - top) * scale_y - 0.5
+    return np.array([[scale_x, 0, x], [0, scale_y, y], [0, 0, 1.0]])

@@ -1,0 +1,24 @@
+"""A clip's pixels."""
+
+import numpy as np
+
+from cardpose.synth.scene import Clip, Shot
+from cardpose.synth.sensor import Camcorder
+from cardpose.synth.stack import Stack
+from cardpose.synth.surface import Surface
+
+RENDERER = 1
+"""Raise it when the same scenes give other pixels or labels: rendered folders then count as stale."""
+
+
+class Renderer:
+    """Draws the frames of one clip; what all of them share is made once."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.surface, self.stack, self.camcorder = Surface(clip), Stack(clip), Camcorder(clip)
+
+    def frame(self, shot: Shot) -> np.ndarray:
+        """(height, width, 3) uint8 RGB."""
+        light = self.surface.draw(shot.camera)
+        self.stack.draw(light, shot.camera)
+        return self.camcorder.expose(light, shot)

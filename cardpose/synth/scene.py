@@ -1,0 +1,343 @@
+"""Scenes: everything that is random about a clip, drawn from (seed, clip, frame) and nothing else.
+
+A `Clip` holds what does not change while the camera films; `Clip.shot(i)` is the moment of frame i. Each part of a
+scene has a random stream of its own, so a new quantity in one leaves the others as they were.
+"""
+
+import colorsys
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from cardpose.packet import MAX_CARDS
+from cardpose.synth.box import FACETS, box_corners
+from cardpose.synth.camera import Camera, look_at
+from cardpose.synth.distributions import (
+    BackRanges,
+    CameraRanges,
+    LightRanges,
+    PacketRanges,
+    Range,
+    SceneConfig,
+    SensorRanges,
+    TableRanges,
+)
+
+
+class Part(IntEnum):
+    """The random streams of a scene. Append only: a stream's number is part of every scene."""
+
+    PACKET = 0
+    BACK = 1
+    CAMERA = 2
+    TABLE = 3
+    LIGHT = 4
+    SENSOR = 5
+    SHOT = 6
+
+
+def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Generator:
+    """The random stream of one part of one clip (and frame, for `Part.SHOT`)."""
+    return np.random.default_rng([seed, clip, part, frame])
+
+
+def draw(rng: np.random.Generator, limits: Range) -> float:
+    """One number, uniform in [low, high]."""
+    return float(rng.uniform(*limits))
+
+
+@dataclass(frozen=True)
+class Packet:
+    """n cards in a stack, bottom first. Lengths in mm, angles in radians."""
+
+    cards: int
+    width: float
+    height: float
+    radius: float
+    card_thickness: float
+    offsets: np.ndarray  # (n, 2) of each card's centre
+    turns: np.ndarray  # (n,)
+    tones: np.ndarray  # (n, P) brightness of each card's edge along the outline's facets, about 1
+    gap: float
+    paper: np.ndarray  # (3,) RGB, 0 to 1
+
+    @property
+    def thickness(self) -> float:
+        return self.cards * self.card_thickness
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(4, 2, 3) world corners, as `box.box_corners`."""
+        return box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
+
+
+@dataclass(frozen=True)
+class Back:
+    family: str
+    colour: np.ndarray  # (3,) RGB, 0 to 1
+    border: float
+    pitch: float
+    contrast: float
+
+
+@dataclass(frozen=True)
+class Table:
+    kind: str
+    colour: np.ndarray  # (3,) RGB, 0 to 1
+    contrast: float
+    folds: float
+    edge_bearing: float  # direction, from the packet, of the table's far edge, radians
+    reach: float
+    wall: np.ndarray  # (3,) RGB of what lies beyond the edge
+    texture_seed: int
+
+
+@dataclass(frozen=True)
+class Light:
+    direction: np.ndarray  # (3,) unit vector towards the light
+    ambient: float
+    softness: float
+    gloss: float
+    shininess: float
+    gains: np.ndarray  # (3,) RGB gains: white balance times exposure
+
+    def shade(self, normal: np.ndarray) -> np.ndarray:
+        """Light on surfaces with unit normals (..., 3), 1 on one that faces straight up."""
+        diffuse = np.maximum(normal @ self.direction, 0) / self.direction[2]
+        return self.ambient * (0.75 + 0.25 * normal[..., 2]) + (1 - self.ambient) * np.minimum(diffuse, 1.4)
+
+
+@dataclass(frozen=True)
+class Sensor:
+    defocus: float
+    depth_blur: float
+    noise: float
+    vignette: float
+    noise_seed: int
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A quantity that swings about a mean; `rate` in hertz."""
+
+    mean: float
+    amplitude: float
+    rate: float
+    phase: float
+
+    def __call__(self, time: float) -> float:
+        return self.mean + self.amplitude * np.sin(2 * np.pi * (self.rate * time + self.phase))
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way of a hand-held camera around the packet, at any time in seconds. Angles in radians, lengths in mm."""
+
+    focal: float  # of a 640 px wide image, scaled with the image
+    heading: Wave  # 0: the camera stands before the lower short edge
+    elevation: Wave
+    distance: Wave
+    aim_x: Wave  # pixels of a 640 px wide image
+    aim_y: Wave
+    roll: Wave
+    shake_x: Wave
+    shake_y: Wave
+    shutter: float
+
+    def camera(self, time: float, width: int, height: int, target: np.ndarray) -> Camera:
+        heading, elevation, distance = self.heading(time), self.elevation(time), self.distance(time)
+        bearing = np.array([np.sin(heading), -np.cos(heading)])
+        position = target + distance * np.append(np.cos(elevation) * bearing, np.sin(elevation))
+        aim = np.array([self.aim_x(time) + self.shake_x(time), self.aim_y(time) + self.shake_y(time)])
+        scale = width / 640
+        rotation = look_at(position, target, aim * scale, self.roll(time), self.focal * scale)
+        return Camera(rotation, position, self.focal * scale, width, height)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame of a clip."""
+
+    index: int
+    timestamp: float  # s
+    camera: Camera  # in the middle of the exposure
+    motion: np.ndarray  # (2,) way of the packet's centre in the image during the exposure, pixels
+    noise_offset: tuple[int, int]  # where in the clip's noise field this frame's noise starts, 0 to 63
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: a packet on a table, filmed for a few seconds."""
+
+    number: int
+    seed: int
+    width: int
+    height: int
+    frames: int
+    rate: float
+    packet: Packet
+    back: Back
+    table: Table
+    light: Light
+    sensor: Sensor
+    path: Path
+    target: np.ndarray = field(init=False)  # (3,) what the camera looks at: the packet's centre
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", np.array([0, 0, self.packet.thickness / 2]))
+
+    def camera(self, time: float) -> Camera:
+        return self.path.camera(time, self.width, self.height, self.target)
+
+    def shot(self, index: int) -> Shot:
+        """Frame `index` of the clip."""
+        time = index / self.rate
+        opens, closes = (self.camera(time + side * self.path.shutter / 2) for side in (-1, 1))
+        offset = stream(self.seed, self.number, Part.SHOT, index).integers(0, 64, 2)
+        motion = closes.project(self.target) - opens.project(self.target)
+        return Shot(index, time, self.camera(time), motion, (int(offset[0]), int(offset[1])))
+
+
+def sample_clip(
+    config: SceneConfig,
+    *,
+    seed: int,
+    number: int,
+    cards: int,
+    frames: int,
+    rate: float,
+    width: int,
+    height: int,
+) -> Clip:
+    """Draw one clip. The same arguments give the same clip, in any process.
+
+    Raises:
+        ValueError: `cards` is not 1 to 52.
+    """
+    if not 1 <= cards <= MAX_CARDS:
+        raise ValueError(f"cards is {cards}, want 1 to {MAX_CARDS}")
+
+    def rng(part: Part) -> np.random.Generator:
+        return stream(seed, number, part)
+
+    return Clip(
+        number=number,
+        seed=seed,
+        width=width,
+        height=height,
+        frames=frames,
+        rate=rate,
+        packet=sample_packet(rng(Part.PACKET), config.packet, cards),
+        back=sample_back(rng(Part.BACK), config.back),
+        table=sample_table(rng(Part.TABLE), config.table),
+        light=sample_light(rng(Part.LIGHT), config.light),
+        sensor=sample_sensor(rng(Part.SENSOR), config.sensor),
+        path=sample_path(rng(Part.CAMERA), config.camera),
+    )
+
+
+def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) -> Packet:
+    slip, twist, tone = draw(rng, ranges.slip), np.radians(draw(rng, ranges.twist)), draw(rng, ranges.tone)
+    paper = np.array([0.93, 0.92, 0.91]) - draw(rng, ranges.warmth) * np.array([0.02, 0.06, 0.16])
+    thickness, gap = draw(rng, ranges.thickness), draw(rng, ranges.gap)
+    return Packet(
+        cards=cards,
+        width=ranges.width,
+        height=ranges.height,
+        radius=ranges.radius,
+        card_thickness=thickness,
+        offsets=slip * rng.standard_normal((cards, 2)).clip(-2.5, 2.5),
+        turns=twist * rng.standard_normal(cards).clip(-2.5, 2.5),
+        tones=1
+        + tone
+        * (rng.standard_normal((cards, 1)) + 0.4 * rng.standard_normal((cards, FACETS))).clip(-2.5, 2.5),
+        gap=gap,
+        paper=paper,
+    )
+
+
+def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
+    return Back(
+        family=str(rng.choice(ranges.families)),
+        colour=_colour(rng, ranges.hues, ranges.saturation, ranges.value),
+        border=draw(rng, ranges.border),
+        pitch=draw(rng, ranges.pitch),
+        contrast=draw(rng, ranges.contrast),
+    )
+
+
+def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
+    return Table(
+        kind=str(rng.choice(ranges.kinds)),
+        colour=_colour(rng, ranges.hues, ranges.saturation, ranges.value),
+        contrast=draw(rng, ranges.contrast),
+        folds=draw(rng, ranges.folds),
+        edge_bearing=np.radians(rng.uniform(0, 360)),
+        reach=draw(rng, ranges.reach),
+        wall=_colour(rng, (0, 360), (0, 0.3), (0.1, 0.8)),
+        texture_seed=int(rng.integers(2**31)),
+    )
+
+
+def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:
+    bearing, elevation = np.radians(draw(rng, ranges.bearing)), np.radians(draw(rng, ranges.elevation))
+    tint = draw(rng, ranges.tint)
+    return Light(
+        direction=np.array(
+            [np.cos(elevation) * np.cos(bearing), np.cos(elevation) * np.sin(bearing), np.sin(elevation)]
+        ),
+        ambient=draw(rng, ranges.ambient),
+        softness=draw(rng, ranges.softness),
+        gloss=draw(rng, ranges.gloss),
+        shininess=float(np.exp(draw(rng, (np.log(ranges.shininess[0]), np.log(ranges.shininess[1]))))),
+        gains=draw(rng, ranges.exposure) * (1 + tint * np.array([0.06, 0.0, -0.09])),
+    )
+
+
+def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
+    return Sensor(
+        defocus=draw(rng, ranges.defocus),
+        depth_blur=draw(rng, ranges.depth_blur),
+        noise=draw(rng, ranges.noise),
+        vignette=draw(rng, ranges.vignette),
+        noise_seed=int(rng.integers(2**31)),
+    )
+
+
+def sample_path(rng: np.random.Generator, ranges: CameraRanges) -> Path:
+    """A path whose every moment lies inside the ranges of distance, elevation, heading and roll."""
+
+    def wave(limits: Range, swing: float, rate: Range) -> Wave:
+        """Swings over a share of up to `swing` of the range, about a mean that keeps it inside."""
+        half = rng.uniform(0, swing) * (limits[1] - limits[0]) / 2
+        mean = rng.uniform(limits[0] + half, limits[1] - half)
+        return Wave(mean, half, rng.uniform(*rate), rng.uniform())
+
+    limit = np.radians(ranges.heading_limit)
+    sweep = min(np.radians(draw(rng, ranges.sweep)), limit)
+    field_of_view = np.radians(draw(rng, ranges.field_of_view))
+    shake = draw(rng, ranges.shake)
+    slow, tremor = (0.05, 0.2), (1.5, 5.0)
+    aim_x, aim_y = (320 * ranges.aim[0], 320 * ranges.aim[1]), (240 * ranges.aim[0], 240 * ranges.aim[1])
+    return Path(
+        focal=320 / float(np.tan(field_of_view / 2)),
+        heading=Wave(rng.uniform(sweep - limit, limit - sweep), sweep, rng.uniform(0.1, 0.25), rng.uniform()),
+        elevation=wave(_radians(ranges.elevation), 0.4, slow),
+        distance=wave(ranges.distance, 0.5, slow),
+        aim_x=wave(aim_x, 0.5, slow),
+        aim_y=wave(aim_y, 0.5, slow),
+        roll=wave(_radians(ranges.roll), 0.5, slow),
+        shake_x=Wave(0, shake, rng.uniform(*tremor), rng.uniform()),
+        shake_y=Wave(0, shake, rng.uniform(*tremor), rng.uniform()),
+        shutter=draw(rng, ranges.shutter),
+    )
+
+
+def _radians(limits: Range) -> Range:
+    return float(np.radians(limits[0])), float(np.radians(limits[1]))
+
+
+def _colour(rng: np.random.Generator, hues: Range, saturation: Range, value: Range) -> np.ndarray:
+    hue = draw(rng, hues) / 360 % 1
+    return np.array(colorsys.hsv_to_rgb(hue, draw(rng, saturation), draw(rng, value)))

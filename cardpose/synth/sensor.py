@@ -1,0 +1,57 @@
+"""Lens and sensor: defocus, motion blur, vignetting, white balance, noise."""
+
+import cv2
+import numpy as np
+
+from cardpose.synth.scene import Clip, Shot
+
+NOISE_MARGIN = 64
+
+
+class Camcorder:
+    """What happens between the light in the scene and the 8-bit frame, for one clip."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.defocus = clip.sensor.defocus * clip.width / 640
+        self.gains = (self._vignette(clip)[..., None] * clip.light.gains).astype(np.float32)
+        shape = clip.height + NOISE_MARGIN, clip.width + NOISE_MARGIN, 3
+        noise = np.random.default_rng(clip.sensor.noise_seed).standard_normal(shape, dtype=np.float32)
+        self.noise = clip.sensor.noise * noise
+
+    @staticmethod
+    def _vignette(clip: Clip) -> np.ndarray:
+        """(height, width): 1 in the middle, 1 - vignette in the corners."""
+        x, y = np.linspace(-1, 1, clip.width), np.linspace(-1, 1, clip.height)[:, None]
+        return 1 - clip.sensor.vignette * (x**2 + y**2) / 2
+
+    def expose(self, light: np.ndarray, shot: Shot) -> np.ndarray:
+        """Light (height, width, 3) float32 -> frame uint8 RGB."""
+        if self.defocus > 0:
+            light = cv2.GaussianBlur(light, (0, 0), self.defocus)
+        kernel = motion_kernel(shot.motion)
+        if kernel.size > 1:
+            light = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        light = cv2.multiply(light, self.gains)
+        top, left = shot.noise_offset
+        noise = self.noise[top : top + light.shape[0], left : left + light.shape[1]]
+        return cv2.add(light, noise, dtype=cv2.CV_8U)
+
+
+def motion_kernel(motion: np.ndarray) -> np.ndarray:
+    """Blur kernel (k, k), float32, sum 1: a line of the length and direction of `motion` (2,), through the middle.
+
+    >>> motion_kernel(np.array([2.0, 0.0])).round(2).tolist()[1]
+    [0.25, 0.5, 0.25]
+    """
+    reach = int(np.ceil(np.abs(motion).max() / 2))
+    size = 2 * reach + 1
+    kernel = np.zeros((size, size), np.float32)
+    samples = max(16 * size, 1)
+    for t in (np.arange(samples) + 0.5) / samples - 0.5:
+        x, y = reach + motion * t
+        left, top = int(np.floor(x)), int(np.floor(y))
+        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            weight = (1 - abs(x - left - dx)) * (1 - abs(y - top - dy))
+            if weight > 0:
+                kernel[top + dy, left + dx] += weight
+    return kernel / kernel.sum()

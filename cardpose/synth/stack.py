@@ -1,0 +1,152 @@
+"""The packet as the camera sees it: every card drawn by itself, bottom first, on a supersampled canvas."""
+
+import cv2
+import numpy as np
+
+from cardpose.synth.box import outline, placed
+from cardpose.synth.camera import Camera, scaling
+from cardpose.synth.scene import Clip
+from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
+
+_SCALE_X, _SCALE_Y = 3, 4  # samples a pixel; more down the image, across which the lines between cards run
+_SUBPIXEL_BITS = 6
+_SUBPIXEL = 1 << _SUBPIXEL_BITS
+
+
+class Stack:
+    """The packet of a clip."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.packet, self.light = clip.packet, clip.light
+        packet = clip.packet
+        points, self.normals = outline(packet.width, packet.height, packet.radius)
+        self.middles = (points + np.roll(points, -1, 0)) / 2
+        self.rings = self._rings(points)
+        self.card_colours, self.gap_colours = self._edge_colours(clip)
+        self.top_points = self.rings[-1]
+        self.top = self._top_texture(clip)
+
+    def _rings(self, points: np.ndarray) -> np.ndarray:
+        """(2n, P, 3) outlines from the table up: of each card its lower and upper edge, with a gap between cards."""
+        packet = self.packet
+        rings = np.repeat(placed(points, packet.offsets, packet.turns), 2, 0)
+        heights = np.arange(packet.cards)[:, None] + [0.0, 1 - packet.gap]
+        heights[-1, 1] = packet.cards
+        z = np.broadcast_to(packet.card_thickness * heights.reshape(-1, 1), rings.shape[:2])
+        return np.concatenate([rings, z[..., None]], 2)
+
+    def _edge_colours(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+        """RGBA (n, P, 4) of the cards' edges and of the gaps above them, 0 to 255."""
+        packet = clip.packet
+        outward = np.pad(self.normals, ((0, 0), (0, 1)))
+        height = (np.arange(packet.cards) + 0.5) * packet.card_thickness
+        near_table = np.exp(-height / 2.5)[:, None, None]
+        bounce = sum(table_colours(clip.table)) / 2
+        light = clip.light.shade(outward)[None, :, None] * (1 - 0.35 * near_table)
+        paper = packet.paper * (1 - 0.25 * near_table) + 0.25 * near_table * bounce
+        colours = 255 * 0.92 * paper * light * packet.tones[..., None]
+        opaque = np.full((*colours.shape[:2], 1), 255.0)
+        return np.concatenate([colours, opaque], 2), np.concatenate([0.4 * colours, opaque], 2)
+
+    def _top_texture(self, clip: Clip) -> np.ndarray:
+        """RGBA (h, w, 4) uint8 of the top card, lit."""
+        lit = 255 * card_back(clip.back, clip.packet) * clip.light.shade(np.array([0, 0, 1.0]))
+        return cv2.cvtColor(np.clip(lit + 0.5, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
+
+    def draw(self, image: np.ndarray, camera: Camera) -> None:
+        """Draw the packet over `image` (height, width, 3) float32, in place."""
+        projected = camera.project(self.rings)
+        crop = _crop(projected, camera)
+        if crop is None:
+            return
+        left, top, right, bottom = crop
+        to_canvas = scaling(_SCALE_X, _SCALE_Y, left, top)
+        fixed = projected * np.diag(to_canvas)[:2] + to_canvas[:2, 2]
+        fixed = np.round(fixed * _SUBPIXEL).astype(np.int32)
+        shape = (bottom - top) * _SCALE_Y, (right - left) * _SCALE_X
+        canvas = np.zeros((*shape, 4), np.uint8)
+        self._draw_sides(canvas, fixed, camera)
+        mask = self._draw_top(canvas, fixed[-1], to_canvas, camera)
+        _compose(image[top:bottom, left:right], canvas)
+        self._draw_streak(image[top:bottom, left:right], mask, camera, (left, top))
+
+    def _draw_sides(self, canvas: np.ndarray, rings: np.ndarray, camera: Camera) -> None:
+        """Fill the strips between successive rings, card edges and gaps in turn, where they face the camera."""
+        facing = np.flatnonzero(np.einsum("ij,ij->i", camera.position[:2] - self.middles, self.normals) > 0)
+        following = np.roll(rings, -1, 1)
+        quads = np.stack([rings[:-1], following[:-1], following[1:], rings[1:]], 2)[:, facing]
+        cards, gaps = self._band_limited(camera)
+        colours = np.stack([cards, gaps], 1).reshape(-1, *cards.shape[1:])[:-1, facing]
+        for quad, colour in zip(quads.reshape(-1, 4, 2), colours.reshape(-1, 4).tolist(), strict=True):
+            cv2.fillConvexPoly(canvas, quad, colour, cv2.LINE_8, _SUBPIXEL_BITS)
+
+    def _band_limited(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """Colours of cards and gaps, drawn together to their mean where a card is too thin for the canvas."""
+        away = self.packet.corners.mean((0, 1)) - camera.position
+        distance = np.linalg.norm(away)
+        upright = np.hypot(away[0], away[1]) / distance
+        samples = self.packet.card_thickness * upright * camera.focal / distance * _SCALE_Y
+        keep = float(np.clip((samples - 1.5) / 2, 0, 1))
+        mean = (1 - self.packet.gap) * self.card_colours + self.packet.gap * self.gap_colours
+        return mean + keep * (self.card_colours - mean), mean + keep * (self.gap_colours - mean)
+
+    def _draw_top(
+        self, canvas: np.ndarray, ring: np.ndarray, to_canvas: np.ndarray, camera: Camera
+    ) -> np.ndarray:
+        """Lay the top card's texture on; returns its coverage (h, w) uint8 on the canvas."""
+        packet = self.packet
+        mask = np.zeros(canvas.shape[:2], np.uint8)
+        cv2.fillConvexPoly(mask, ring, 255, cv2.LINE_8, _SUBPIXEL_BITS)
+        cos, sin = np.cos(packet.turns[-1]), np.sin(packet.turns[-1])
+        place = np.array([[cos, -sin, packet.offsets[-1, 0]], [sin, cos, packet.offsets[-1, 1]], [0, 0, 1]])
+        unit = 1 / BACK_PX_PER_MM
+        texture_to_card = np.array(
+            [[unit, 0, unit / 2 - packet.width / 2], [0, -unit, packet.height / 2 - unit / 2], [0, 0, 1]]
+        )
+        warp = to_canvas @ camera.plane(packet.thickness) @ place @ texture_to_card
+        size = canvas.shape[1], canvas.shape[0]
+        picture = cv2.warpPerspective(
+            self.top, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        cv2.copyTo(picture, mask, canvas)
+        return mask
+
+    def _draw_streak(
+        self, image: np.ndarray, mask: np.ndarray, camera: Camera, origin: tuple[int, int]
+    ) -> None:
+        """Add the light's reflection on the top card (J. F. Blinn, Models of Light Reflection, SIGGRAPH 1977)."""
+        if self.light.gloss == 0:
+            return
+        h, w = image.shape[:2]
+        step = 4
+        u = origin[0] + np.arange(0, w + step, step)
+        v = (origin[1] + np.arange(0, h + step, step))[:, None]
+        to_plane = np.linalg.inv(camera.plane(self.packet.thickness))
+        x, y, scale = (a * u + b * v + c for a, b, c in to_plane)
+        scale = np.maximum(scale, 1e-6)
+        points = np.stack([x / scale, y / scale, np.full_like(x, self.packet.thickness)], -1)
+        half = camera.position - points
+        half = half / np.linalg.norm(half, axis=-1, keepdims=True) + self.light.direction
+        streak = (half[..., 2] / np.linalg.norm(half, axis=-1)) ** self.light.shininess
+        streak = cv2.resize((255 * self.light.gloss * streak).astype(np.float32), None, fx=step, fy=step)[
+            :h, :w
+        ]
+        streak *= cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
+        image += streak[..., None]
+
+
+def _crop(projected: np.ndarray, camera: Camera) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom (exclusive) of the packet in the image, or None where it lies outside."""
+    low = np.floor(projected.min((0, 1))).astype(int) - 1
+    high = np.ceil(projected.max((0, 1))).astype(int) + 2
+    left, top = max(low[0], 0), max(low[1], 0)
+    right, bottom = min(high[0], camera.width), min(high[1], camera.height)
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _compose(image: np.ndarray, canvas: np.ndarray) -> None:
+    """Average the canvas (opaque or empty samples) down to the image's pixels and lay it over them."""
+    h, w = image.shape[:2]
+    small = cv2.resize(canvas, (w, h), interpolation=cv2.INTER_AREA)
+    image *= 1 - small[..., 3:] * np.float32(1 / 255)
+    image += small[..., :3]

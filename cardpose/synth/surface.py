@@ -1,0 +1,95 @@
+"""The table as the camera sees it."""
+
+import cv2
+import numpy as np
+
+from cardpose.synth.camera import Camera, scaling
+from cardpose.synth.scene import Clip
+from cardpose.synth.textures import (
+    LIGHT_MAP_SIZE,
+    TILE_PX_PER_MM,
+    light_map,
+    table_colours,
+    table_tile,
+)
+
+_GRID = 4  # the maps that vary slowly are computed at every fourth pixel
+_LEVELS = 6
+
+
+class Surface:
+    """The table of a clip: a tiling texture in prefiltered levels, light and shadow, an edge, a wall behind.
+
+    The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
+    """
+
+    def __init__(self, clip: Clip) -> None:
+        self.table = clip.table
+        self.depth_blur = clip.sensor.depth_blur
+        self.levels = [table_tile(clip.table)]
+        for _ in range(_LEVELS - 1):
+            self.levels.append(
+                cv2.resize(self.levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            )
+        self.light = light_map(clip.packet, clip.table, clip.light)
+        dark, bright = table_colours(clip.table)
+        self.mix = 255 * np.stack([bright - dark, dark, clip.table.wall], 1)  # (RGB, [texture, light, wall])
+
+    def draw(self, camera: Camera) -> np.ndarray:
+        """(height, width, 3) float32 RGB, 255 is a white surface in the open."""
+        size = camera.width, camera.height
+        plane = camera.plane(0)
+        level, wall = self._grids(camera, plane)
+        texture = self._texture(plane, level, size)
+        shift = np.eye(3)
+        shift[:2, 2] = (LIGHT_MAP_SIZE - 1) / 2
+        light = cv2.warpPerspective(
+            self.light,
+            plane @ np.linalg.inv(shift),
+            size,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        behind = cv2.resize(wall, size, interpolation=cv2.INTER_LINEAR)
+        light *= 1 - behind
+        texture *= light
+        return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
+
+    def _grids(self, camera: Camera, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """At every fourth pixel: the texture level (h, w) that a pixel covers, and the share of wall (h, w)."""
+        h, w = camera.height // _GRID, camera.width // _GRID
+        to_table = np.linalg.inv(scaling(1 / _GRID, 1 / _GRID) @ plane)
+        u, v = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
+        x, y, inverse_depth = (a * u + b * v + c for a, b, c in to_table)
+        before = np.maximum(inverse_depth, 1e-6)
+        area = abs(np.linalg.det(to_table)) / _GRID**2 / before**3  # mm^2 of table in an image pixel
+        distance = np.linalg.norm(camera.position)
+        level = 0.5 * np.log2(area) + np.log2(TILE_PX_PER_MM)
+        level += self.depth_blur * np.abs(np.log2(1 / (before * distance)))
+        bearing = self.table.edge_bearing
+        beyond = (x * np.cos(bearing) + y * np.sin(bearing)) / before - self.table.reach
+        wall = np.where(inverse_depth > 1e-5, np.clip(beyond / 5 + 0.5, 0, 1), 1)
+        return np.clip(level, 0, _LEVELS - 1).astype(np.float32), wall.astype(np.float32)
+
+    def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """The tile on the table (height, width), blended between the two levels next to `level` in every pixel."""
+        texture = np.zeros(size[::-1], np.float32)
+        for i in range(int(level.min()), int(np.ceil(level.max())) + 1):
+            weight = np.maximum(0, 1 - np.abs(level - i))
+            rows = np.flatnonzero(weight.any(1))
+            if len(rows) == 0:
+                continue
+            top, end = int(rows[0]) * _GRID, int(rows[-1] + 1) * _GRID
+            tile_to_mm = np.linalg.inv(scaling(0.5**i, 0.5**i) @ np.diag([TILE_PX_PER_MM, TILE_PX_PER_MM, 1]))
+            warp = scaling(1, 1, top=top) @ plane @ tile_to_mm
+            strip = cv2.warpPerspective(
+                self.levels[i],
+                warp,
+                (size[0], end - top),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_WRAP,
+            )
+            part = weight[rows[0] : rows[-1] + 1]
+            strip *= cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
+            texture[top:end] += strip
+        return texture

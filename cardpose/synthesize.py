@@ -1,0 +1,117 @@
+"""Render labelled footage of packets of cards: `python -m cardpose.synthesize out=outputs/synthetic clips=52 seed=0`.
+
+Writes a canonical dataset folder. A run that was interrupted goes on; a finished folder is recognised at once.
+`preview=sheet.png` draws a contact sheet with the corners instead.
+"""
+
+import os
+from pathlib import Path
+
+import cv2
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cardpose.cli import entry, forget_empty_run
+from cardpose.data.files import replace_file, write_errors
+from cardpose.data.folder import Video, write_folder
+from cardpose.data.video import VideoWriter
+from cardpose.errors import InputError
+from cardpose.synth.generate import Footage, claim, generate, missing
+from cardpose.synth.preview import contact_sheet
+
+
+def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Path:
+    """See that `out` holds the whole footage as a dataset folder: render what is missing of it.
+
+    Safe when several processes call it at once: one renders, the others wait.
+
+    Args:
+        out: the folder.
+        footage: what it is to hold.
+        workers: processes; None is one a core.
+
+    Returns:
+        `out` as a path.
+
+    Raises:
+        InputError: the folder holds something else or footage of other settings; the disk is full.
+    """
+    out = Path(out)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: write 1 or more, or null for one a core")
+    with write_errors(out):
+        claim(footage, out)
+        if _complete(footage, out):
+            return out
+        with FileLock(out / ".lock"):
+            if not _complete(footage, out):
+                _render(footage, out, workers or len(os.sched_getaffinity(0)))
+                videos = [Video(footage.file(i), footage.cards(i), {}) for i in range(footage.clips)]
+                write_folder(out, videos, footage.annotations())
+    return out
+
+
+def _complete(footage: Footage, out: Path) -> bool:
+    """Labels are written last."""
+    return all((out / name).is_file() for name in ("videos.csv", "annotations.json")) and not missing(
+        footage, out
+    )
+
+
+def _render(footage: Footage, out: Path, workers: int) -> None:
+    done = footage.clips - len(missing(footage, out))
+    columns = (
+        TextColumn("rendering {task.fields[out]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("clips, {task.fields[rate]:.0f} frames/s,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("", total=footage.clips, completed=done, out=out, rate=0.0)
+            for _ in generate(footage, out, VideoWriter, min(workers, footage.clips - done) or 1):
+                speed = progress.tasks[task].speed or 0.0
+                progress.update(task, advance=1, rate=speed * footage.frames_per_clip)
+    except KeyboardInterrupt:
+        left = len(missing(footage, out))
+        raise InputError(
+            f"{out}: interrupted with {footage.clips - left} of {footage.clips} clips rendered: "
+            "run the same command to go on"
+        ) from None
+
+
+def draw_preview(footage: Footage, path: str | Path) -> Path:
+    """Draw a contact sheet of the footage's scenes to `path`, a PNG."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"preview={path}: is no PNG: name it {path.with_suffix('.png')}")
+    encoded = cv2.imencode(".png", cv2.cvtColor(contact_sheet(footage), cv2.COLOR_RGB2BGR))[1]
+    with replace_file(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+    return path
+
+
+@entry("synthesize")
+def main(cfg: DictConfig) -> None:
+    footage = Footage(
+        scene=instantiate(cfg.synth),
+        clips=cfg.clips,
+        frames_per_clip=cfg.frames_per_clip,
+        counts=None if cfg.counts is None else list(cfg.counts),
+        seed=cfg.seed,
+        width=cfg.width,
+        height=cfg.height,
+        rate=cfg.rate,
+    )
+    print(draw_preview(footage, cfg.preview) if cfg.preview else ensure(cfg.out, footage, cfg.workers))
+    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+
+
+if __name__ == "__main__":
+    main()
