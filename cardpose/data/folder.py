@@ -91,6 +91,8 @@ class DatasetFolder:
                     else [(path, folder / video.file / f"{i}{path.suffix}") for i, path in source.items()]
                 )
                 for path, target in pairs:
+                    if not path.is_file():
+                        raise _gone(path)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, target)
             self.write(folder)
@@ -131,7 +133,7 @@ class DatasetFolder:
             try:
                 status = path.stat()
             except FileNotFoundError as error:
-                raise InputError(f"{path}: the file has gone: put it back") from error
+                raise _gone(path) from error
             digest.update(f"\n{path.name} {status.st_size} {status.st_mtime_ns}".encode())
         return digest.hexdigest()[:32]
 
@@ -208,6 +210,10 @@ def _check_footage(source: Source, annotations: Iterable[Annotation], table: Pat
             raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
         if (annotation.width, annotation.height) != size:
             raise InputError(f"{where}: {_other_size((annotation.width, annotation.height), size)}")
+
+
+def _gone(path: Path) -> InputError:
+    return InputError(f"{path}: the file has gone: put it back")
 
 
 def _other_size(labelled: tuple[int, int], footage: tuple[int, int]) -> str:
