@@ -124,6 +124,13 @@ def test_uneven_timestamps_are_true_in_every_container(tmp_path: Path, container
     assert info.duration == pytest.approx(0.94, abs=0.05)
 
 
+def test_time_starts_at_the_first_frame(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "late.mp4", *SIZE, rate=25) as writer:
+        for number in range(3):
+            writer.write(number_image(number), 1.4 + number / 25)
+    np.testing.assert_allclose([frame.timestamp for frame in iterate(tmp_path / "late.mp4")], [0, 0.04, 0.08])
+
+
 def remux(path: Path, target: Path, container: str) -> Path:
     """The same packets in another container, which keeps no count of its frames."""
     with av.open(str(path)) as source, av.open(str(target), "w", format=container) as sink:
