@@ -1,6 +1,8 @@
-"""Render labelled footage of packets of cards: `python -m cardpose.synthesize out=outputs/synthetic clips=52 seed=0`.
+"""Render labelled footage of packets of cards.
 
-Writes a canonical dataset folder. A run that was interrupted goes on; a finished folder is recognised at once.
+python -m cardpose.synthesize out=outputs/synthetic clips=52 seed=0
+
+Writes a dataset folder. An interrupted run goes on, a finished folder is recognised at once.
 `preview=sheet.png` draws a contact sheet with the corners instead.
 """
 

@@ -2,23 +2,24 @@
 
 A map, in the order of the data::
 
-    scene.py     SceneConfig (the distributions, one file in conf/synth each) -> Clip -> Shot
-                 everything random is drawn here, from (seed, clip, frame), nothing anywhere else
-    camera.py    the pinhole camera: projection and the homographies of horizontal planes
-    box.py       the packet as a stack of outlines; its eight corners, their names, their visibility
-    textures.py  pixels from parameters: card backs, table surfaces, light and shadow on the table
-    surface.py   the table as the camera sees it, prefiltered with distance
-    stack.py     the packet as the camera sees it, card by card
-    sensor.py    defocus, motion blur, vignetting, noise
-    render.py    Renderer(clip).frame(shot) -> RGB image
-    labels.py    the annotations of a clip, from geometry alone, so labels need no rendering
-    generate.py  clips to a folder, parallel and resumable
-    preview.py   a contact sheet with the corners drawn in
+    distributions.py  SceneConfig: what scenes are drawn from, one file in conf/synth a choice
+    scene.py          SceneConfig -> Clip -> Shot: everything random is drawn here, from (seed, clip, frame)
+    records.py        Clip and its parts: packet, back, table, light, sensor, camera path
+    camera.py         the pinhole camera: projection and the homographies of horizontal planes
+    box.py            the packet as a stack of outlines; its eight corners, their names, their visibility
+    textures.py       pixels from parameters: card backs, table surfaces, light and shadow on the table
+    surface.py        the table as the camera sees it, prefiltered with distance
+    stack.py          the packet as the camera sees it, card by card
+    sensor.py         defocus, motion blur, vignetting, noise
+    render.py         Renderer(clip).frame(shot) -> RGB image
+    labels.py         the annotations of a clip, from geometry alone, so labels need no rendering
+    generate.py       clips to a folder, parallel and resumable
+    preview.py        a contact sheet with the corners drawn in
 
 World frame: millimetres, origin on the table under the packet's centre, x along its short edges, y along its
 long edges, z up. Image frame: that of `cardpose.packet`.
 
-Adding a new effect: its parameters go into a dataclass of scene.py with a range in every conf/synth file, drawn
-from that part's own random stream, so that the other parts' scenes stay what they were; its pixels go into the
-module that draws the part.
+Adding a new effect: its parameters go into a dataclass of records.py, with a range in distributions.py and
+in every conf/synth file, drawn from that part's own random stream, so that the other parts stay what they
+were; its pixels go into the module that draws the part.
 """

@@ -1,4 +1,4 @@
-"""The packet's geometry: outlines of its cards, the eight corners, their names and what can be seen of them."""
+"""The packet's geometry: outlines of its cards, its eight corners, their names, which of them can be seen."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def outline(width: float, height: float, radius: float) -> tuple[np.ndarray, np.
         points (P, 2) in mm; outward normals (P, 2) of the facets from point i to point i + 1.
     """
     half = np.array([width, height]) / 2
-    points = []
+    points: list[np.ndarray] = []
     for i, signs in enumerate(_SIGNS):
         angles = np.pi * (1 + i / 2) + np.linspace(0, np.pi / 2, ARC_FACETS + 1)
         arc = signs * (half - radius) + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
@@ -44,10 +44,7 @@ def _between(start: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
 
 
 def placed(points: np.ndarray, offsets: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Points (P, 2) of one card on each of n cards, displaced by `offsets` (n, 2) mm, turned by `turns` (n,) rad.
-
-    Returns (n, P, 2).
-    """
+    """A card's points (P, 2) -> n cards' (n, P, 2), moved by `offsets` (n, 2), turned by `turns` (n,) rad."""
     cos, sin = np.cos(turns), np.sin(turns)
     rotation = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
     return np.einsum("nij,pj->npi", rotation, points) + offsets[:, None]
@@ -61,7 +58,7 @@ def apexes(width: float, height: float) -> np.ndarray:
 def box_corners(
     width: float, height: float, thickness: float, offsets: np.ndarray, turns: np.ndarray
 ) -> np.ndarray:
-    """World corners (4, 2, 3) of a packet: four around it, each with the bottom card's (face) and the top card's."""
+    """World corners (4, 2, 3) of a packet, around it; on the bottom card (face), then the top (back)."""
     bottom, top = placed(apexes(width, height), offsets[[0, -1]], turns[[0, -1]])
     return np.stack(
         [np.pad(bottom, ((0, 0), (0, 1))), np.pad(top, ((0, 0), (0, 1)), constant_values=thickness)], 1
@@ -86,7 +83,7 @@ def corner_facings(corners: np.ndarray, position: np.ndarray) -> np.ndarray:
 def label(corners: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """The corners of a box (4, 2, 3) as an annotator with X-ray eyes would label them.
 
-    Upper is the short edge that is farther up in the image; left and right follow, since the names run clockwise.
+    Upper is the short edge farther up in the image; left and right follow, since the names run clockwise.
 
     Returns:
         corners (8, 2) float32 in pixels, order of `CORNERS`, NaN outside the image; visibility (8,) int8.

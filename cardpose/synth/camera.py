@@ -30,7 +30,7 @@ class Camera:
         return np.array([[self.focal, 0, centre[0]], [0, self.focal, centre[1]], [0, 0, 1.0]])
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) in mm -> image points (..., 2) in pixels. Points must lie before the camera."""
+        """World points (..., 3) in mm, all before the camera -> image points (..., 2) in pixels."""
         homogeneous = (points - self.position) @ (self.intrinsics @ self.rotation).T
         return homogeneous[..., :2] / homogeneous[..., 2:]
 
@@ -46,7 +46,7 @@ class Camera:
 def look_at(
     position: np.ndarray, target: np.ndarray, aim: np.ndarray, roll: float, focal: float
 ) -> np.ndarray:
-    """Rotation (3, 3), world to camera, of a camera that sees `target` `aim` (2,) pixels off the image's middle.
+    """Rotation (3, 3), world to camera, that shows `target` `aim` (2,) pixels off the image's middle.
 
     `roll` in radians turns the image about the optical axis, clockwise as seen for positive values.
     """
@@ -61,9 +61,9 @@ def look_at(
 
 
 def scaling(scale_x: float, scale_y: float, left: int = 0, top: int = 0) -> np.ndarray:
-    """(3, 3) map from image pixels to those of a crop that starts at pixel (left, top), resized by the scales.
+    """(3, 3) map from image pixels to those of a crop from pixel (left, top) on, resized by the scales.
 
-    >>> scaling(2, 2) @ [0, 0, 1]  # the middle of the first pixel lies between the first two of the larger image
+    >>> scaling(2, 2) @ [0, 0, 1]  # a pixel's middle lies between the two that it becomes
     array([0.5, 0.5, 1. ])
     """
     x, y = (0.5 - left) * scale_x - 0.5, (0.5 - top) * scale_y - 0.5

@@ -3,10 +3,12 @@
 Every range is (low, high), drawn uniformly unless its comment says otherwise.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from math import isfinite
 
 from cardpose.errors import InputError
+from cardpose.synth.textures import FAMILIES, TABLES
 
 Range = tuple[float, float]
 
@@ -23,8 +25,15 @@ class Distributions:
                 raise InputError(
                     f"conf/synth, {key}: {value!r} is no range: write [low, high] with low <= high"
                 )
-            if field.type == tuple[str, ...] and not value:
-                raise InputError(f"conf/synth, {key}: is empty: name at least one")
+
+
+def _check_names(key: str, names: tuple[str, ...], known: Collection[str]) -> None:
+    """Complain of an empty choice, or of one that names what there is not."""
+    if not names:
+        raise InputError(f"conf/synth, {key}: is empty: name at least one of {', '.join(known)}")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"conf/synth, {key}: no {unknown[0]!r}: choose among {', '.join(known)}")
 
 
 def _is_range(value: object) -> bool:
@@ -45,6 +54,7 @@ class PacketRanges(Distributions):
     slip: Range  # a card's offset from the stack's axis, mm
     twist: Range  # a card's turn about the vertical, degrees
     gap: Range  # share of a card's thickness that is the dark line between two cards
+    gap_shade: Range  # brightness of that line against the cards' edges
     tone: Range  # standard deviation of the brightness from card to card
     warmth: Range  # from cool white (0) to old ivory (1) paper
 
@@ -54,12 +64,17 @@ class BackRanges(Distributions):
     """The pattern on the top card. `families` is a choice among `textures.FAMILIES`."""
 
     families: tuple[str, ...]
+    classic: float  # share of backs in a red or a blue, whatever `hues` says
     hues: Range  # degrees; 0 is red, 240 blue
     saturation: Range  # 0 to 1
     value: Range  # 0 to 1
     border: Range  # white border, mm
     pitch: Range  # of the pattern, mm
     contrast: Range  # of the pattern's light lines against the back's colour
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_names("BackRanges.families", self.families, FAMILIES)
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,10 @@ class TableRanges(Distributions):
     folds: Range  # depth of the large-scale shading
     reach: Range  # distance from the packet to the table's far edge, mm
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_names("TableRanges.kinds", self.kinds, TABLES)
+
 
 @dataclass(frozen=True)
 class LightRanges(Distributions):
@@ -99,7 +118,7 @@ class LightRanges(Distributions):
     ambient: Range  # share of the light that comes from everywhere
     softness: Range  # standard deviation of the penumbra, mm for each mm of height
     gloss: Range  # strength of the streak on the top card
-    shininess: Range  # exponent of the streak, drawn log-uniformly
+    shininess: Range  # exponent of the streak
     tint: Range  # white balance, from cool (-1) to warm (+1)
     exposure: Range
 

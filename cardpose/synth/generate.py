@@ -19,8 +19,9 @@ from cardpose.errors import InputError
 from cardpose.packet import MAX_CARDS, Annotation
 from cardpose.synth.distributions import SceneConfig
 from cardpose.synth.labels import annotate
+from cardpose.synth.records import Clip
 from cardpose.synth.render import RENDERER, Renderer
-from cardpose.synth.scene import Clip, sample_clip
+from cardpose.synth.scene import sample_clip, sample_shot
 
 SETTINGS = "synthetic.json"
 
@@ -32,7 +33,7 @@ class Writer(Protocol):
 
 
 OpenVideo = Callable[[Path, int, int, float], AbstractContextManager[Writer]]
-"""Open a video for writing from path, width, height and rate: whole or absent, and picklable for the workers."""
+"""Opens a video for writing from path, width, height and rate: whole or absent; picklable for the workers."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Footage:
         for number in range(self.clips):
             clip = self.clip(number)
             for index in range(clip.frames):
-                yield annotate(clip, clip.shot(index), self.file(number))
+                yield annotate(clip, sample_shot(clip, index), self.file(number))
 
     def settings(self) -> dict[str, Any]:
         """All that the frames and labels depend on, as JSON holds it."""
@@ -118,7 +119,7 @@ def render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: int
     renderer = Renderer(clip)
     with open_video(root / footage.file(number), clip.width, clip.height, clip.rate) as video:
         for index in range(clip.frames):
-            shot = clip.shot(index)
+            shot = sample_shot(clip, index)
             video.write(renderer.frame(shot), shot.timestamp)
     return number
 
@@ -169,7 +170,7 @@ def missing(footage: Footage, root: Path) -> list[int]:
 
 
 def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) -> Iterator[int]:
-    """Render the missing clips into `root`, which the caller has claimed; yields each one's number when it is done.
+    """Render the missing clips into `root`, which the caller has claimed; yields the number of each one done.
 
     After an exception, Ctrl-C included, the clips that are done stay; those being rendered leave nothing.
     """

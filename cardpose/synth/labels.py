@@ -2,11 +2,11 @@
 
 from cardpose.packet import Annotation
 from cardpose.synth.box import label
-from cardpose.synth.scene import Clip, Shot
+from cardpose.synth.records import Clip, Shot
 
 
 def annotate(clip: Clip, shot: Shot, video: str) -> Annotation:
-    """The exact label of one frame; a corner outside the image is not labelled, one behind the packet hidden."""
+    """The exact label of a frame: a corner outside the image has none, one behind the packet is hidden."""
     corners, visibility = label(clip.packet.corners, shot.camera)
     return Annotation(
         video, shot.index, shot.timestamp, clip.width, clip.height, corners, visibility, clip.packet.cards

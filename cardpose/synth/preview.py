@@ -7,6 +7,7 @@ from cardpose.packet import EDGES, HIDDEN, VISIBLE, Annotation
 from cardpose.synth.generate import Footage
 from cardpose.synth.labels import annotate
 from cardpose.synth.render import Renderer
+from cardpose.synth.scene import sample_shot
 
 _COLOURS = {VISIBLE: (60, 255, 60), HIDDEN: (255, 160, 0)}
 _SUBPIXEL = 16
@@ -26,11 +27,11 @@ def draw_label(image: np.ndarray, annotation: Annotation) -> None:
 
 
 def contact_sheet(footage: Footage, columns: int = 4, tiles: int = 20) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the middle frame of up to `tiles` clips, spread over the footage, with counts and labels."""
+    """(H, W, 3) uint8 RGB: the middle frames of up to `tiles` clips, spread over the footage, with labels."""
     images = []
     for number in np.unique(np.linspace(0, footage.clips - 1, tiles).round().astype(int)).tolist():
         clip = footage.clip(number)
-        shot = clip.shot(clip.frames // 2)
+        shot = sample_shot(clip, clip.frames // 2)
         image = Renderer(clip).frame(shot)
         draw_label(image, annotate(clip, shot, footage.file(number)))
         text = f"{clip.packet.cards} cards"

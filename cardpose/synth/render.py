@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cardpose.synth.scene import Clip, Shot
+from cardpose.synth.records import Clip, Shot
 from cardpose.synth.sensor import Camcorder
 from cardpose.synth.stack import Stack
 from cardpose.synth.surface import Surface

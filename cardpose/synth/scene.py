@@ -1,18 +1,16 @@
 """Scenes: everything that is random about a clip, drawn from (seed, clip, frame) and nothing else.
 
-A `Clip` holds what does not change while the camera films; `Clip.shot(i)` is the moment of frame i. Each part of a
+A `Clip` holds what does not change while the camera films, a `Shot` the moment of one frame. Each part of a
 scene has a random stream of its own, so a new quantity in one leaves the others as they were.
 """
 
 import colorsys
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 
 from cardpose.packet import MAX_CARDS
-from cardpose.synth.box import FACETS, box_corners
-from cardpose.synth.camera import Camera, look_at
+from cardpose.synth.box import FACETS
 from cardpose.synth.distributions import (
     BackRanges,
     CameraRanges,
@@ -23,6 +21,7 @@ from cardpose.synth.distributions import (
     SensorRanges,
     TableRanges,
 )
+from cardpose.synth.records import Back, Clip, Light, Packet, Path, Sensor, Shot, Table, Wave
 
 
 class Part(IntEnum):
@@ -45,158 +44,6 @@ def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Genera
 def draw(rng: np.random.Generator, limits: Range) -> float:
     """One number, uniform in [low, high]."""
     return float(rng.uniform(*limits))
-
-
-@dataclass(frozen=True)
-class Packet:
-    """n cards in a stack, bottom first. Lengths in mm, angles in radians."""
-
-    cards: int
-    width: float
-    height: float
-    radius: float
-    card_thickness: float
-    offsets: np.ndarray  # (n, 2) of each card's centre
-    turns: np.ndarray  # (n,)
-    tones: np.ndarray  # (n, P) brightness of each card's edge along the outline's facets, about 1
-    gap: float
-    paper: np.ndarray  # (3,) RGB, 0 to 1
-
-    @property
-    def thickness(self) -> float:
-        return self.cards * self.card_thickness
-
-    @property
-    def corners(self) -> np.ndarray:
-        """(4, 2, 3) world corners, as `box.box_corners`."""
-        return box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
-
-
-@dataclass(frozen=True)
-class Back:
-    family: str
-    colour: np.ndarray  # (3,) RGB, 0 to 1
-    border: float
-    pitch: float
-    contrast: float
-
-
-@dataclass(frozen=True)
-class Table:
-    kind: str
-    colour: np.ndarray  # (3,) RGB, 0 to 1
-    contrast: float
-    folds: float
-    edge_bearing: float  # direction, from the packet, of the table's far edge, radians
-    reach: float
-    wall: np.ndarray  # (3,) RGB of what lies beyond the edge
-    texture_seed: int
-
-
-@dataclass(frozen=True)
-class Light:
-    direction: np.ndarray  # (3,) unit vector towards the light
-    ambient: float
-    softness: float
-    gloss: float
-    shininess: float
-    gains: np.ndarray  # (3,) RGB gains: white balance times exposure
-
-    def shade(self, normal: np.ndarray) -> np.ndarray:
-        """Light on surfaces with unit normals (..., 3), 1 on one that faces straight up."""
-        diffuse = np.maximum(normal @ self.direction, 0) / self.direction[2]
-        return self.ambient * (0.75 + 0.25 * normal[..., 2]) + (1 - self.ambient) * np.minimum(diffuse, 1.4)
-
-
-@dataclass(frozen=True)
-class Sensor:
-    defocus: float
-    depth_blur: float
-    noise: float
-    vignette: float
-    noise_seed: int
-
-
-@dataclass(frozen=True)
-class Wave:
-    """A quantity that swings about a mean; `rate` in hertz."""
-
-    mean: float
-    amplitude: float
-    rate: float
-    phase: float
-
-    def __call__(self, time: float) -> float:
-        return self.mean + self.amplitude * np.sin(2 * np.pi * (self.rate * time + self.phase))
-
-
-@dataclass(frozen=True)
-class Path:
-    """The way of a hand-held camera around the packet, at any time in seconds. Angles in radians, lengths in mm."""
-
-    focal: float  # of a 640 px wide image, scaled with the image
-    heading: Wave  # 0: the camera stands before the lower short edge
-    elevation: Wave
-    distance: Wave
-    aim_x: Wave  # pixels of a 640 px wide image
-    aim_y: Wave
-    roll: Wave
-    shake_x: Wave
-    shake_y: Wave
-    shutter: float
-
-    def camera(self, time: float, width: int, height: int, target: np.ndarray) -> Camera:
-        heading, elevation, distance = self.heading(time), self.elevation(time), self.distance(time)
-        bearing = np.array([np.sin(heading), -np.cos(heading)])
-        position = target + distance * np.append(np.cos(elevation) * bearing, np.sin(elevation))
-        aim = np.array([self.aim_x(time) + self.shake_x(time), self.aim_y(time) + self.shake_y(time)])
-        scale = width / 640
-        rotation = look_at(position, target, aim * scale, self.roll(time), self.focal * scale)
-        return Camera(rotation, position, self.focal * scale, width, height)
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One frame of a clip."""
-
-    index: int
-    timestamp: float  # s
-    camera: Camera  # in the middle of the exposure
-    motion: np.ndarray  # (2,) way of the packet's centre in the image during the exposure, pixels
-    noise_offset: tuple[int, int]  # where in the clip's noise field this frame's noise starts, 0 to 63
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip: a packet on a table, filmed for a few seconds."""
-
-    number: int
-    seed: int
-    width: int
-    height: int
-    frames: int
-    rate: float
-    packet: Packet
-    back: Back
-    table: Table
-    light: Light
-    sensor: Sensor
-    path: Path
-    target: np.ndarray = field(init=False)  # (3,) what the camera looks at: the packet's centre
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target", np.array([0, 0, self.packet.thickness / 2]))
-
-    def camera(self, time: float) -> Camera:
-        return self.path.camera(time, self.width, self.height, self.target)
-
-    def shot(self, index: int) -> Shot:
-        """Frame `index` of the clip."""
-        time = index / self.rate
-        opens, closes = (self.camera(time + side * self.path.shutter / 2) for side in (-1, 1))
-        offset = stream(self.seed, self.number, Part.SHOT, index).integers(0, 64, 2)
-        motion = closes.project(self.target) - opens.project(self.target)
-        return Shot(index, time, self.camera(time), motion, (int(offset[0]), int(offset[1])))
 
 
 def sample_clip(
@@ -237,10 +84,19 @@ def sample_clip(
     )
 
 
+def sample_shot(clip: Clip, index: int) -> Shot:
+    """Frame `index` of the clip."""
+    time = index / clip.rate
+    opens, closes = (clip.camera(time + side * clip.path.shutter / 2) for side in (-1, 1))
+    offset = stream(clip.seed, clip.number, Part.SHOT, index).integers(0, 64, 2)
+    motion = closes.project(clip.target) - opens.project(clip.target)
+    return Shot(index, time, clip.camera(time), motion, (int(offset[0]), int(offset[1])))
+
+
 def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) -> Packet:
     slip, twist, tone = draw(rng, ranges.slip), np.radians(draw(rng, ranges.twist)), draw(rng, ranges.tone)
     paper = np.array([0.93, 0.92, 0.91]) - draw(rng, ranges.warmth) * np.array([0.02, 0.06, 0.16])
-    thickness, gap = draw(rng, ranges.thickness), draw(rng, ranges.gap)
+    thickness, gap, gap_shade = (draw(rng, r) for r in (ranges.thickness, ranges.gap, ranges.gap_shade))
     return Packet(
         cards=cards,
         width=ranges.width,
@@ -253,14 +109,17 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
         + tone
         * (rng.standard_normal((cards, 1)) + 0.4 * rng.standard_normal((cards, FACETS))).clip(-2.5, 2.5),
         gap=gap,
+        gap_shade=gap_shade,
         paper=paper,
     )
 
 
 def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
+    classic = rng.random() < ranges.classic
+    red_or_blue = (-10.0, 8.0) if rng.random() < 0.5 else (205.0, 235.0)
     return Back(
         family=str(rng.choice(ranges.families)),
-        colour=_colour(rng, ranges.hues, ranges.saturation, ranges.value),
+        colour=_colour(rng, red_or_blue if classic else ranges.hues, ranges.saturation, ranges.value),
         border=draw(rng, ranges.border),
         pitch=draw(rng, ranges.pitch),
         contrast=draw(rng, ranges.contrast),
@@ -290,7 +149,7 @@ def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:
         ambient=draw(rng, ranges.ambient),
         softness=draw(rng, ranges.softness),
         gloss=draw(rng, ranges.gloss),
-        shininess=float(np.exp(draw(rng, (np.log(ranges.shininess[0]), np.log(ranges.shininess[1]))))),
+        shininess=draw(rng, ranges.shininess),
         gains=draw(rng, ranges.exposure) * (1 + tint * np.array([0.06, 0.0, -0.09])),
     )
 

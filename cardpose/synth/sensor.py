@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cardpose.synth.scene import Clip, Shot
+from cardpose.synth.records import Clip, Shot
 
 NOISE_MARGIN = 64
 
@@ -38,7 +38,7 @@ class Camcorder:
 
 
 def motion_kernel(motion: np.ndarray) -> np.ndarray:
-    """Blur kernel (k, k), float32, sum 1: a line of the length and direction of `motion` (2,), through the middle.
+    """Blur kernel (k, k) float32, sum 1: a line as long as `motion` (2,), in its direction, about the middle.
 
     >>> motion_kernel(np.array([2.0, 0.0])).round(2).tolist()[1]
     [0.25, 0.5, 0.25]

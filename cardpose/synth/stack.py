@@ -5,7 +5,7 @@ import numpy as np
 
 from cardpose.synth.box import outline, placed
 from cardpose.synth.camera import Camera, scaling
-from cardpose.synth.scene import Clip
+from cardpose.synth.records import Clip
 from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
 
 _SCALE_X, _SCALE_Y = 3, 4  # samples a pixel; more down the image, across which the lines between cards run
@@ -27,7 +27,7 @@ class Stack:
         self.top = self._top_texture(clip)
 
     def _rings(self, points: np.ndarray) -> np.ndarray:
-        """(2n, P, 3) outlines from the table up: of each card its lower and upper edge, with a gap between cards."""
+        """(2n, P, 3) outlines from the table up: each card's lower and upper edge, gaps between the cards."""
         packet = self.packet
         rings = np.repeat(placed(points, packet.offsets, packet.turns), 2, 0)
         heights = np.arange(packet.cards)[:, None] + [0.0, 1 - packet.gap]
@@ -42,11 +42,11 @@ class Stack:
         height = (np.arange(packet.cards) + 0.5) * packet.card_thickness
         near_table = np.exp(-height / 2.5)[:, None, None]
         bounce = sum(table_colours(clip.table)) / 2
-        light = clip.light.shade(outward)[None, :, None] * (1 - 0.35 * near_table)
-        paper = packet.paper * (1 - 0.25 * near_table) + 0.25 * near_table * bounce
+        light = clip.light.shade(outward)[None, :, None] * (1 - 0.3 * near_table)
+        paper = packet.paper * (1 - 0.15 * near_table) + 0.15 * near_table * bounce
         colours = 255 * 0.92 * paper * light * packet.tones[..., None]
         opaque = np.full((*colours.shape[:2], 1), 255.0)
-        return np.concatenate([colours, opaque], 2), np.concatenate([0.4 * colours, opaque], 2)
+        return np.concatenate([colours, opaque], 2), np.concatenate([packet.gap_shade * colours, opaque], 2)
 
     def _top_texture(self, clip: Clip) -> np.ndarray:
         """RGBA (h, w, 4) uint8 of the top card, lit."""
@@ -71,7 +71,7 @@ class Stack:
         self._draw_streak(image[top:bottom, left:right], mask, camera, (left, top))
 
     def _draw_sides(self, canvas: np.ndarray, rings: np.ndarray, camera: Camera) -> None:
-        """Fill the strips between successive rings, card edges and gaps in turn, where they face the camera."""
+        """Fill the strips between successive rings, cards' edges and gaps in turn, that face the camera."""
         facing = np.flatnonzero(np.einsum("ij,ij->i", camera.position[:2] - self.middles, self.normals) > 0)
         following = np.roll(rings, -1, 1)
         quads = np.stack([rings[:-1], following[:-1], following[1:], rings[1:]], 2)[:, facing]
@@ -114,7 +114,7 @@ class Stack:
     def _draw_streak(
         self, image: np.ndarray, mask: np.ndarray, camera: Camera, origin: tuple[int, int]
     ) -> None:
-        """Add the light's reflection on the top card (J. F. Blinn, Models of Light Reflection, SIGGRAPH 1977)."""
+        """Add the light's gloss on the top card (J. F. Blinn, Models of Light Reflection, SIGGRAPH 1977)."""
         if self.light.gloss == 0:
             return
         h, w = image.shape[:2]

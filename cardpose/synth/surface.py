@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from cardpose.synth.camera import Camera, scaling
-from cardpose.synth.scene import Clip
+from cardpose.synth.records import Clip
 from cardpose.synth.textures import (
     LIGHT_MAP_SIZE,
     TILE_PX_PER_MM,
@@ -15,6 +15,7 @@ from cardpose.synth.textures import (
 
 _GRID = 4  # the maps that vary slowly are computed at every fourth pixel
 _LEVELS = 6
+_EDGE_SOFTNESS = 3.0  # pixels over which the table's edge fades
 
 
 class Surface:
@@ -39,7 +40,7 @@ class Surface:
         """(height, width, 3) float32 RGB, 255 is a white surface in the open."""
         size = camera.width, camera.height
         plane = camera.plane(0)
-        level, wall = self._grids(camera, plane)
+        level, beyond = self._grids(camera, plane)
         texture = self._texture(plane, level, size)
         shift = np.eye(3)
         shift[:2, 2] = (LIGHT_MAP_SIZE - 1) / 2
@@ -50,29 +51,32 @@ class Surface:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        behind = cv2.resize(wall, size, interpolation=cv2.INTER_LINEAR)
+        beyond = cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR)
+        behind = np.clip(beyond / _EDGE_SOFTNESS + 0.5, 0, 1)
         light *= 1 - behind
         texture *= light
         return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
 
     def _grids(self, camera: Camera, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """At every fourth pixel: the texture level (h, w) that a pixel covers, and the share of wall (h, w)."""
+        """At every fourth pixel, (h, w) each: the texture level it covers; pixels beyond the table."""
         h, w = camera.height // _GRID, camera.width // _GRID
         to_table = np.linalg.inv(scaling(1 / _GRID, 1 / _GRID) @ plane)
         u, v = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
-        x, y, inverse_depth = (a * u + b * v + c for a, b, c in to_table)
-        before = np.maximum(inverse_depth, 1e-6)
-        area = abs(np.linalg.det(to_table)) / _GRID**2 / before**3  # mm^2 of table in an image pixel
+        inverse_depth = np.maximum(_linear(to_table[2], u, v), 1e-6)
+        area = abs(np.linalg.det(to_table)) / _GRID**2 / inverse_depth**3  # mm^2 of table in an image pixel
         distance = np.linalg.norm(camera.position)
         level = 0.5 * np.log2(area) + np.log2(TILE_PX_PER_MM)
-        level += self.depth_blur * np.abs(np.log2(1 / (before * distance)))
-        bearing = self.table.edge_bearing
-        beyond = (x * np.cos(bearing) + y * np.sin(bearing)) / before - self.table.reach
-        wall = np.where(inverse_depth > 1e-5, np.clip(beyond / 5 + 0.5, 0, 1), 1)
-        return np.clip(level, 0, _LEVELS - 1).astype(np.float32), wall.astype(np.float32)
+        level += self.depth_blur * np.abs(np.log2(inverse_depth * distance))
+        # The table's edge and the horizon are straight lines in the image.
+        bearing = np.array(
+            [np.cos(self.table.edge_bearing), np.sin(self.table.edge_bearing), -self.table.reach]
+        )
+        edge, horizon = bearing @ to_table, -to_table[2]
+        beyond = [_GRID * _linear(line / np.hypot(*line[:2]), u, v) for line in (edge, horizon)]
+        return np.clip(level, 0, _LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
 
     def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """The tile on the table (height, width), blended between the two levels next to `level` in every pixel."""
+        """The tile on the table (height, width), each pixel blended from the two levels next to `level`."""
         texture = np.zeros(size[::-1], np.float32)
         for i in range(int(level.min()), int(np.ceil(level.max())) + 1):
             weight = np.maximum(0, 1 - np.abs(level - i))
@@ -93,3 +97,8 @@ class Surface:
             strip *= cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
             texture[top:end] += strip
         return texture
+
+
+def _linear(line: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """a u + b v + c for a line (a, b, c)."""
+    return line[0] * u + line[1] * v + line[2]

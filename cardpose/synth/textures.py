@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from cardpose.synth.box import outline, placed
-from cardpose.synth.scene import Back, Light, Packet, Table
+from cardpose.synth.records import Back, Light, Packet, Table
 
 BACK_PX_PER_MM = 6.0
 TILE_SIZE = 1024
@@ -15,7 +15,7 @@ LIGHT_MAP_SIZE = 1024
 """Pixels of 1 mm, the packet in the middle."""
 
 Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Coordinates in pattern cells, from the card's middle -> 0 (ground) to 1 (figure). Even: a back has no top."""
+"""Coordinates in cells, from the card's middle -> 0 (ground) to 1 (figure). Even: a back has no top."""
 
 
 def _smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -63,7 +63,7 @@ FAMILIES: dict[str, Pattern] = {"lattice": lattice, "rings": rings, "weave": wea
 
 
 def card_back(back: Back, packet: Packet) -> np.ndarray:
-    """The top card's upper surface (height, width, 3) float32, 0 to 1, at BACK_PX_PER_MM; +y of the world is up."""
+    """The top card (height, width, 3) float32, 0 to 1, at BACK_PX_PER_MM; +y of the world is up."""
     w, h = round(packet.width * BACK_PX_PER_MM), round(packet.height * BACK_PX_PER_MM)
     x = ((np.arange(w) + 0.5) / BACK_PX_PER_MM - packet.width / 2)[None]
     y = ((np.arange(h) + 0.5) / BACK_PX_PER_MM - packet.height / 2)[:, None]
@@ -78,7 +78,7 @@ def card_back(back: Back, packet: Packet) -> np.ndarray:
 def _periodic_noise(
     rng: np.random.Generator, size: int, low: float, high: float, stretch: float = 1.0
 ) -> np.ndarray:
-    """Seamlessly tiling noise (size, size), mean 0 and deviation 1, of wavelengths from `low` to `high` pixels.
+    """Tiling noise (size, size), mean 0 and deviation 1, of wavelengths from `low` to `high` pixels.
 
     `stretch` draws it out along x.
     """
@@ -119,7 +119,7 @@ TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "wood": wood,
     "paper": paper,
 }
-"""Adding a new table: a function to noise of deviation about 1 that tiles, its name here and in conf/synth."""
+"""Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/synth."""
 
 
 def table_tile(table: Table) -> np.ndarray:
@@ -140,7 +140,7 @@ def _wooden(colour: np.ndarray) -> np.ndarray:
 
 
 def light_map(packet: Packet, table: Table, light: Light) -> np.ndarray:
-    """Light on the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32: folds, the packet's shadow, the contact's dark.
+    """Light on the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32: folds, shadow, the dark at its foot.
 
     1 is the open, flat table. The rows run along +y of the world.
     """
@@ -163,7 +163,7 @@ def _footprint(packet: Packet, shift: np.ndarray) -> np.ndarray:
 
 
 def _shadow(packet: Packet, light: Light) -> np.ndarray:
-    """Share of the main light that the packet takes away: its outline at several heights, blurrier from higher."""
+    """Share of the main light that the packet takes: its outline at several heights, blurrier from higher."""
     slope = -light.direction[:2] / light.direction[2]
     shadow = np.zeros((LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), np.float32)
     for height in np.linspace(0.15, 1, 6) * packet.thickness:

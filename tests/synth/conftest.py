@@ -1,0 +1,37 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from cardpose.synth.distributions import SceneConfig
+from cardpose.synth.generate import Footage
+from cardpose.synth.records import Clip
+from cardpose.synth.scene import sample_clip
+
+CONF = Path(__file__).parents[2] / "conf" / "synth" / "baseline.yaml"
+
+
+@pytest.fixture(scope="session")
+def scene_config() -> SceneConfig:
+    return instantiate(OmegaConf.load(CONF))
+
+
+@pytest.fixture(scope="session")
+def make_clip(scene_config: SceneConfig) -> Callable[..., Clip]:
+    """A clip of the baseline's distributions, 640 x 480."""
+
+    def make(number: int = 0, cards: int = 26, seed: int = 0) -> Clip:
+        size = {"width": 640, "height": 480}
+        return sample_clip(scene_config, seed=seed, number=number, cards=cards, frames=60, rate=15, **size)
+
+    return make
+
+
+@pytest.fixture
+def footage(scene_config: SceneConfig) -> Footage:
+    """Three tiny clips."""
+    return Footage(
+        scene_config, clips=3, frames_per_clip=2, counts=None, seed=5, width=96, height=64, rate=10
+    )
