@@ -11,6 +11,7 @@ from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
 _SCALE_X, _SCALE_Y = 3, 4  # samples a pixel; more down the image, across which the lines between cards run
 _SUBPIXEL_BITS = 6
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
+_FILL_GROWTH = 0.48  # cv2.fillConvexPoly paints its border too: by how many samples a polygon grows
 
 
 class Stack:
@@ -62,7 +63,7 @@ class Stack:
         left, top, right, bottom = crop
         to_canvas = scaling(_SCALE_X, _SCALE_Y, left, top)
         fixed = projected * np.diag(to_canvas)[:2] + to_canvas[:2, 2]
-        fixed = np.round(fixed * _SUBPIXEL).astype(np.int32)
+        fixed = np.round(_inset(fixed, _FILL_GROWTH) * _SUBPIXEL).astype(np.int32)
         shape = (bottom - top) * _SCALE_Y, (right - left) * _SCALE_X
         canvas = np.zeros((*shape, 4), np.uint8)
         self._draw_sides(canvas, fixed, camera)
@@ -133,6 +134,18 @@ class Stack:
         ]
         streak *= cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
         image += streak[..., None]
+
+
+def _inset(rings: np.ndarray, by: float) -> np.ndarray:
+    """Convex polygons (..., P, 2), clockwise or counter-clockwise, with every edge moved inwards."""
+    edges = np.roll(rings, -1, -2) - rings
+    normals = np.stack([edges[..., 1], -edges[..., 0]], -1)
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    before = np.roll(normals, 1, -2)
+    x, y = rings[..., 0], rings[..., 1]
+    area = np.sum(x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1), -1)
+    bisector = (normals + before) / np.maximum(1 + np.sum(normals * before, -1, keepdims=True), 0.5)
+    return rings - by * np.sign(area)[..., None, None] * bisector
 
 
 def _crop(projected: np.ndarray, camera: Camera) -> tuple[int, int, int, int] | None:

@@ -35,7 +35,7 @@ def test_the_camera_looks_where_it_is_told(roll: float) -> None:
     np.testing.assert_allclose(camera.rotation @ camera.rotation.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(camera.rotation) == pytest.approx(1)
     turned = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]) @ aim
-    np.testing.assert_allclose(camera.project(target), turned + [319.5, 239.5], atol=1e-9)
+    np.testing.assert_allclose(camera.project(target), np.array([319.5, 239.5]) + turned, atol=1e-9)
 
 
 def test_up_is_up_and_right_is_right() -> None:
