@@ -35,8 +35,8 @@ def contact_sheet(footage: Footage, columns: int = 4, tiles: int = 20) -> np.nda
         image = Renderer(clip).frame(shot)
         draw_label(image, annotate(clip, shot, footage.file(number)))
         text = f"{clip.packet.cards} cards"
-        for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(image, text, (10, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, width, cv2.LINE_AA)
+        for place, colour in (((11, 27), (0, 0, 0)), ((10, 26), (255, 255, 255))):
+            cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, 1, cv2.LINE_AA)
         images.append(image)
     images += [np.zeros_like(images[0])] * (-len(images) % columns)
     rows = [np.hstack(images[start : start + columns]) for start in range(0, len(images), columns)]
