@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cardpose.cli import entry, forget_empty_run
 from cardpose.data.files import replace_file, write_errors
-from cardpose.data.folder import Video, write_folder
+from cardpose.data.folder import DatasetFolder, Video, write_folder
 from cardpose.data.video import VideoWriter
 from cardpose.errors import InputError
 from cardpose.synth.generate import Footage, claim, generate, missing
@@ -55,6 +55,15 @@ def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Pat
                 videos = [Video(footage.file(i), footage.cards(i), {}) for i in range(footage.clips)]
                 write_folder(out, videos, footage.annotations())
     return out
+
+
+def read_or_render(root: str | Path, footage: Footage) -> DatasetFolder:
+    """Open `root`, in which `footage` is rendered first where it is missing; `read` of conf/data/synthetic.yaml.
+
+    Raises:
+        InputError: see `ensure` and `DatasetFolder.read`.
+    """
+    return DatasetFolder.read(ensure(root, footage))
 
 
 def _complete(footage: Footage, out: Path) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import signal
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -224,8 +225,9 @@ def _cores() -> int:
 
 
 def seed_worker(worker: int) -> None:
-    """Seed what a worker process could draw from, and keep its OpenCV from starting threads."""
+    """Seed what a worker process could draw from, keep its OpenCV from starting threads, leave Ctrl-C alone."""
     seed = torch.initial_seed() % 2**32
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, and it ends its batch
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (a library may still use the global generator)
     cv2.setNumThreads(0)

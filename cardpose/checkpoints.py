@@ -1,0 +1,102 @@
+"""Checkpoints that describe themselves, read with weights_only=True.
+
+A checkpoint is Lightning's with one key more, "cardpose", which says all that evaluation, prediction and export
+need: nothing is rebuilt from the command line.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from cardpose import __version__
+from cardpose.errors import InputError
+from cardpose.packet import CORNERS, MAX_CARDS
+
+KEY = "cardpose"
+
+
+def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
+    """The "cardpose" entry of a checkpoint.
+
+    Args:
+        config: the resolved configuration of the run, plain containers only.
+        split: the run's `cardpose.data.splits.Split` as a dict of lists.
+    """
+    return {
+        "config": dict(config),
+        "split": dict(split),
+        "keypoints": list(CORNERS),
+        "max_cards": MAX_CARDS,
+        "versions": {"cardpose": __version__, "torch": str(torch.__version__)},
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str:
+    """The checked-out commit of cardpose's own repository, "-dirty" behind it where files differ, or "unknown"."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of cardpose onto the CPU.
+
+    Raises:
+        InputError: no such file; truncated or not a checkpoint; a pickle with code in it; not of cardpose; of
+            another keypoint order.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; give ckpt=outputs/<run>/checkpoints/best.ckpt")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise InputError(
+            f"{path}: holds more than weights and plain values and could run code; it was not loaded, use a "
+            "checkpoint written by cardpose.train"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise InputError(f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again") from None
+    described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if described is None:
+        raise InputError(f"{path}: a checkpoint, but not of cardpose (no key {KEY!r}); train it with cardpose.train")
+    if tuple(described["keypoints"]) != CORNERS:
+        raise InputError(
+            f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "
+            f"use cardpose {described['versions']['cardpose']}"
+        )
+    return checkpoint
+
+
+def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path) -> None:
+    """Put the network's weights of a checkpoint into `net`.
+
+    Raises:
+        InputError: they are of another architecture; the message says which keys differ.
+    """
+    weights = {
+        key.removeprefix("net."): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith("net.")
+    }
+    own = net.state_dict()
+    differing = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
+    differing += [key for key in weights if key not in own]
+    if differing:
+        raise InputError(
+            f"{name}: weights of another architecture, {len(differing)} keys differ, first {differing[0]}: "
+            "choose the model and sizes that it was trained with"
+        )
+    net.load_state_dict(weights)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,64 @@
+"""The UNet decoder: from the deepest feature map back to the stride of the heatmaps."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cardpose.errors import InputError
+from cardpose.models.encoders import conv_block
+from cardpose.packet import NUM_CORNERS
+
+
+class UNetDecoder(nn.Module):
+    """Upsample, join the encoder's map of that resolution, convolve; last a 1x1 convolution to eight heatmaps.
+
+    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; bilinear upsampling in place of the
+    transposed convolution.
+
+    Args:
+        channels, strides: of the encoder's feature maps, finest first.
+        stride: of the heatmaps; one of `strides`, but not the deepest.
+        width: channels after the finest join; each coarser join has twice as many.
+        max_width: but no more than this.
+        depth: 3x3 convolutions per join.
+
+    Raises:
+        InputError: `stride` is not among the encoder's.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        stride: int,
+        width: int,
+        max_width: int,
+        depth: int = 1,
+    ) -> None:
+        super().__init__()
+        if stride not in strides[:-1]:
+            raise InputError(
+                f"heatmap.stride={stride} is not a stride of the encoder's maps: choose "
+                f"{' or '.join(map(str, strides[:-1]))}"
+            )
+        skips = list(channels)[list(strides).index(stride) : -1][::-1]  # deepest first
+        widths = [min(max_width, width * 2**i) for i in reversed(range(len(skips)))]
+        inputs = [channels[-1], *widths[:-1]]
+        self.joins = nn.ModuleList(
+            conv_block(below + skip, width, depth=depth)
+            for below, skip, width in zip(inputs, skips, widths, strict=True)
+        )
+        self.to_heatmaps = nn.Conv2d(widths[-1], NUM_CORNERS, 1)
+        # Almost every pixel of every target is 0: starting there spares the first epochs.
+        nn.init.normal_(self.to_heatmaps.weight, std=1e-3)
+        nn.init.zeros_(self.to_heatmaps.bias)  # type: ignore[arg-type]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """[(B, channels[i], H / strides[i], W / strides[i])] -> (B, 8, H / stride, W / stride)."""
+        below = features[-1]
+        for join, skip in zip(self.joins, reversed(features[:-1]), strict=False):  # finer skips stay unused
+            above = F.interpolate(below, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            below = join(torch.cat([above, skip], dim=1))
+        return self.to_heatmaps(below)

@@ -1,0 +1,39 @@
+"""The count and visibility head."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cardpose.packet import NUM_CORNERS
+
+
+class CountVisibilityHead(nn.Module):
+    """Count and visibility from the pooled deepest features and the pooled, detached heatmaps.
+
+    The heatmaps are detached here, so that the count teaches the encoder what to see but never bends the corners.
+
+    Args:
+        channels: of the deepest feature map.
+        grid: (rows, columns) to which each heatmap is average-pooled.
+        hidden: width of the hidden layer.
+        dropout: on the hidden layer.
+    """
+
+    def __init__(
+        self, channels: int, grid: tuple[int, int] = (6, 8), hidden: int = 128, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.grid = tuple(grid)
+        self.layers = nn.Sequential(
+            nn.Linear(channels + NUM_CORNERS * grid[0] * grid[1], hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, 1 + NUM_CORNERS),
+        )
+
+    def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
+        features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
+        where = F.adaptive_avg_pool2d(heatmaps.detach(), self.grid).flatten(1)
+        out = self.layers(torch.cat([features, where], dim=1)).float()
+        return out[:, 0] + 0.5, out[:, 1:]  # starts in the middle of the range

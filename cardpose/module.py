@@ -1,0 +1,131 @@
+"""The LightningModule: the network, its loss and its metrics under training."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from cardpose import checkpoints
+from cardpose.affine import apply_affine
+from cardpose.heatmaps import decode
+from cardpose.losses import PacketLoss
+from cardpose.metrics import FrameMetrics
+from cardpose.models.unet import Output, UNet
+from cardpose.packet import MAX_CARDS, Batch, Prediction
+
+
+class CardposeModule(LightningModule):
+    """Trains and evaluates a `UNet` on the batches of a `CardDataModule`.
+
+    Args:
+        net: the network.
+        loss: the objective.
+        optimizer: takes the parameters.
+        scheduler: takes the optimizer and `total_steps`; it is stepped once per optimizer step.
+        stride: image pixels per heatmap pixel.
+        mean_cards: mean count of the training frames, the constant predictor of the results tables.
+        seed: of what the network draws in training (dropout), by seed and step alone.
+        memory_format: of images and weights, see `cardpose.hardware`.
+        description: what every checkpoint says of itself, see `cardpose.checkpoints.describe`.
+    """
+
+    def __init__(
+        self,
+        net: UNet,
+        loss: PacketLoss,
+        optimizer: partial[Optimizer],
+        scheduler: partial[LRScheduler],
+        stride: int,
+        mean_cards: float,
+        seed: int = 0,
+        memory_format: torch.memory_format = torch.channels_last,
+        description: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=memory_format)
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.stride = stride
+        self.memory_format = memory_format
+        self.description = description
+        self.seed = seed
+        self.val_metrics = FrameMetrics(constant=mean_cards)
+        self.test_metrics = FrameMetrics(constant=mean_cards)
+
+    def forward(self, image: Tensor) -> Output:
+        """(B, 3, H, W) normalised images to the network's output."""
+        return self.net(image.contiguous(memory_format=self.memory_format))
+
+    def to_prediction(self, output: Output, to_source: Tensor) -> Prediction:
+        """Decode the network's output; `to_source` (B, 2, 3) maps image pixels to source pixels."""
+        corners, confidence = decode(output.heatmaps, stride=self.stride)
+        return Prediction(
+            corners=apply_affine(to_source, corners),
+            confidence=confidence,
+            visibility=output.visibility.sigmoid(),
+            cards=output.cards * MAX_CARDS,
+        )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what this step draws, so that a resumed training draws what the uninterrupted one would."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Log the loss and its parts; return the loss."""
+        return self._losses(self(batch["image"]), batch, "train")["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Log losses and metrics; the outputs serve the callbacks."""
+        return self._evaluate(batch, self.val_metrics, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Log losses and metrics; the outputs serve the callbacks."""
+        return self._evaluate(batch, self.test_metrics, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        """Predict a batch of the data module."""
+        return self.to_prediction(self(batch["image"]), batch["to_source"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the whole validation set."""
+        self._log_metrics(self.val_metrics, "val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the whole test set."""
+        self._log_metrics(self.test_metrics, "test")
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer with its schedule, stepped per optimizer step."""
+        optimizer = self.optimizer(self.parameters())
+        scheduler = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the checkpoint describe itself."""
+        if self.description is not None:
+            checkpoint[checkpoints.KEY] = self.description
+
+    def _losses(self, output: Output, batch: Batch, stage: str) -> dict[str, Tensor]:
+        losses = self.loss(output, batch)
+        logged = {
+            f"{stage}/loss" if name == "loss" else f"{stage}/loss_{name}": value.detach()
+            for name, value in losses.items()
+        }
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch["cards"]), sync_dist=True)
+        return losses
+
+    def _evaluate(self, batch: Batch, metrics: FrameMetrics, stage: str) -> dict[str, Any]:
+        output = self(batch["image"])
+        self._losses(output, batch, stage)
+        prediction = self.to_prediction(output, batch["to_source"])
+        metrics.update(prediction, batch)
+        return {"prediction": prediction, "heatmaps": output.heatmaps}
+
+    def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
+        self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
+        metrics.reset()
