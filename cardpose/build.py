@@ -59,7 +59,9 @@ def build_net(cfg: DictConfig) -> UNet:
     net = instantiate(cfg.model)
     deepest = net.encoder.strides[-1]
     if any(side < deepest or side % deepest for side in cfg.data.size):
-        raise InputError(f"data.size={list(cfg.data.size)}: choose multiples of {deepest}, the encoder's stride")
+        raise InputError(
+            f"data.size={list(cfg.data.size)}: choose multiples of {deepest}, the encoder's stride"
+        )
     return net
 
 
@@ -68,7 +70,9 @@ def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:
     return instantiate(cfg.data, mean=net.encoder.mean, std=net.encoder.std)
 
 
-def build_module(cfg: DictConfig, net: UNet, mean_cards: float, description: dict[str, Any]) -> CardposeModule:
+def build_module(
+    cfg: DictConfig, net: UNet, mean_cards: float, description: dict[str, Any]
+) -> CardposeModule:
     """The LightningModule around the network."""
     return CardposeModule(
         net,
@@ -83,7 +87,9 @@ def build_module(cfg: DictConfig, net: UNet, mean_cards: float, description: dic
     )
 
 
-def build_trainer(cfg: DictConfig, callbacks: Sequence[Callback], logger: Logger | bool, **changes: Any) -> Trainer:
+def build_trainer(
+    cfg: DictConfig, callbacks: Sequence[Callback], logger: Logger | bool, **changes: Any
+) -> Trainer:
     """The trainer of `cfg.trainer`."""
     settings = {key: value for key, value in cfg.trainer.items() if key != "memory_format"}
     return instantiate(settings, callbacks=list(callbacks), logger=logger, **changes)

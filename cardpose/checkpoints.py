@@ -64,10 +64,14 @@ def read(path: str | Path) -> dict[str, Any]:
             "checkpoint written by cardpose.train"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again") from None
+        raise InputError(
+            f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again"
+        ) from None
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if described is None:
-        raise InputError(f"{path}: a checkpoint, but not of cardpose (no key {KEY!r}); train it with cardpose.train")
+        raise InputError(
+            f"{path}: a checkpoint, but not of cardpose (no key {KEY!r}); train it with cardpose.train"
+        )
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(
             f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "

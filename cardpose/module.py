@@ -46,7 +46,7 @@ class CardposeModule(LightningModule):
         description: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=memory_format)
+        self.net = net.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch leaves it out
         self.loss = loss
         self.optimizer = optimizer
         self.scheduler = scheduler

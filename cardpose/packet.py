@@ -24,7 +24,8 @@ CORNERS = (
 NUM_CORNERS = len(CORNERS)
 
 FLIP_INDEX = tuple(
-    CORNERS.index(name.replace("left", "?").replace("right", "left").replace("?", "right")) for name in CORNERS
+    CORNERS.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
+    for name in CORNERS
 )
 """Slot i of a mirrored image holds what slot FLIP_INDEX[i] held before."""
 

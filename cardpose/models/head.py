@@ -23,7 +23,7 @@ class CountVisibilityHead(nn.Module):
         self, channels: int, grid: tuple[int, int] = (6, 8), hidden: int = 128, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        self.grid = tuple(grid)
+        self.grid = (grid[0], grid[1])
         self.layers = nn.Sequential(
             nn.Linear(channels + NUM_CORNERS * grid[0] * grid[1], hidden),
             nn.ReLU(inplace=True),
