@@ -14,13 +14,13 @@ class CountVisibilityHead(nn.Module):
 
     Args:
         channels: of the deepest feature map.
-        grid: (rows, columns) to which each heatmap is average-pooled.
+        grid: (rows, columns) to which each heatmap is max-pooled.
         hidden: width of the hidden layer.
         dropout: on the hidden layer.
     """
 
     def __init__(
-        self, channels: int, grid: tuple[int, int] = (6, 8), hidden: int = 128, dropout: float = 0.1
+        self, channels: int, grid: tuple[int, int] = (12, 16), hidden: int = 256, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.grid = (grid[0], grid[1])
@@ -34,6 +34,6 @@ class CountVisibilityHead(nn.Module):
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
         features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
-        where = F.adaptive_avg_pool2d(heatmaps.detach(), self.grid).flatten(1)
+        where = F.adaptive_max_pool2d(heatmaps.detach(), self.grid).flatten(1)
         out = self.layers(torch.cat([features, where], dim=1)).float()
         return out[:, 0] + 0.5, out[:, 1:]  # starts in the middle of the range

@@ -1,0 +1,199 @@
+"""How fast the parts of a training are on this machine. `python -m cardpose.bench --help` teaches.
+
+Every figure is the median of `repeats` after `warmup`, with the lowest and the highest beside it; all are
+taken in one run, since only ratios of one run compare on a machine that others use too.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from cardpose import build, hardware, heatmaps
+from cardpose.checkpoints import git_commit
+from cardpose.cli import entry
+from cardpose.data.files import replace_file
+from cardpose.errors import InputError
+from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Batch
+
+BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
+"""Of the rendered heatmaps: 32 x 8 x 96 x 128."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Items a second of one thing: median, lowest and highest of the repeats."""
+
+    name: str
+    unit: str
+    median: float
+    low: float
+    high: float
+
+
+def measure(name: str, unit: str, items: int, run: Callable[[], object], warmup: int, repeats: int) -> Timing:
+    """Time `run`, which handles `items` of `unit`, `repeats` times after `warmup` untimed ones."""
+    for _ in range(warmup):
+        run()
+    rates = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        rates.append(items / (time.perf_counter() - start))
+    return Timing(name, unit, statistics.median(rates), min(rates), max(rates))
+
+
+def numpy_heatmaps(
+    corners: np.ndarray, visibility: np.ndarray, size: tuple[int, int], stride: int, sigma: float
+) -> torch.Tensor:
+    """What `heatmaps.encode` replaces, at sub-pixel centres: a loop over samples and corners in the dataset, in
+    NumPy's float64, then the collation."""
+    rows, columns = np.ogrid[: size[0] // stride, : size[1] // stride]
+    samples = []
+    for points, seen in zip((corners.astype(float) + 0.5) / stride - 0.5, visibility, strict=True):
+        maps = [
+            np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
+            if labelled
+            else np.zeros((len(rows), columns.size))
+            for (x, y), labelled in zip(points, seen != NOT_LABELLED, strict=True)
+        ]
+        samples.append(torch.from_numpy(np.stack(maps)).float())
+    return torch.stack(samples)
+
+
+def bench_heatmaps(cfg: DictConfig) -> Iterator[Timing]:
+    """One batch of `BATCH` samples, on the CPU."""
+    rng = np.random.default_rng(cfg.seed)
+    corners = (rng.random((BATCH, NUM_CORNERS, 2)) * SIZE[::-1]).astype(np.float32)
+    visibility = rng.integers(1, 3, (BATCH, NUM_CORNERS))
+    tensors = torch.from_numpy(corners), torch.from_numpy(visibility)
+
+    def loop() -> torch.Tensor:
+        return numpy_heatmaps(corners, visibility, SIZE, STRIDE, SIGMA)
+
+    def encode() -> torch.Tensor:
+        return heatmaps.encode(*tensors, size=SIZE, stride=STRIDE, sigma=SIGMA)
+
+    if not torch.allclose(loop(), encode(), atol=1e-5):
+        raise AssertionError("the two renderings differ")
+    yield measure("heatmaps, NumPy loop", "maps/s", BATCH * NUM_CORNERS, loop, cfg.warmup, cfg.repeats)
+    yield measure("heatmaps, batched", "maps/s", BATCH * NUM_CORNERS, encode, cfg.warmup, cfg.repeats)
+
+
+def bench_loader(cfg: DictConfig) -> Iterator[Timing]:
+    """One pass over the training frames each repeat, every batch as a training would take it."""
+    data = build.build_data(cfg, build.build_net(cfg))
+    data.prepare_data()
+    data.setup("fit")
+    loader = data.train_dataloader()
+
+    def epoch() -> None:
+        for _ in loader:
+            pass
+
+    name = f"loader, {data.num_workers} workers" if data.num_workers != 1 else "loader, 1 worker"
+    yield measure(name, "images/s", len(loader) * data.batch_size, epoch, 1, cfg.repeats)
+
+
+def bench_step(cfg: DictConfig) -> Iterator[Timing]:
+    """Training steps on one random batch."""
+    auto = hardware.choose_precision(cfg.trainer.accelerator)
+    for precision in dict.fromkeys([hardware.FULL, auto]):
+        for name in ("contiguous", "channels_last"):
+            run = step_of(cfg, name, precision)
+            label = f"step, {name}, {precision}"
+            yield measure(label, "images/s", cfg.data.batch_size, run, cfg.warmup, cfg.repeats)
+
+
+def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[], None]:
+    """One training step as a function without arguments."""
+    device = torch.device("cuda" if hardware.on_gpu(cfg.trainer.accelerator) else "cpu")
+    torch.manual_seed(cfg.seed)
+    net = build.build_net(cfg)
+    chosen = cfg.copy()
+    chosen.trainer.memory_format = memory_format
+    module = build.build_module(chosen, net, 26.0, {}).to(device)
+    optimizer = instantiate(cfg.optim)(module.parameters())
+    batch = random_batch(cfg, device)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == hardware.BF16):
+            loss = module.loss(module(batch["image"]), batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def random_batch(cfg: DictConfig, device: torch.device) -> Batch:
+    """Noise in the shapes of a training batch, as the module gets it."""
+    size, count = tuple(cfg.data.size), cfg.data.batch_size
+    corners = torch.rand(count, NUM_CORNERS, 2) * min(size)
+    visibility = torch.full((count, NUM_CORNERS), 2)
+    encode = instantiate(cfg.data.encode_heatmaps)
+    tensors = {
+        "image": torch.randn(count, 3, *size),
+        "corners": corners,
+        "visibility": visibility,
+        "cards": torch.full((count,), 26.0),
+        "heatmaps": encode(corners, visibility),
+    }
+    return {key: value.to(device) for key, value in tensors.items()}  # type: ignore[return-value]
+
+
+BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
+    "heatmaps": bench_heatmaps,
+    "loader": bench_loader,
+    "step": bench_step,
+}
+
+
+def timings_table(timings: list[Timing]) -> Table:
+    """Median with spread, and each as a multiple of the first of its kind and of the unit's slowest step."""
+    table = Table()
+    for header in ("what", "unit", "median", "lowest", "highest", "times the first"):
+        table.add_column(header, justify="left" if header in ("what", "unit") else "right")
+    first: dict[str, float] = {}
+    for timing in timings:
+        base = first.setdefault(timing.name.split(",")[0], timing.median)
+        numbers = [f"{value:,.1f}" for value in (timing.median, timing.low, timing.high)]
+        table.add_row(timing.name, timing.unit, *numbers, f"{timing.median / base:.2f}")
+    return table
+
+
+@entry("bench")
+def main(cfg: DictConfig) -> None:
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    unknown = [name for name in cfg.what if name not in BENCHES]
+    if unknown:
+        raise InputError(f"what: {unknown[0]} is unknown: choose {', '.join(BENCHES)}")
+    build.plain(cfg)
+    build.quiet_lightning()
+    timings = [timing for name in cfg.what for timing in BENCHES[name](cfg)]
+    machine = hardware.describe()
+    with replace_file(folder / "bench.json") as path:
+        about = {"machine": machine, "commit": git_commit(), "warmup": cfg.warmup, "repeats": cfg.repeats}
+        path.write_text(
+            json.dumps(about | {"timings": [asdict(timing) for timing in timings]}, indent=2) + "\n"
+        )
+    console = Console()
+    console.print(timings_table(timings))
+    console.print(", ".join(f"{key} {value}" for key, value in machine.items()), highlight=False)
+    print(folder)
+
+
+if __name__ == "__main__":
+    main()
