@@ -18,6 +18,7 @@ from cardpose.errors import InputError
 from cardpose.packet import CORNERS, MAX_CARDS
 
 KEY = "cardpose"
+SAYS = {"config", "split", "keypoints", "max_cards", "versions", "git_commit"}
 
 
 def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,9 +69,9 @@ def read(path: str | Path) -> dict[str, Any]:
             f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again"
         ) from None
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if described is None:
+    if not isinstance(described, dict) or not described.keys() >= SAYS:
         raise InputError(
-            f"{path}: a checkpoint, but not of cardpose (no key {KEY!r}); train it with cardpose.train"
+            f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
         )
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(

@@ -76,7 +76,7 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: str | None
         if last.is_file():
             log.warning("Interrupted. To go on: python -m cardpose.train resume=%s", last)
         else:
-            log.warning("Interrupted before the first epoch's end; nothing was saved")
+            log.warning("Interrupted before anything was saved")
         raise SystemExit(INTERRUPTED) from None
 
 

@@ -99,7 +99,7 @@ class TrainingProgress(ProgressBar):
         self.console.print(*args, **kwargs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = self.clock()
+        self._started = self._epoch_started = self.clock()  # a resume begins in mid-epoch
         self._begun_at = self._done = trainer.fit_loop.total_batch_idx + 1  # after a resume not 0
         self._open("Training", total_batches(trainer), self._done)
 

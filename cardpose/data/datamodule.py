@@ -179,8 +179,7 @@ class CardDataModule(LightningDataModule):
             raise InputError(
                 f"data.batch_size={self.batch_size} is more than the {len(dataset)} training frames: lower it"
             )
-        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
-        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
+        sampler = EpochShuffle(len(dataset), self.seed, self._start)
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
@@ -204,6 +203,11 @@ class CardDataModule(LightningDataModule):
     def _open_cache(self) -> FrameCache:
         wanted = [(a.video, a.frame_index) for a in self.annotations]
         return open_or_build(self.footage, wanted, self.size, self.cache_dir)
+
+    def _start(self) -> tuple[int, int]:
+        """Epoch in which training starts, and the examples of it that are done already."""
+        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
+        return epoch, batches * self.batch_size
 
     def _loader(self, dataset: CardDataset, kind: type[DataLoader] = DataLoader, **kwargs: Any) -> DataLoader:
         return kind(

@@ -1,0 +1,138 @@
+"""A user's mistake: exit code 2, one line that names what to mend, nothing left behind."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from cardpose import convert, evaluate, synthesize
+from cardpose import train as training
+from cardpose.checkpoints import KEY
+
+Compose = Callable[..., DictConfig]
+Command = Callable[..., str]
+
+MAINS = {
+    "train": training.main,
+    "evaluate": evaluate.main,
+    "synthesize": synthesize.main,
+    "convert": convert.main,
+}
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """refused("train", *overrides) runs the entry in an empty folder; its one line on stderr."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def run(entry: str, *overrides: str) -> str:
+        monkeypatch.setattr(sys, "argv", [f"cardpose.{entry}", *overrides])
+        with pytest.raises(SystemExit) as stop:
+            MAINS[entry]()
+        assert stop.value.code == 2
+        err = capfd.readouterr().err
+        assert "Traceback" not in err
+        lines = [line for line in err.splitlines() if line.startswith(f"cardpose.{entry}: ")]
+        assert len(lines) == 1, err
+        assert not [path for path in work.rglob("*") if path.is_file()]
+        return lines[0]
+
+    return run
+
+
+def test_no_such_folder(refused: Command, tmp_path: Path) -> None:
+    assert f"{tmp_path}/none: no such folder" in refused("train", "data=folder", f"data.root={tmp_path}/none")
+
+
+def test_a_folder_without_videos(refused: Command, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "videos.csv" in refused("train", "data=folder", f"data.root={tmp_path}/empty")
+
+
+def test_a_root_that_is_not_given(refused: Command) -> None:
+    assert "data.root is not given: add data.root=" in refused("train", "experiment=cardcut")
+
+
+def test_a_split_that_leaves_a_side_empty(refused: Command, tiny_folder: Path) -> None:
+    line = refused("train", "data=folder", f"data.root={tiny_folder}", "split.folds=2", "split.val_videos=3")
+    assert "split.val_videos=3" in line
+
+
+def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None:
+    assert "foo" in refused("train", "data=folder", f"data.root={tiny_folder}", "+loss.foo=1", *FITTING)
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("data.size=[100,128]", "data.size=[100, 128]"),
+        ("heatmap.stride=3", "heatmap.stride=3"),
+        ("data.batch_size=99", "data.batch_size=99"),
+        ("data.stride=0", "data.stride=0"),
+        ("trainer.memory_format=nhwc", "trainer.memory_format=nhwc"),
+        ("augment.warp.rotate_deg=90", "augment.warp.rotate_deg=90"),
+    ],
+)
+def test_a_value_that_cannot_work_names_its_key(
+    refused: Command, tiny_folder: Path, tmp_path: Path, override: str, named: str
+) -> None:
+    cache = f"paths.cache={tmp_path}/cache"
+    assert named in refused("train", "data=folder", f"data.root={tiny_folder}", *FITTING, cache, override)
+
+
+FITTING = ("split.folds=3", "split.val_videos=1", "data.num_workers=0", "trainer.accelerator=cpu")
+
+
+def truncated(path: Path) -> None:
+    torch.save({"state_dict": {}, "x": torch.zeros(1000)}, path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+class Code:
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, ("made",)
+
+
+def with_code(path: Path) -> None:
+    torch.save({KEY: Code()}, path)
+
+
+@pytest.mark.parametrize("key", ["resume", "weights", "ckpt"])
+@pytest.mark.parametrize("damage", [truncated, with_code])
+def test_a_damaged_checkpoint(
+    refused: Command, tmp_path: Path, tiny_folder: Path, key: str, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "run" / "checkpoints" / "a.ckpt"
+    path.parent.mkdir(parents=True)
+    damage(path)
+    rest = {"weights": ["data=folder", f"data.root={tiny_folder}"]}.get(key, [])
+    line = refused("evaluate" if key == "ckpt" else "train", f"{key}={path}", *rest)
+    assert str(path) in line
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_resume_of_nothing(refused: Command, tmp_path: Path) -> None:
+    assert "no such checkpoint" in refused("train", f"resume={tmp_path}/run/checkpoints/last.ckpt")
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_without_a_checkpoint(refused: Command) -> None:
+    assert "ckpt is not given: add ckpt=" in refused("evaluate")
+
+
+def test_a_truncated_video(refused: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "footage"))
+    video = folder / "videos" / "08.mp4"
+    video.write_bytes(video.read_bytes()[:300])
+    assert str(video) in refused("train", "data=folder", f"data.root={folder}", *FITTING)
+
+
+def test_convert_of_an_unknown_layout(refused: Command, tmp_path: Path) -> None:
+    assert "from=coco" in refused("convert", "from=coco", f"root={tmp_path}", f"out={tmp_path}/out")

@@ -1,0 +1,134 @@
+"""Every choice composes and builds."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from cardpose import build
+from cardpose.cli import CONF
+
+Compose = Callable[..., DictConfig]
+
+ENTRIES = ("train", "evaluate", "bench", "synthesize", "convert")
+ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
+NEEDED = {
+    ("data", "cardcut"): ["data.root=x"],
+    ("data", "folder"): ["data.root=x"],
+    ("split", "file"): ["split.path=x"],
+}
+
+
+def choices(*groups: str) -> list[tuple[str, str]]:
+    return [
+        (group, file.stem)
+        for group in groups
+        for file in sorted((CONF / group).glob("*.yaml"))
+        if not file.stem.startswith("_")
+    ]
+
+
+GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
+TRAINING = [choice for choice in choices(*GROUPS) if choice not in ONLY_EVALUATION]
+
+
+def test_every_group_is_looked_at() -> None:
+    assert {file.stem for file in CONF.glob("*.yaml")} == set(ENTRIES)
+    assert {"data", "split", "augment", "model", "loss", "optim", "scheduler", "experiment", "debug"} <= set(
+        GROUPS
+    )
+
+
+@pytest.mark.parametrize(("group", "choice"), TRAINING)
+def test_every_choice_composes_and_resolves(
+    compose_entry: Compose, tmp_path: Path, group: str, choice: str
+) -> None:
+    needed = NEEDED.get((group, choice), ["data.root=x"] if choice == "cardcut" else [])
+    cfg = compose_entry("train", tmp_path / "run", f"{group}={choice}", *needed)
+    assert build.plain(cfg)["name"]
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), choices("augment", "optim", "scheduler", "split", "trainer", "callbacks")
+)
+def test_every_choice_instantiates(compose_entry: Compose, tmp_path: Path, group: str, choice: str) -> None:
+    if (group, choice) in ONLY_EVALUATION:
+        pytest.skip("read by cardpose.evaluate alone")
+    if choice == "gpu" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    needed = NEEDED.get((group, choice), [])
+    cfg = compose_entry("train", tmp_path / "run", f"{group}={choice}", *needed)
+    if group == "trainer":
+        build.build_trainer(cfg, [], logger=False)
+    elif group == "callbacks":
+        assert all(instantiate(cfg.callbacks).values())
+    else:
+        assert callable(instantiate(cfg[group]))
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize(("group", "choice"), choices("model"))
+def test_every_model_sees_an_image(
+    compose_entry: Compose, tmp_path: Path, group: str, choice: str, stride: int
+) -> None:
+    overrides = (f"{group}={choice}", f"heatmap.stride={stride}", "data.size=[64,96]")
+    net = build.build_net(compose_entry("train", tmp_path / "run", *overrides)).eval()
+    with torch.inference_mode():
+        assert net(torch.zeros(1, 3, 64, 96)).heatmaps.shape == (1, 8, 64 // stride, 96 // stride)
+
+
+@pytest.mark.parametrize("experiment", [choice for _, choice in choices("experiment")])
+@pytest.mark.parametrize("debug", [choice for _, choice in choices("debug")])
+def test_every_experiment_can_be_debugged(
+    compose_entry: Compose, tmp_path: Path, experiment: str, debug: str
+) -> None:
+    needed = ["data.root=x"] if experiment == "cardcut" else []
+    cfg = compose_entry("train", tmp_path / "run", f"experiment={experiment}", f"debug={debug}", *needed)
+    assert build.plain(cfg)["name"] == debug
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+def test_an_experiment_begins_with_its_command(file: Path) -> None:
+    assert f"# python -m cardpose.train experiment={file.stem}" in file.read_text().splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "overrides"),
+    [
+        ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
+        ("evaluate", ["ckpt=x"]),
+        ("bench", []),
+        ("synthesize", ["footage=tiny"]),
+        ("convert", ["root=x", "out=y"]),
+    ],
+)
+def test_every_entry_composes(entry: str, overrides: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"cardpose.{entry}", "--cfg", "job", *overrides],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cardpose.train", "experiment=baseline", "optim.learning_rate=1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "learning_rate" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cardpose.train", "--help"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0
+    for taught in ("experiment: baseline, cardcut", "resume=", "-m ", "optim:", "data.root"):
+        assert taught in done.stdout, taught

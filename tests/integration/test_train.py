@@ -1,0 +1,166 @@
+"""From footage to an evaluated checkpoint."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cardpose import build, checkpoints
+from cardpose.data.splits import SIDES
+from cardpose.errors import InputError
+from cardpose.evaluate import evaluate
+from cardpose.train import train
+
+Compose = Callable[..., DictConfig]
+
+KEYS = {
+    "test/card_mae",
+    "test/card_mae_video",
+    "test/card_mae_constant",
+    "test/card_within_1",
+    "test/corner_px_median",
+    "test/corner_px_mean",
+    "test/pck_5",
+    "test/visibility_f1",
+}
+
+
+def load_metrics(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return checkpoints.read(checkpoint)["state_dict"]
+
+
+def tags(folder: Path) -> dict[str, set[str]]:
+    """Names in all event files of a run, by kind."""
+    found: dict[str, set[str]] = {"scalars": set(), "images": set()}
+    for file in (folder / "tensorboard").glob("events*"):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        for kind, names in found.items():
+            names.update(events.Tags()[kind])
+    return found
+
+
+def test_a_run_folder_is_complete(finished_run: Path) -> None:
+    for name in ("split.json", "metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (finished_run / name).is_file(), name
+    for name in ("frames.csv", "videos.csv", "scatter.png", "error_by_count.png", "worst_cards.png"):
+        assert (finished_run / "test" / name).is_file(), name
+    assert set(load_metrics(finished_run)) >= KEYS
+
+
+def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> None:
+    found = tags(finished_run)
+    assert found["scalars"] >= {
+        "train/loss",
+        "train/loss_heatmaps",
+        "train/loss_cards",
+        "train/loss_visibility",
+        "train/images_per_second",
+        "val/loss",
+        "val/card_mae",
+        "val/corner_px_median",
+        "val/visibility_f1",
+        "lr-AdamW",
+        "test/card_mae",
+    }
+    assert found["images"] == {"val/frames", "val/heatmaps", "val/cards"}
+    files = (finished_run / "tensorboard").glob("events*")
+    assert any(b"_hparams_/session_start_info" in file.read_bytes() for file in files)
+
+
+def test_no_video_is_on_two_sides_of_the_saved_split(finished_run: Path, tiny_folder: Path) -> None:
+    split = json.loads((finished_run / "split.json").read_text())
+    videos = [video for side in SIDES for video in split[side]]
+    assert len(videos) == len(set(videos)) == 6
+
+
+def test_the_checkpoint_says_how_it_came_about(finished_run: Path) -> None:
+    said = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")[checkpoints.KEY]
+    assert said["split"] == json.loads((finished_run / "split.json").read_text())
+    assert said["config"]["data"]["size"] == [32, 64]
+    assert "torch" in said["versions"]
+
+
+def test_evaluate_gives_the_numbers_of_the_training_to_the_last_digit(
+    finished_run: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={finished_run}/checkpoints/best.ckpt")
+    evaluate(cfg, tmp_path / "report")
+    assert load_metrics(tmp_path / "report") == load_metrics(finished_run)
+
+
+def test_evaluate_takes_another_folder_whole(
+    finished_run: Path, compose_entry: Compose, tiny_folder: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    ckpt = f"ckpt={finished_run}/checkpoints/best.ckpt"
+    cfg = compose_entry(
+        "evaluate", tmp_path / "report", ckpt, "data=folder", f"data.root={other}", "split=all"
+    )
+    evaluate(cfg, tmp_path / "report")
+    frames = (tmp_path / "report" / "frames.csv").read_text().splitlines()
+    assert len(frames) == 1 + sum(6 + number % 3 for number in range(6))
+
+
+def test_evaluate_on_videos_that_the_split_does_not_name_asks_for_all(
+    finished_run: Path, compose_entry: Compose, tiny_folder: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    for path in (*other.glob("*.csv"), *other.glob("*.json")):
+        path.write_text(path.read_text().replace("videos/", "videos/new_"))
+    for video in (other / "videos").iterdir():
+        video.rename(video.with_name(f"new_{video.name}"))
+    ckpt = f"ckpt={finished_run}/checkpoints/best.ckpt"
+    cfg = compose_entry("evaluate", tmp_path / "report", ckpt, "data=folder", f"data.root={other}")
+    with pytest.raises(InputError, match="split=all"):
+        evaluate(cfg, tmp_path / "report")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    def again(name: str, *overrides: str) -> dict[str, Any]:
+        folder = tmp_path / name
+        train(compose_train(folder, *overrides), folder)
+        return weights(folder / "checkpoints" / "last.ckpt")
+
+    first = weights(finished_run / "checkpoints" / "last.ckpt")
+    assert all(torch.equal(value, first[key]) for key, value in again("same").items())
+    other = again("other", "seed=1", "trainer.max_epochs=1")
+    assert not torch.equal(other["net.decoder.to_heatmaps.weight"], first["net.decoder.to_heatmaps.weight"])
+
+
+def test_weights_start_a_new_run_from_another_ones(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    cfg = compose_train(tmp_path / "run", f"weights={best}", "optim.lr=0", "optim.weight_decay=0")
+    train(cfg, tmp_path / "run")
+    own, other = weights(tmp_path / "run" / "checkpoints" / "last.ckpt"), weights(best)
+    name = "net.decoder.to_heatmaps.weight"
+    assert torch.allclose(own[name], other[name], atol=1e-7)  # the average of equal weights rounds
+
+
+def test_weights_of_another_architecture_name_a_key(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    cfg = compose_train(tmp_path / "run", f"weights={best}", "model.head.hidden=16")
+    with pytest.raises(InputError, match=r"head\.layers"):
+        train(cfg, tmp_path / "run")
+
+
+def test_a_size_that_the_encoder_cannot_halve_is_refused(compose_train: Compose, tmp_path: Path) -> None:
+    cfg = compose_train(tmp_path / "run", "data.size=[30,64]")
+    with pytest.raises(InputError, match=r"data\.size=.*multiples of 8"):
+        build.build_net(cfg)

@@ -1,0 +1,112 @@
+"""The network: shapes, where gradients go, and what it says before it has learned anything."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cardpose.errors import InputError
+from cardpose.models.decoder import UNetDecoder
+from cardpose.models.encoders import ConvEncoder
+from cardpose.models.head import CountVisibilityHead
+from cardpose.models.unet import UNet
+
+HEIGHT, WIDTH = 64, 96
+
+
+def make_net(stride: int = 4, seed: int = 0) -> UNet:
+    torch.manual_seed(seed)
+    decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
+    head = partial(CountVisibilityHead, grid=(3, 4), hidden=16)
+    return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
+
+
+def images(rows: int = 2) -> Tensor:
+    return torch.randn(rows, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
+
+
+def learned(parameters: Iterable[nn.Parameter]) -> list[bool]:
+    """Which parameters got a gradient that is not zero."""
+    return [p.grad is not None and bool(torch.count_nonzero(p.grad)) for p in parameters]
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8, 16])
+def test_outputs_have_their_shapes_at_every_heatmap_stride(stride: int) -> None:
+    output = make_net(stride)(images())
+    assert output.heatmaps.shape == (2, 8, HEIGHT // stride, WIDTH // stride)
+    assert output.cards.shape == (2,)
+    assert output.visibility.shape == (2, 8)
+
+
+def test_the_encoder_declares_its_channels_and_strides_truly() -> None:
+    encoder = make_net().encoder
+    for features, channels, stride in zip(encoder(images()), encoder.channels, encoder.strides, strict=True):
+        assert features.shape == (2, channels, HEIGHT // stride, WIDTH // stride)
+
+
+def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder() -> None:
+    net = make_net()
+    nn.init.normal_(net.decoder.to_heatmaps.weight)
+    output = net(images())
+    (output.cards.sum() + output.visibility.sum()).backward()
+    assert not any(learned(net.decoder.parameters()))
+    assert all(learned(net.encoder.parameters()))
+
+
+def test_the_heatmaps_do_not_teach_the_head() -> None:
+    net = make_net()
+    net(images()).heatmaps.square().sum().backward()
+    assert not any(learned(net.head.parameters()))
+    assert all(learned(net.encoder.parameters()))
+
+
+def test_the_count_depends_on_the_heatmaps() -> None:
+    head = CountVisibilityHead(4, grid=(3, 4), hidden=16).eval()
+    deepest, maps = torch.zeros(1, 4, 2, 3), torch.zeros(1, 8, 12, 16)
+    before = head(deepest, maps)
+    maps[0, 3, 5, 7] = 1.0
+    assert not torch.equal(head(deepest, maps)[0], before[0])
+
+
+def test_an_untrained_network_says_empty_maps_and_half_a_deck() -> None:
+    output = make_net().eval()(images(8))
+    assert output.heatmaps.abs().max() < 0.05
+    assert (output.cards - 0.5).abs().max() < 0.4
+
+
+def test_a_prediction_does_not_depend_on_its_batch() -> None:
+    net = make_net().eval()
+    together = net(images(5))
+    for row in range(5):
+        alone = net(images(5)[row : row + 1])
+        for part, whole in zip(alone, together, strict=True):
+            torch.testing.assert_close(part, whole[row : row + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    first, second, other = (make_net(seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+    assert not torch.equal(first["head.layers.0.weight"], other["head.layers.0.weight"])
+
+
+def test_the_memory_format_changes_nothing() -> None:
+    net = make_net().eval()
+    plain = net(images())
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for part, expected in zip(
+        net(images().contiguous(memory_format=torch.channels_last)), plain, strict=True
+    ):
+        torch.testing.assert_close(part, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 3, 32])
+def test_a_heatmap_stride_that_the_encoder_does_not_have_names_the_choices(stride: int) -> None:
+    with pytest.raises(InputError, match=r"heatmap\.stride=.*2 or 4 or 8 or 16"):
+        make_net(stride)
+
+
+def test_widths_and_depths_must_fit() -> None:
+    with pytest.raises(InputError, match=r"model\.encoder\.widths"):
+        ConvEncoder((4, 8), (1,))

@@ -1,0 +1,79 @@
+"""Imports point one way, and heavy or replaceable libraries stay behind one door."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cardpose
+
+ROOT = Path(cardpose.__file__).parent
+
+LAYERS = (
+    ("errors", "packet"),
+    ("affine", "letterbox", "hardware", "schedules"),
+    ("heatmaps",),
+    ("data", "synth", "models", "metrics", "checkpoints"),
+    ("losses", "results"),
+    ("module", "plots", "viz"),
+    ("callbacks", "reports"),
+    ("build", "cli"),
+    ("train", "evaluate", "bench", "synthesize", "convert"),
+)
+"""A part imports itself and the layers above it, never one beside or below it."""
+
+ENTRIES = set(LAYERS[-1]) | set(LAYERS[-2])
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            if node.module == "cardpose":
+                yield from (f"cardpose.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def layer(part: str) -> int:
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_every_part_has_a_layer() -> None:
+    parts = {name_of(path).split(".")[0] for path in modules()}
+    assert parts == {part for parts in LAYERS for part in parts}
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    own = name_of(path).split(".")[0]
+    for imported in imports(path):
+        if not imported.startswith("cardpose.") or imported == "cardpose.__version__":
+            continue
+        other = imported.split(".")[1]
+        assert own == other or layer(other) < layer(own), f"{own} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_libraries_stay_behind_their_door(path: Path) -> None:
+    name = name_of(path)
+    for imported in imports(path):
+        library = imported.split(".")[0]
+        assert library not in ("torchvision", "timm"), "the base install has neither"
+        assert library != "albumentations" or name == "data.augment"
+        assert library not in ("hydra", "omegaconf") or name in ENTRIES
+        assert library != "av" or name == "data.video"

@@ -1,0 +1,190 @@
+"""The objective: what knowing nothing and knowing all pays, and what does not count."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from cardpose.errors import InputError
+from cardpose.heatmaps import encode
+from cardpose.losses import TERMS, PacketLoss, card_mse, heatmap_mse, visibility_bce
+from cardpose.models.unet import Output
+from cardpose.packet import MAX_CARDS, NUM_CORNERS, Batch
+
+SIGMA = 1.5
+WEIGHTS = {"heatmaps": 0.5, "cards": 2.0, "visibility": 0.25}
+
+
+def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIGMA) -> Batch:
+    """Labels whose Gaussians lie well inside 24x32 heatmaps."""
+    frames, size = len(cards), (24 * stride, 32 * stride)
+    generator = torch.Generator().manual_seed(seed)
+    span = torch.tensor([size[1], size[0]]) * 0.4
+    corners = 0.3 * torch.tensor([size[1], size[0]]) + span * torch.rand(
+        frames, NUM_CORNERS, 2, generator=generator
+    )
+    visibility = torch.randint(1, 3, (frames, NUM_CORNERS), generator=generator)
+    return {
+        "image": torch.zeros(frames, 3, 1, 1),
+        "corners": corners,
+        "visibility": visibility,
+        "cards": cards,
+        "video": torch.zeros(frames, dtype=torch.long),
+        "frame_index": torch.arange(frames),
+        "to_source": torch.eye(2, 3).repeat(frames, 1, 1),
+        "heatmaps": encode(corners, visibility, size=size, stride=stride, sigma=sigma),
+    }
+
+
+def perfect(batch: Batch) -> Output:
+    return Output(
+        batch["heatmaps"].clone(), batch["cards"] / MAX_CARDS, 60.0 * (batch["visibility"] == 2) - 30.0
+    )
+
+
+def guess(batch: Batch, seed: int = 1) -> Output:
+    """A prediction some way off, whose gradient can be asked for."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = batch["heatmaps"].shape, batch["cards"].shape, batch["visibility"].shape
+    return Output(*(torch.rand(shape, generator=generator).requires_grad_() for shape in shapes))
+
+
+def every_count() -> Tensor:
+    return torch.arange(1.0, MAX_CARDS + 1)
+
+
+@pytest.mark.parametrize(("stride", "sigma"), [(1, 1.0), (2, 1.5), (4, 2.0)])
+def test_an_empty_map_pays_1(stride: int, sigma: float) -> None:
+    target = make_batch(every_count(), stride=stride, sigma=sigma)["heatmaps"]
+    assert heatmap_mse(torch.zeros_like(target), target, sigma).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_mean_count_everywhere_pays_1() -> None:
+    cards = every_count()
+    mean = torch.full_like(cards, cards.mean().item() / MAX_CARDS)
+    assert card_mse(mean, cards).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("visibility", [0, 1, 2])
+def test_probability_one_half_pays_1(visibility: int) -> None:
+    logits = torch.zeros(3, NUM_CORNERS)
+    assert visibility_bce(logits, torch.full((3, NUM_CORNERS), visibility)).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("visibility", [0, 1])
+def test_only_visible_is_the_positive_class(visibility: int) -> None:
+    sure = torch.full((1, NUM_CORNERS), 30.0)
+    assert visibility_bce(sure, torch.full((1, NUM_CORNERS), 2)) < 1e-6
+    assert visibility_bce(sure, torch.full((1, NUM_CORNERS), visibility)) > 10
+    assert visibility_bce(-sure, torch.full((1, NUM_CORNERS), visibility)) < 1e-6
+
+
+def test_a_perfect_prediction_pays_nothing() -> None:
+    batch = make_batch(every_count())
+    for name, value in PacketLoss(WEIGHTS, SIGMA)(perfect(batch), batch).items():
+        assert value.item() == pytest.approx(0, abs=1e-6), name
+
+
+def test_the_heatmap_term_does_not_depend_on_the_stride() -> None:
+    terms = []
+    for stride in (1, 2, 4):
+        target = make_batch(torch.ones(2), stride=stride)["heatmaps"]
+        terms.append(heatmap_mse(0.5 * target, target, SIGMA).item())
+    assert terms == pytest.approx([0.25] * 3, abs=1e-3)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
+    batch = make_batch(every_count())
+    losses = PacketLoss(WEIGHTS, SIGMA)(guess(batch), batch)
+    assert set(losses) == {*TERMS, "loss"}
+    assert all(losses[name] > 0 for name in TERMS)
+    want = sum(weight * losses[name].item() for name, weight in WEIGHTS.items())
+    assert losses["loss"].item() == pytest.approx(want, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_weight_changes_nothing_but_its_share_of_the_sum(name: str) -> None:
+    batch = make_batch(every_count())
+    output = guess(batch)
+    before = PacketLoss(WEIGHTS, SIGMA)(output, batch)
+    after = PacketLoss(WEIGHTS | {name: 7.0}, SIGMA)(output, batch)
+    assert all(torch.equal(after[term], before[term]) for term in TERMS)
+    share = (7.0 - WEIGHTS[name]) * before[name].item()
+    assert after["loss"].item() == pytest.approx(before["loss"].item() + share, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_weight_0_leaves_no_gradient_of_that_term(name: str) -> None:
+    batch = make_batch(every_count())
+    output = guess(batch)
+    PacketLoss(WEIGHTS | {name: 0.0}, SIGMA)(output, batch)["loss"].backward()
+    for term in TERMS:
+        gradient = getattr(output, term).grad
+        assert (gradient == 0).all() if term == name else (gradient != 0).any(), term
+
+
+def test_a_term_teaches_only_its_own_output() -> None:
+    batch = make_batch(every_count())
+    for name in TERMS:
+        output = guess(batch)
+        PacketLoss(WEIGHTS, SIGMA)(output, batch)[name].backward()
+        assert [term for term in TERMS if getattr(output, term).grad is not None] == [name]
+
+
+def test_frames_without_a_count_are_left_out() -> None:
+    cards = torch.tensor([5.0, torch.nan, 40.0, torch.nan])
+    predicted = torch.rand(4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = card_mse(predicted, cards)
+    known = ~cards.isnan()
+    torch.testing.assert_close(loss, card_mse(predicted[known], cards[known]))
+    loss.backward()
+    assert (predicted.grad[~known] == 0).all()
+    assert (predicted.grad[known] != 0).all()
+
+
+def test_a_batch_without_any_count_has_a_finite_loss_and_gradient() -> None:
+    batch = make_batch(torch.full((3,), torch.nan))
+    output = guess(batch)
+    losses = PacketLoss(WEIGHTS, SIGMA)(output, batch)
+    losses["loss"].backward()
+    assert losses["cards"] == 0
+    assert losses["loss"].isfinite()
+    assert (output.cards.grad == 0).all()
+    assert output.heatmaps.grad.isfinite().all()
+    assert output.visibility.grad.isfinite().all()
+
+
+def test_a_batch_twice_over_pays_the_same() -> None:
+    cards = every_count()
+    cards[::5] = torch.nan
+    batch = make_batch(cards)
+    output = guess(batch)
+    twice: Batch = {name: torch.cat([value, value]) for name, value in batch.items()}  # type: ignore[assignment]
+    loss = PacketLoss(WEIGHTS, SIGMA)
+    once = loss(output, batch)
+    doubled = loss(Output(*(torch.cat([value, value]) for value in output)), twice)
+    for name, value in once.items():
+        torch.testing.assert_close(doubled[name], value, msg=name)
+
+
+def test_all_weights_0_is_a_loss_of_0() -> None:
+    batch = make_batch(torch.ones(2))
+    assert PacketLoss(dict.fromkeys(TERMS, 0.0), SIGMA)(guess(batch), batch)["loss"] == 0
+
+
+def test_an_unknown_term_is_named() -> None:
+    with pytest.raises(InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, cards"):
+        PacketLoss(WEIGHTS | {"count": 1.0}, SIGMA)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_missing_term_is_named(name: str) -> None:
+    rest = {term: weight for term, weight in WEIGHTS.items() if term != name}
+    with pytest.raises(InputError, match=rf"give exactly .*\b{name}\b"):
+        PacketLoss(rest, SIGMA)
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("weight", [-1.0, -1e-9, float("nan")])
+def test_a_weight_below_0_is_named(name: str, weight: float) -> None:
+    with pytest.raises(InputError, match=rf"loss\.{name}={weight}"):
+        PacketLoss(WEIGHTS | {name: weight}, SIGMA)
