@@ -1,10 +1,11 @@
 """The LightningModule: the network, its loss and its metrics under training."""
 
+import math
 from functools import partial
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -16,6 +17,18 @@ from cardpose.losses import PacketLoss
 from cardpose.metrics import FrameMetrics
 from cardpose.models.unet import Output, UNet
 from cardpose.packet import MAX_CARDS, Batch, Prediction
+
+
+def optimizer_steps(trainer: Trainer) -> int:
+    """Optimizer steps of the whole training.
+
+    Not `trainer.estimated_stepping_batches`: it makes the training loader before a checkpoint is restored, and
+    that loader has to know where in the epoch training goes on.
+    """
+    batches, limit = trainer.datamodule.num_training_batches, trainer.limit_train_batches
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 0)
+    return min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps
 
 
 class CardposeModule(LightningModule):
@@ -102,7 +115,7 @@ class CardposeModule(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """The optimizer with its schedule, stepped per optimizer step."""
         optimizer = self.optimizer(self.parameters())
-        scheduler = self.scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        scheduler = self.scheduler(optimizer, total_steps=optimizer_steps(self.trainer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -179,8 +179,14 @@ class CardDataModule(LightningDataModule):
             raise InputError(
                 f"data.batch_size={self.batch_size} is more than the {len(dataset)} training frames: lower it"
             )
-        sampler = EpochShuffle(len(dataset), self.seed, self._start)
+        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
+        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
+
+    @property
+    def num_training_batches(self) -> int:
+        """Batches of an epoch, told without making the loader."""
+        return len(self.sides["train"]) // self.batch_size
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.sides["val"])
@@ -203,11 +209,6 @@ class CardDataModule(LightningDataModule):
     def _open_cache(self) -> FrameCache:
         wanted = [(a.video, a.frame_index) for a in self.annotations]
         return open_or_build(self.footage, wanted, self.size, self.cache_dir)
-
-    def _start(self) -> tuple[int, int]:
-        """Epoch in which training starts, and the examples of it that are done already."""
-        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
-        return epoch, batches * self.batch_size
 
     def _loader(self, dataset: CardDataset, kind: type[DataLoader] = DataLoader, **kwargs: Any) -> DataLoader:
         return kind(

@@ -1,6 +1,6 @@
 """The training order, a function of seed and epoch alone, and the place in it after an interruption."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,19 @@ class EpochShuffle(Sampler[int]):
     Args:
         length: number of examples.
         seed: of the run.
-        start: gives the epoch to start in and how many of its examples were seen before the interruption. It is
-            asked when the first iterator is made, since the loader may be made before a checkpoint is restored.
-            The trainer calls `set_epoch` before each later epoch.
+        epoch: the epoch to start in; the trainer calls `set_epoch` before each later one.
+        skip: examples of that first epoch that were seen before the interruption, left out once.
     """
 
-    def __init__(self, length: int, seed: int, start: Callable[[], tuple[int, int]] | None = None) -> None:
-        self.length, self.seed, self.epoch, self.start = length, seed, 0, start
+    def __init__(self, length: int, seed: int, epoch: int = 0, skip: int = 0) -> None:
+        self.length, self.seed, self.epoch, self.skip = length, seed, epoch, skip
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        skip = 0
-        if self.start is not None:
-            (self.epoch, skip), self.start = self.start(), None
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        skip, self.skip = self.skip, 0
         return iter((self.epoch * self.length + order[skip:]).tolist())
 
     def __len__(self) -> int:

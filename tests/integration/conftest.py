@@ -38,11 +38,13 @@ def compose_entry() -> Compose:
 
     def compose_for(name: str, folder: Path, *overrides: str) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose(name, [f"paths.cache={folder.parent}/cache", *overrides], return_hydra_config=True)
+            cfg = compose(name, list(overrides), return_hydra_config=True)
         cfg.hydra.runtime.output_dir = str(folder)
         folder.mkdir(parents=True, exist_ok=True)
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
+            if "cache" in cfg.paths:
+                cfg.paths.cache = str(folder.parent / "cache")
             if "run" in cfg.paths:
                 cfg.paths.run = str(folder)  # `hydra:` resolves only inside a real run
             cfg.pop("hydra")
