@@ -70,6 +70,16 @@ def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:
     return instantiate(cfg.data, mean=net.encoder.mean, std=net.encoder.std)
 
 
+def check(cfg: DictConfig) -> None:
+    """Refuse, before the long work, what would be refused after it: a wrong loss or memory format.
+
+    Raises:
+        InputError: either of them.
+    """
+    PacketLoss(cfg.loss, sigma=cfg.heatmap.sigma)
+    choose_memory_format(cfg.trainer.memory_format)
+
+
 def build_module(
     cfg: DictConfig, net: UNet, mean_cards: float, description: dict[str, Any]
 ) -> CardposeModule:

@@ -42,13 +42,14 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     build.quiet_lightning()
     seed_everything(cfg.seed, verbose=False)
     net = build.build_net(cfg)
+    build.check(cfg)
     if cfg.weights:
         checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
     data = build.build_data(cfg, net)
     data.prepare_data()
-    data.split.save(folder / "split.json")
     description = checkpoints.describe(config, data.split.to_dict())
     module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
+    data.split.save(folder / "split.json")
     collect = CollectFrames()
     callbacks = [*instantiate(cfg.callbacks).values(), collect]
     trainer = build.build_trainer(cfg, callbacks, instantiate(cfg.logger), default_root_dir=folder)

@@ -152,7 +152,11 @@ class CardDataModule(LightningDataModule):
 
         The split is made first: a mistake in it is told before the long work, not after.
         """
-        _ = self.split
+        frames = len(self.split.train)
+        if 0 < frames < self.batch_size:
+            raise InputError(
+                f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
+            )
         self._open_cache()
 
     def setup(self, stage: str) -> None:
@@ -175,10 +179,6 @@ class CardDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         dataset = self.sides["train"]
-        if len(dataset) < self.batch_size:
-            raise InputError(
-                f"data.batch_size={self.batch_size} is more than the {len(dataset)} training frames: lower it"
-            )
         epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
         sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)

@@ -139,9 +139,8 @@ def test_stride_that_skips_everything(make: Make) -> None:
 
 
 def test_batch_larger_than_the_training_side(make: Make) -> None:
-    data = ready(make(batch_size=500))
     with pytest.raises(InputError, match=r"data\.batch_size=500 .* training frames"):
-        data.train_dataloader()
+        make(batch_size=500).prepare_data()
 
 
 def test_a_mistaken_split_is_told_before_the_cache_is_built(make: Make, tmp_path: Path) -> None:

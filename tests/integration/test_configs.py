@@ -103,7 +103,7 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
         ("evaluate", ["ckpt=x"]),
         ("bench", []),
-        ("synthesize", ["footage=tiny"]),
+        ("synthesize", ["clips=2"]),
         ("convert", ["root=x", "out=y"]),
     ],
 )
