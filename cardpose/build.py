@@ -71,11 +71,14 @@ def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse, before the long work, what would be refused after it: a wrong loss or memory format.
+    """Refuse, before the long work, what would be refused after it.
 
     Raises:
-        InputError: either of them.
+        InputError: wrong loss weights or memory format, or a choice that is for evaluation alone.
     """
+    for group in ("data", "split"):
+        if "_target_" not in (cfg[group] or {}):
+            raise InputError(f"{group}=from_checkpoint is for cardpose.evaluate: choose another {group}")
     PacketLoss(cfg.loss, sigma=cfg.heatmap.sigma)
     choose_memory_format(cfg.trainer.memory_format)
 

@@ -41,8 +41,8 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     config = build.plain(cfg)
     build.quiet_lightning()
     seed_everything(cfg.seed, verbose=False)
-    net = build.build_net(cfg)
     build.check(cfg)
+    net = build.build_net(cfg)
     if cfg.weights:
         checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
     data = build.build_data(cfg, net)
