@@ -22,6 +22,8 @@ from cardpose.errors import InputError
 from cardpose.packet import MAX_CARDS, Annotation
 
 SIDES = ("train", "val", "test")
+VAL_SHARE = 0.05
+"""Of all videos, for validation: each of them is one count less to train with."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,19 @@ class Split:
 
 
 def by_video(
-    annotations: Sequence[Annotation], *, folds: int = 5, fold: int = 0, val_videos: int = 4, seed: int = 0
+    annotations: Sequence[Annotation],
+    *,
+    folds: int = 5,
+    fold: int = 0,
+    val_videos: int | None = None,
+    seed: int = 0,
 ) -> Split:
     """Hold whole videos out: fold number `fold` of `folds` is the test side.
 
     Stratified: videos sorted by count are cut into groups of `folds` neighbours and each group deals one
     video to each fold, in an order drawn from `seed`, so that no fold always gets the larger count of a
-    group. The `val_videos` validation videos are spread evenly over the counts of the rest. A video of
-    unknown count is dealt last.
+    group. The `val_videos` validation videos, by default a twentieth of all, are spread evenly over
+    the counts of the rest. A video of unknown count is dealt last.
 
     Raises:
         InputError: a fold that does not exist, or too few videos for every side to have one.
@@ -76,7 +83,7 @@ def by_video(
 
 
 def by_video_fraction(
-    annotations: Sequence[Annotation], *, test_fraction: float = 0.2, val_videos: int = 4
+    annotations: Sequence[Annotation], *, test_fraction: float = 0.2, val_videos: int | None = None
 ) -> Split:
     """Hold whole videos out: a share of them, spread evenly over the counts, is the test side.
 
@@ -193,9 +200,11 @@ def _claim(side_of: dict[FrameId, str], frame: FrameId, side: str, known: Sequen
 
 
 def _whole_videos(
-    annotations: Sequence[Annotation], videos: list[str], test: list[str], val_videos: int
+    annotations: Sequence[Annotation], videos: list[str], test: list[str], val_videos: int | None
 ) -> Split:
     """Test videos given; validation videos spread over the rest; the rest trains."""
+    if val_videos is None:
+        val_videos = max(1, round(len(videos) * VAL_SHARE))
     rest = [video for video in videos if video not in set(test)]
     if not 1 <= val_videos < len(rest):
         raise InputError(
