@@ -82,7 +82,7 @@ def test_counts_interleave(seed: int) -> None:
     cards = {f"v{n}": n for n in np.random.default_rng(seed).permutation(np.arange(1, 53)).tolist()}
     ranks = []
     for fold in range(5):
-        split = by_video(labels(cards), folds=5, fold=fold, seed=seed)
+        split = by_video(labels(cards), folds=5, fold=fold, val_videos=4, seed=seed)
         counts = sorted(cards[video] for video in videos(split.test))
         # One video from every five neighbours, the last two counts aside.
         assert [(count - 1) // 5 for count in counts][:10] == list(range(10))
@@ -93,6 +93,12 @@ def test_counts_interleave(seed: int) -> None:
             for low, count, high in zip((0, 13, 26, 39), val, (13, 26, 39, 52), strict=True)
         )
     assert max(ranks) - min(ranks) < 3  # dealing always in one order would give 4
+
+
+@pytest.mark.parametrize(("number", "validated"), [(6, 1), (39, 2), (260, 13)])
+def test_a_twentieth_of_the_videos_validates_unless_told_otherwise(number: int, validated: int) -> None:
+    split = by_video(labels({f"v{n}": 1 + n % 52 for n in range(number)}), folds=3)
+    assert len(set(videos(split.val))) == validated
 
 
 def test_fractions_interleave() -> None:
