@@ -1,8 +1,10 @@
 """Footage that the tests render themselves, and the real footage where it stands beside the project."""
 
 import math
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,6 +57,19 @@ def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.n
         unlabelled = CORNERS.index("upper_right_face")
         visibility[unlabelled], corners[unlabelled] = NOT_LABELLED, np.nan
     return Annotation(video, index, timestamp, *TINY_SIZE, corners, visibility, cards), image
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that wants the network fails; sockets between processes of this machine stay."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX:
+            raise AssertionError(f"a test wants the network: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
 @pytest.fixture(scope="session")
