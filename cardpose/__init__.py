@@ -4,7 +4,8 @@ Imports point one way (a test enforces it)::
 
     errors, packet <- heatmaps, geometry <- data, synth, models, losses, metrics <- module <- entries
 
-The entries (`train`, `evaluate`, `synthesize`, `convert`, `bench`) alone import hydra and omegaconf.
+The entries (`train`, `evaluate`, `synthesize`, `convert`, `bench`), with `cli` and `build` which they share, alone
+import hydra and omegaconf.
 """
 
 __version__ = "0.1.0"

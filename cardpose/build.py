@@ -25,6 +25,7 @@ QUIET = (
     r".*does not have many workers which may be a bottleneck.*",
     r".*You're using the WeightAveraging callback, but.*",
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*is smaller than the logging interval.*",
     r".*isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
 

@@ -68,9 +68,11 @@ def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
         config.data = OmegaConf.merge(config.data, given)
     for key in ("footage", "synth", "paths"):
         config[key] = cfg[key]
+    config.data.cache_dir = cfg.paths.cache
     if cfg.split:
         config.split = cfg.split
         config.data.split = cfg.split
+        config.trainer.pop("limit_test_batches", None)  # of debug=smoke; other footage is measured whole
     config.trainer.accelerator = cfg.accelerator
     return config
 

@@ -34,7 +34,7 @@ def choose_memory_format(name: str) -> torch.memory_format:
     """The memory format of images and weights; "auto" is channels_last.
 
     Channels-last is what oneDNN and cuDNN compute convolutions in; given it, they need not reorder each tensor.
-    `python -m cardpose.bench what=step` compares the choices on a machine.
+    `python -m cardpose.bench what=[step]` compares the choices on a machine.
 
     Raises:
         InputError: a name that is not auto, channels_last or contiguous.

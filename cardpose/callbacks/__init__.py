@@ -2,6 +2,7 @@
 
 pictures    true and predicted corners, heatmaps and the card scatter of the validation set, in TensorBoard
 throughput  images a second of training
+interrupt   Ctrl-C ends between two batches, with a checkpoint
 progress    one bar for the whole run, or plain lines where there is no terminal
 collect     every evaluated frame, for `cardpose.reports`
 

@@ -1,12 +1,14 @@
 """Ctrl-C ends a training after the batch in hand, with a checkpoint from which it goes on exactly."""
 
+import logging
 import signal
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+
+log = logging.getLogger(__name__)
 
 
 class StopOnCtrlC(Callback):
@@ -46,7 +48,7 @@ class StopOnCtrlC(Callback):
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        rank_zero_info("Ctrl-C: stopping after this batch; once more stops at once, at the last epoch's end")
+        log.warning("Ctrl-C: stopping after this batch; press it again to stop at once and lose the epoch")
 
     def _restore(self) -> None:
         if self._before is not None:
