@@ -18,7 +18,17 @@ from cardpose.errors import InputError
 from cardpose.packet import CORNERS, MAX_CARDS
 
 KEY = "cardpose"
-SAYS = {"config", "split", "keypoints", "max_cards", "versions", "git_commit"}
+SAYS = {
+    "config": dict,
+    "split": dict,
+    "keypoints": list,
+    "max_cards": int,
+    "versions": dict,
+    "git_commit": str,
+}
+"""What the entry holds."""
+
+_FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
 
 
 def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,28 +67,39 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; give ckpt=outputs/<run>/checkpoints/best.ckpt")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise InputError(
-            f"{path}: holds more than weights and plain values and could run code; it was not loaded, use a "
-            "checkpoint written by cardpose.train"
-        ) from None
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again"
-        ) from None
+    checkpoint = _load(path)
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(described, dict) or not described.keys() >= SAYS:
+    whole = isinstance(described, dict) and described.keys() >= SAYS.keys() and "state_dict" in checkpoint
+    if not whole or not all(isinstance(described[key], kind) for key, kind in SAYS.items()):
         raise InputError(
             f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
         )
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(
             f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "
-            f"use cardpose {described['versions']['cardpose']}"
+            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
         )
     return checkpoint
+
+
+def _load(path: Path) -> Any:
+    """What a file of torch.save holds, plain values and tensors only.
+
+    torch answers a file of another kind with whatever exception its first bytes lead to.
+    """
+    with path.open("rb") as file:
+        is_pickle = file.read(2)[:1] in _FIRST_BYTES
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if is_pickle and isinstance(error, UnpicklingError):
+            raise InputError(
+                f"{path}: holds more than weights and plain values and could run code; it was not loaded, use a "
+                "checkpoint written by cardpose.train"
+            ) from None
+        raise InputError(
+            f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again"
+        ) from None
 
 
 def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path) -> None:
