@@ -5,13 +5,13 @@ Classes receive built objects and partials; only this file and the entries know 
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cardpose.data.datamodule import CardDataModule
 from cardpose.errors import InputError
@@ -28,6 +28,34 @@ QUIET = (
     r".*is smaller than the logging interval.*",
     r".*isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
+
+
+def _whole(low: int, high: int = 2**32 - 1) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and low <= value <= high
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "data.root": (lambda value: value is not None, "give the folder of the footage"),
+    "data.batch_size": (_whole(1), "choose a whole number from 1"),
+    "data.num_workers": (
+        lambda value: value is None or _whole(0)(value),
+        "choose a whole number from 0, or null",
+    ),
+    "data.stride": (_whole(1), "choose a whole number from 1"),
+    "data.size": (lambda value: isinstance(value, ListConfig) and len(value) == 2, "write [height,width]"),
+    "heatmap.sigma": (lambda value: _number(value) and value > 0, "choose a number above 0"),
+    "loss.heatmaps": (_number, "choose a number from 0"),
+    "loss.cards": (_number, "choose a number from 0"),
+    "loss.visibility": (_number, "choose a number from 0"),
+    "optim.lr": (lambda value: _number(value) and value >= 0, "choose a number from 0"),
+    "seed": (_whole(0), "choose a whole number from 0"),
+    "trainer.max_epochs": (_whole(1), "choose a whole number from 1"),
+}
+"""What a value must be, and the mend."""
 
 
 def quiet_lightning() -> None:
@@ -80,6 +108,10 @@ def check(cfg: DictConfig) -> None:
     for group in ("data", "split"):
         if "_target_" not in (cfg[group] or {}):
             raise InputError(f"{group}=from_checkpoint is for cardpose.evaluate: choose another {group}")
+    for key, (good, mend) in RULES.items():
+        value = OmegaConf.select(cfg, key)
+        if not good(value):
+            raise InputError(f"{key}={value}: {mend}")
     PacketLoss(cfg.loss, sigma=cfg.heatmap.sigma)
     choose_memory_format(cfg.trainer.memory_format)
 

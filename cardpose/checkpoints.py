@@ -69,8 +69,11 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such checkpoint; give ckpt=outputs/<run>/checkpoints/best.ckpt")
     checkpoint = _load(path)
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
-    whole = isinstance(described, dict) and described.keys() >= SAYS.keys() and "state_dict" in checkpoint
-    if not whole or not all(isinstance(described[key], kind) for key, kind in SAYS.items()):
+    if (
+        not isinstance(described, dict)
+        or "state_dict" not in checkpoint
+        or not all(isinstance(described.get(key), kind) for key, kind in SAYS.items())
+    ):
         raise InputError(
             f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
         )

@@ -1,6 +1,8 @@
 """What every entry shares: the Hydra wrapper that turns a user's mistake into one line and exit code 2."""
 
+import itertools
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -23,24 +25,36 @@ log = logging.getLogger(__name__)
 def run_folder(resume: str | None, name: str, now: str) -> str:
     """The folder of a run: the interrupted one when it is resumed, a new one in outputs/ otherwise.
 
-    >>> run_folder("outputs/baseline_1/checkpoints/last.ckpt", "baseline", "2")
-    'outputs/baseline_1'
-    >>> run_folder(None, "baseline", "2026-11-24_05-00-00")
-    'outputs/baseline_2026-11-24_05-00-00'
+    A new one is made here, since two runs may start in the same second. A `resume` that is no checkpoint of a run
+    gets a new folder too, which is removed when `cardpose.train` refuses it.
     """
-    return str(Path(resume).parent.parent) if resume else f"outputs/{name}_{now}"
+    if is_run_checkpoint(resume):
+        return str(Path(str(resume)).parent.parent)
+    for number in itertools.count(1):
+        folder = Path(f"outputs/{name}_{now}" + (f"_{number}" if number > 1 else ""))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        break
+    return str(folder)
+
+
+def is_run_checkpoint(path: str | Path | None) -> bool:
+    """Whether a file lies where a run keeps its checkpoints: <run>/checkpoints/<file>."""
+    return path is not None and Path(path).is_file() and Path(path).absolute().parent.name == "checkpoints"
 
 
 def hydra_folder(resume: str | None, now: str) -> str:
     """Where in the run folder Hydra notes its configuration; a resume does not overwrite the run's own.
 
-    >>> hydra_folder(None, "2026-11-24_05-00-00"), hydra_folder("a/checkpoints/last.ckpt", "2026-11-24_05-00-00")
-    ('.hydra', '.hydra/resumed_2026-11-24_05-00-00')
+    >>> hydra_folder(None, "2026-11-24_05-00-00")
+    '.hydra'
     """
-    return f".hydra/resumed_{now}" if resume else ".hydra"
+    return f".hydra/resumed_{now}" if is_run_checkpoint(resume) else ".hydra"
 
 
-OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
 
 
@@ -52,22 +66,19 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
-        started = False
-
-        def job(cfg: DictConfig) -> Any:
-            nonlocal started
-            started = True
-            try:
-                return task(cfg)
-            except (InputError, InstantiationException) as error:
-                line = user_line(error)
-                if line is None:
-                    raise
-                forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-                print(f"cardpose.{config_name}: {line}", file=sys.stderr)
-                raise SystemExit(USER_ERROR) from None
-
         def main() -> None:
+            started = False
+
+            def job(cfg: DictConfig) -> Any:
+                nonlocal started
+                started = True
+                try:
+                    return task(cfg)
+                except (InputError, InstantiationException) as error:
+                    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+                    print(f"cardpose.{config_name}: {user_line(error)}", file=sys.stderr)
+                    raise SystemExit(USER_ERROR) from None
+
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
             except SystemExit as stop:
@@ -78,18 +89,29 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
     return decorate
 
 
-def user_line(error: BaseException | None) -> str | None:
-    """The one line of the InputError in an error's chain of causes, or None where there is none.
+def user_line(error: InputError | InstantiationException) -> str:
+    """The one line of an InputError, or of what a constructor said of a value that the configuration gave it.
 
-    Hydra wraps what a constructor raises in its own exception.
+    Hydra wraps what a constructor raises in an exception of its own.
+
+    >>> user_line(InputError("a.csv: is empty: fill it"))
+    'a.csv: is empty: fill it'
     """
-    while error is not None and not isinstance(error, InputError):
-        error = error.__cause__
-    return None if error is None else " ".join(str(error).split())
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__
+    said = " ".join(str(cause).split()) or type(cause).__name__
+    if isinstance(cause, InputError):
+        return said
+    key = re.search(r"full_key: (\S+)", str(error))
+    return f"{key.group(1) if key else 'the configuration'} cannot be built: {said}"
 
 
 def forget_empty_run(folder: Path) -> None:
-    """Remove a run folder that holds nothing but what Hydra wrote on start."""
+    """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume."""
     logging.shutdown()
+    note = HydraConfig.get().output_subdir if HydraConfig.initialized() else None
+    if note is not None and note != ".hydra":
+        shutil.rmtree(folder / note, ignore_errors=True)
     if folder.is_dir() and all(item.name == ".hydra" or item.suffix == ".log" for item in folder.iterdir()):
         shutil.rmtree(folder)

@@ -1,20 +1,26 @@
 """Train a model. `python -m cardpose.train --help` teaches; the recipe is `train`."""
 
 import logging
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
-from cardpose.cli import entry
+from cardpose.cli import entry, is_run_checkpoint
+from cardpose.data.splits import explicit
 from cardpose.errors import InputError
 from cardpose.reports import flatten_config, metrics_table, write_metrics, write_report
 
@@ -38,6 +44,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         InputError: what the user can mend.
         SystemExit: Ctrl-C, after a checkpoint was left.
     """
+    checkpoint = checkpoints.read(cfg.resume) if cfg.resume else None
     config = build.plain(cfg)
     build.quiet_lightning()
     seed_everything(cfg.seed, verbose=False)
@@ -46,17 +53,22 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if cfg.weights:
         checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
     data = build.build_data(cfg, net)
+    if checkpoint is not None:
+        data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=cfg.resume)
     data.prepare_data()
+    if not (data.split.train and data.split.val):
+        raise InputError("split: no frame to train or to validate with: choose another split")
     description = checkpoints.describe(config, data.split.to_dict())
     module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
     data.split.save(folder / "split.json")
     collect = CollectFrames()
-    callbacks = [*instantiate(cfg.callbacks).values(), collect]
-    trainer = build.build_trainer(cfg, callbacks, instantiate(cfg.logger), default_root_dir=folder)
-    fit(trainer, module, data, cfg.resume)
-    best = checkpoints.read(folder / "checkpoints" / "best.ckpt")
-    module.load_state_dict(best["state_dict"])
-    metrics = trainer.test(module, data, verbose=False)[0]
+    chosen = [callback for callback in instantiate(cfg.callbacks).values() if callback is not None]
+    trainer = build.build_trainer(cfg, [*chosen, collect], instantiate(cfg.logger), default_root_dir=folder)
+    with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
+        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+        best = checkpoints.read(folder / "checkpoints" / "best.ckpt")
+        module.load_state_dict(best["state_dict"])
+        metrics = trainer.test(module, data, verbose=False)[0]
     write_report(folder / "test", collect.results, collect.sheets(), mean_cards(data.train_cards))
     write_metrics(folder / "metrics.json", metrics)
     log_hyperparameters(trainer, config, metrics)
@@ -68,17 +80,29 @@ def mean_cards(counts: np.ndarray) -> float:
     return float(counts.mean()) if len(counts) else float("nan")
 
 
-def fit(trainer: Trainer, module: LightningModule, data: Any, resume: str | None) -> None:
-    """Train; say after Ctrl-C how to go on."""
+@contextmanager
+def say_how_to_go_on(last: Path) -> Iterator[None]:
+    """After Ctrl-C, on which Lightning ends the process, name the command that goes on from `last`."""
     try:
-        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        yield
     except SystemExit:
-        last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
         if last.is_file():
-            log.warning("Interrupted. To go on: python -m cardpose.train resume=%s", last)
+            log.warning("Interrupted. To go on: python -m cardpose.train %s", resume_argument(last))
         else:
             log.warning("Interrupted before anything was saved")
         raise SystemExit(INTERRUPTED) from None
+
+
+def resume_argument(last: Path) -> str:
+    """`resume=<path>` as shell and Hydra both read it.
+
+    >>> resume_argument(Path("outputs/a/checkpoints/last.ckpt"))
+    'resume=outputs/a/checkpoints/last.ckpt'
+    >>> print(resume_argument(Path("a=1,b/last.ckpt")))
+    'resume='"'"'a=1,b/last.ckpt'"'"''
+    """
+    plain = re.fullmatch(r"[\w./-]+", str(last))
+    return f"resume={last}" if plain else shlex.quote(f"resume='{last}'")
 
 
 def log_hyperparameters(trainer: Trainer, config: dict[str, Any], metrics: dict[str, float]) -> None:
@@ -101,7 +125,14 @@ def resumed(cfg: DictConfig) -> DictConfig:
             f"resume goes on as the run was configured: leave out {' '.join(others)}, or start a new run from "
             "its weights with weights=<checkpoint>"
         )
+    if not is_run_checkpoint(cfg.resume):
+        checkpoints.read(cfg.resume)
+        raise InputError(f"{cfg.resume}: lies in no run folder: give outputs/<run>/checkpoints/last.ckpt")
     own = OmegaConf.create(checkpoints.read(cfg.resume)[checkpoints.KEY]["config"])
+    if Path(own.paths.run).resolve() != Path(cfg.resume).resolve().parent.parent:
+        raise InputError(
+            f"{cfg.resume}: this run was at {own.paths.run}: move it back, or start a new run with weights="
+        )
     own.resume = cfg.resume
     return own
 

@@ -139,7 +139,14 @@ def test_resume_with_another_override_is_refused(
         resumed(cfg)
 
 
-def test_a_resumed_run_stays_in_its_folder_and_keeps_its_configuration() -> None:
-    last = "outputs/run/checkpoints/last.ckpt"
-    assert run_folder(last, "name", "now") == "outputs/run"
+def test_a_resumed_run_stays_in_its_folder_and_keeps_its_configuration(finished_run: Path) -> None:
+    last = str(finished_run / "checkpoints" / "last.ckpt")
+    assert run_folder(last, "name", "now") == str(finished_run)
     assert hydra_folder(last, "now") != hydra_folder(None, "now")
+
+
+def test_two_runs_of_one_second_have_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [run_folder(None, "name", "now") for _ in range(3)]
+    assert folders == ["outputs/name_now", "outputs/name_now_2", "outputs/name_now_3"]
+    assert all(Path(folder).is_dir() for folder in folders)
