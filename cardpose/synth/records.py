@@ -76,7 +76,6 @@ class Sensor:
     depth_blur: float
     noise: float
     vignette: float
-    noise_seed: int
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,6 @@ def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
         depth_blur=draw(rng, ranges.depth_blur),
         noise=draw(rng, ranges.noise),
         vignette=draw(rng, ranges.vignette),
-        noise_seed=int(rng.integers(2**31)),
     )
 
 

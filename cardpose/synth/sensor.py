@@ -1,5 +1,7 @@
 """Lens and sensor: defocus, motion blur, vignetting, white balance, noise."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -14,9 +16,7 @@ class Camcorder:
     def __init__(self, clip: Clip) -> None:
         self.defocus = clip.sensor.defocus * clip.width / 640
         self.gains = (self._vignette(clip)[..., None] * clip.light.gains).astype(np.float32)
-        shape = clip.height + NOISE_MARGIN, clip.width + NOISE_MARGIN, 3
-        noise = np.random.default_rng(clip.sensor.noise_seed).standard_normal(shape, dtype=np.float32)
-        self.noise = clip.sensor.noise * noise
+        self.noise, self.field = clip.sensor.noise, _noise_field(clip.height, clip.width)
 
     @staticmethod
     def _vignette(clip: Clip) -> np.ndarray:
@@ -33,8 +33,15 @@ class Camcorder:
             light = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REPLICATE)
         light = cv2.multiply(light, self.gains)
         top, left = shot.noise_offset
-        noise = self.noise[top : top + light.shape[0], left : left + light.shape[1]]
-        return cv2.add(light, noise, dtype=cv2.CV_8U)
+        noise = self.field[top : top + light.shape[0], left : left + light.shape[1]]
+        return cv2.addWeighted(light, 1, noise, self.noise, 0, dtype=cv2.CV_8U)
+
+
+@cache
+def _noise_field(height: int, width: int) -> np.ndarray:
+    """Normal noise, float32, deviation 1, which a process makes once; every frame takes another part of it."""
+    shape = height + NOISE_MARGIN, width + NOISE_MARGIN, 3
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def motion_kernel(motion: np.ndarray) -> np.ndarray:

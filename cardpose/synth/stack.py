@@ -50,8 +50,13 @@ class Stack:
         return np.concatenate([colours, opaque], 2), np.concatenate([packet.gap_shade * colours, opaque], 2)
 
     def _top_texture(self, clip: Clip) -> np.ndarray:
-        """RGBA (h, w, 4) uint8 of the top card, lit."""
-        lit = 255 * card_back(clip.back, clip.packet) * clip.light.shade(np.array([0, 0, 1.0]))
+        """RGBA (h, w, 4) uint8 of the top card, lit; as fine as an image of this size can show."""
+        shown = min(1.0, clip.width / 640)
+        drawn = max(0.6, shown)  # the patterns' lines need as many pixels
+        back = card_back(clip.back, clip.packet, BACK_PX_PER_MM * drawn)
+        if shown < drawn:
+            back = cv2.resize(back, None, fx=shown / drawn, fy=shown / drawn, interpolation=cv2.INTER_AREA)
+        lit = 255 * back * clip.light.shade(np.array([0, 0, 1.0]))
         return cv2.cvtColor(np.clip(lit + 0.5, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
 
     def draw(self, image: np.ndarray, camera: Camera) -> None:
@@ -100,9 +105,10 @@ class Stack:
         cv2.fillConvexPoly(mask, ring, 255, cv2.LINE_8, _SUBPIXEL_BITS)
         cos, sin = np.cos(packet.turns[-1]), np.sin(packet.turns[-1])
         place = np.array([[cos, -sin, packet.offsets[-1, 0]], [sin, cos, packet.offsets[-1, 1]], [0, 0, 1]])
-        unit = 1 / BACK_PX_PER_MM
+        h, w = self.top.shape[:2]
+        x, y = packet.width / w, packet.height / h  # mm a pixel
         texture_to_card = np.array(
-            [[unit, 0, unit / 2 - packet.width / 2], [0, -unit, packet.height / 2 - unit / 2], [0, 0, 1]]
+            [[x, 0, x / 2 - packet.width / 2], [0, -y, packet.height / 2 - y / 2], [0, 0, 1]]
         )
         warp = to_canvas @ camera.plane(packet.thickness) @ place @ texture_to_card
         size = canvas.shape[1], canvas.shape[0]

@@ -7,31 +7,27 @@ from cardpose.synth.camera import Camera, scaling
 from cardpose.synth.records import Clip
 from cardpose.synth.textures import (
     LIGHT_MAP_SIZE,
+    TILE_LEVELS,
     TILE_PX_PER_MM,
+    TILE_SIZE,
+    VARIANTS,
     light_map,
     table_colours,
-    table_tile,
+    table_tiles,
 )
 
 _GRID = 4  # the maps that vary slowly are computed at every fourth pixel
-_LEVELS = 6
 _EDGE_SOFTNESS = 3.0  # pixels over which the table's edge fades
 
 
 class Surface:
-    """The table of a clip: a tiling texture in prefiltered levels, light and shadow, an edge, a wall behind.
-
-    The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
-    """
+    """The table of a clip: a tiling texture, light and shadow, an edge, a wall behind."""
 
     def __init__(self, clip: Clip) -> None:
         self.table = clip.table
         self.depth_blur = clip.sensor.depth_blur
-        self.levels = [table_tile(clip.table)]
-        for _ in range(_LEVELS - 1):
-            self.levels.append(
-                cv2.resize(self.levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            )
+        self.levels = table_tiles(clip.table.kind, clip.table.texture_seed % VARIANTS)
+        self.laid = _laid(clip.table.texture_seed)
         self.light = light_map(clip.packet, clip.table, clip.light)
         dark, bright = table_colours(clip.table)
         self.mix = 255 * np.stack([bright - dark, dark, clip.table.wall], 1)  # (RGB, [texture, light, wall])
@@ -73,7 +69,7 @@ class Surface:
         )
         edge, horizon = bearing @ to_table, -to_table[2]
         beyond = [_GRID * _linear(line / np.hypot(*line[:2]), u, v) for line in (edge, horizon)]
-        return np.clip(level, 0, _LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
+        return np.clip(level, 0, TILE_LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
 
     def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """The tile on the table (height, width), each pixel blended from the two levels next to `level`."""
@@ -85,7 +81,7 @@ class Surface:
                 continue
             top, end = int(rows[0]) * _GRID, int(rows[-1] + 1) * _GRID
             tile_to_mm = np.linalg.inv(scaling(0.5**i, 0.5**i) @ np.diag([TILE_PX_PER_MM, TILE_PX_PER_MM, 1]))
-            warp = scaling(1, 1, top=top) @ plane @ tile_to_mm
+            warp = scaling(1, 1, top=top) @ plane @ self.laid @ tile_to_mm
             strip = cv2.warpPerspective(
                 self.levels[i],
                 warp,
@@ -97,6 +93,14 @@ class Surface:
             strip *= cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
             texture[top:end] += strip
         return texture
+
+
+def _laid(seed: int) -> np.ndarray:
+    """(3, 3) map in mm: where on the table, and at what angle, the tile lies."""
+    rng = np.random.default_rng(seed)
+    turn, (x, y) = rng.uniform(0, 2 * np.pi), rng.uniform(0, TILE_SIZE / TILE_PX_PER_MM, 2)
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.array([[cos, -sin, x], [sin, cos, y], [0, 0, 1]])
 
 
 def _linear(line: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Pixels from parameters: card backs, table surfaces, and the light that falls on the table. All in RGB."""
 
 from collections.abc import Callable
+from functools import cache
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ from cardpose.synth.records import Back, Light, Packet, Table
 BACK_PX_PER_MM = 6.0
 TILE_SIZE = 1024
 TILE_PX_PER_MM = 3.0
+TILE_LEVELS = 6
+VARIANTS = 4
+"""Tiles of each kind of table that a process makes and keeps; each clip lays one at another place and angle."""
 LIGHT_MAP_SIZE = 1024
 """Pixels of 1 mm, the packet in the middle."""
 
@@ -62,11 +66,11 @@ FAMILIES: dict[str, Pattern] = {"lattice": lattice, "rings": rings, "weave": wea
 """Adding a new family of backs: a function as above, its name here and in `families` of conf/synth."""
 
 
-def card_back(back: Back, packet: Packet) -> np.ndarray:
-    """The top card (height, width, 3) float32, 0 to 1, at BACK_PX_PER_MM; +y of the world is up."""
-    w, h = round(packet.width * BACK_PX_PER_MM), round(packet.height * BACK_PX_PER_MM)
-    x = ((np.arange(w) + 0.5) / BACK_PX_PER_MM - packet.width / 2)[None]
-    y = ((np.arange(h) + 0.5) / BACK_PX_PER_MM - packet.height / 2)[:, None]
+def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> np.ndarray:
+    """The top card (height, width, 3) float32, 0 to 1; +y of the world is up."""
+    w, h = round(packet.width * px_per_mm), round(packet.height * px_per_mm)
+    x = ((np.arange(w) + 0.5) * packet.width / w - packet.width / 2)[None]
+    y = ((np.arange(h) + 0.5) * packet.height / h - packet.height / 2)[:, None]
     depth = np.minimum(packet.width / 2 - np.abs(x), packet.height / 2 - np.abs(y)) - back.border
     figure = FAMILIES[back.family](*np.broadcast_arrays(x / back.pitch, y / back.pitch))
     printed = back.contrast * np.where(depth > 2.0, figure, 0)
@@ -122,10 +126,17 @@ TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 """Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/synth."""
 
 
-def table_tile(table: Table) -> np.ndarray:
-    """The table's surface (TILE_SIZE, TILE_SIZE) float32, about 0.5, clipped to 0 to 1; it tiles."""
-    noise = TABLES[table.kind](np.random.default_rng(table.texture_seed))
-    return np.clip(0.5 + 0.2 * noise, 0, 1).astype(np.float32)
+@cache
+def table_tiles(kind: str, variant: int) -> tuple[np.ndarray, ...]:
+    """A table's surface, float32, about 0.5, clipped to 0 to 1; it tiles. TILE_SIZE pixels wide, then half, ...
+
+    The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
+    """
+    noise = TABLES[kind](np.random.default_rng(variant))
+    levels = [np.clip(0.5 + 0.2 * noise, 0, 1).astype(np.float32)]
+    for _ in range(TILE_LEVELS - 1):
+        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return tuple(levels)
 
 
 def table_colours(table: Table) -> tuple[np.ndarray, np.ndarray]:
@@ -144,37 +155,55 @@ def light_map(packet: Packet, table: Table, light: Light) -> np.ndarray:
 
     1 is the open, flat table. The rows run along +y of the world.
     """
-    direct, ambient = 1 - _shadow(packet, light), 1 - _occlusion(packet)
-    lit = light.ambient * ambient + (1 - light.ambient) * direct
-    small = _periodic_noise(np.random.default_rng(table.texture_seed + 1), 256, 12, 60)
+    lit = 1 + 0.5 * table.folds * _folds(table.texture_seed % VARIANTS)
+    half = _shadow_reach(packet, light)
+    window = slice(LIGHT_MAP_SIZE // 2 - half, LIGHT_MAP_SIZE // 2 + half)
+    direct, ambient = 1 - _shadow(packet, light, 2 * half), 1 - _occlusion(packet, 2 * half)
+    lit[window, window] *= light.ambient * ambient + (1 - light.ambient) * direct
+    return lit
+
+
+@cache
+def _folds(variant: int) -> np.ndarray:
+    """Slow shading of the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32, mean 0, fading to 0 at the border."""
+    small = _periodic_noise(np.random.default_rng(variant), 256, 12, 60)
     folds = cv2.resize(small, (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), interpolation=cv2.INTER_CUBIC)
     away = np.abs(np.linspace(-1, 1, LIGHT_MAP_SIZE))
     fade = 1 - _smooth(np.maximum(away[:, None], away), 0.7, 1.0)  # the edge pixels go on for ever
-    return (lit * (1 + 0.5 * table.folds * folds * fade)).astype(np.float32)
+    return (folds * fade).astype(np.float32)
 
 
-def _footprint(packet: Packet, shift: np.ndarray) -> np.ndarray:
-    """The packet's outline on the light map, moved by `shift` (2,) mm; 0 or 1, float32."""
+def _shadow_reach(packet: Packet, light: Light) -> int:
+    """Millimetres from the middle of the light map, along either axis, beyond which the packet takes no light."""
+    slope = np.abs(light.direction[:2]).max() / light.direction[2]
+    blur = max(0.6 + light.softness * packet.thickness, 2 + 0.7 * packet.thickness)
+    reach = np.hypot(packet.width, packet.height) / 2 + slope * packet.thickness + 4 * blur
+    return min(int(np.ceil(reach)) + 8, LIGHT_MAP_SIZE // 2)
+
+
+def _footprint(packet: Packet, shift: np.ndarray, size: int) -> np.ndarray:
+    """The packet's outline on the middle (size, size) of the light map, moved by `shift` mm; 0 or 1, float32."""
     points, _ = outline(packet.width, packet.height, packet.radius)
-    shape = placed(points, packet.offsets[:1], packet.turns[:1])[0] + shift + (LIGHT_MAP_SIZE - 1) / 2
-    canvas = np.zeros((LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), np.float32)
+    shape = placed(points, packet.offsets[:1], packet.turns[:1])[0] + shift + (size - 1) / 2
+    canvas = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(canvas, np.round(shape * 16).astype(np.int32), 1.0, cv2.LINE_8, 4)
     return canvas
 
 
-def _shadow(packet: Packet, light: Light) -> np.ndarray:
+def _shadow(packet: Packet, light: Light, size: int) -> np.ndarray:
     """Share of the main light that the packet takes: its outline at several heights, blurrier from higher."""
     slope = -light.direction[:2] / light.direction[2]
-    shadow = np.zeros((LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), np.float32)
+    shadow = np.zeros((size, size), np.float32)
     for height in np.linspace(0.15, 1, 6) * packet.thickness:
-        blurred = cv2.GaussianBlur(_footprint(packet, slope * height), (0, 0), 0.6 + light.softness * height)
+        foot = _footprint(packet, slope * height, size)
+        blurred = cv2.GaussianBlur(foot, (0, 0), 0.6 + light.softness * height)
         np.maximum(shadow, blurred, out=shadow)
     return shadow
 
 
-def _occlusion(packet: Packet) -> np.ndarray:
+def _occlusion(packet: Packet, size: int) -> np.ndarray:
     """Share of the room's light that the packet takes away close to its foot."""
-    foot = _footprint(packet, np.zeros(2))
+    foot = _footprint(packet, np.zeros(2), size)
     near, wide = (
         cv2.GaussianBlur(foot, (0, 0), 1.2),
         cv2.GaussianBlur(foot, (0, 0), 2 + 0.7 * packet.thickness),

@@ -10,7 +10,7 @@ from cardpose.synth.records import Clip, Shot, Wave
 from cardpose.synth.render import Renderer
 from cardpose.synth.scene import sample_shot
 from cardpose.synth.sensor import motion_kernel
-from cardpose.synth.textures import FAMILIES, TABLES, card_back, light_map, table_tile
+from cardpose.synth.textures import FAMILIES, TABLES, card_back, light_map, table_tiles
 
 BLACK, WHITE = np.zeros(3), np.ones(3)
 
@@ -163,8 +163,8 @@ def test_backs_have_no_top(make_clip, family: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_tables_tile_without_a_seam(make_clip, kind: str) -> None:
-    tile = table_tile(replace(make_clip(0).table, kind=kind))
+def test_tables_tile_without_a_seam(kind: str) -> None:
+    tile = table_tiles(kind, 0)[0]
     steps = np.abs(np.diff(np.vstack([tile, tile[:1]]), axis=0)).mean(1)
     assert tile.std() > 0.02
     assert steps[-1] < 1.5 * np.median(steps)
@@ -179,3 +179,16 @@ def test_the_shadow_falls_away_from_the_light(make_clip) -> None:
     lit_side, dark_side = lit[middle, middle + 38], lit[middle, middle - 38]
     assert dark_side < lit_side - 0.2
     assert lit[0, 0] == pytest.approx(1, abs=1e-3)
+
+
+def test_the_window_of_the_shadow_is_wide_enough(make_clip) -> None:
+    """At its border the packet takes no light: a step there would be drawn as a line on the table."""
+    clip = make_clip(1, cards=52)
+    table = replace(clip.table, folds=0.0)
+    for elevation in (18, 45, 80):
+        angle = np.radians(elevation)
+        light = replace(clip.light, direction=np.array([np.cos(angle), 0, np.sin(angle)]), softness=0.8)
+        lit = light_map(clip.packet, table, light)
+        assert np.abs(np.diff(lit, axis=0)).max() < 0.35
+        shaded = np.flatnonzero((lit < 1).any(1))
+        assert np.abs(lit[shaded[[0, -1]]] - 1).max() < 0.01
