@@ -46,6 +46,14 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "choose a whole number from 0, or null",
     ),
     "data.stride": (_whole(1), "choose a whole number from 1"),
+    "data.film_frames": (
+        lambda value: value is None or _whole(1)(value),
+        "choose a whole number from 1, or null",
+    ),
+    "data.film_ratio": (
+        lambda value: value is None or (_number(value) and value > 0),
+        "choose a number above 0, or null",
+    ),
     "data.size": (lambda value: isinstance(value, ListConfig) and len(value) == 2, "write [height,width]"),
     "heatmap.sigma": (lambda value: _number(value) and value > 0, "choose a number above 0"),
     "loss.heatmaps": (_number, "choose a number from 0"),

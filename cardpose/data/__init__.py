@@ -9,6 +9,7 @@
     validate.py    the rules that every label keeps
     folder.py      the dataset folder: all of the above, joined and checked
     cardcut.py     another layout, read as if it were a dataset folder
+    layouts.py     either of the two
     files.py       files that are whole or absent
 
     splits.py      which frames train, validate and test

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from cardpose.data.cache import FrameCache, FrameId, open_or_build
-from cardpose.data.dataset import Augment, CardDataset, unchanged
+from cardpose.data.dataset import Augment, CardDataset, Film, FilmedDataset, unchanged
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.sampler import EpochShuffle, ResumableLoader, position
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
-from cardpose.packet import Annotation, Batch
+from cardpose.packet import Annotation, Batch, Sample
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,9 @@ class CardDataModule(LightningDataModule):
         num_workers: processes per loader; None chooses by the machine.
         seed: of the order and the augmentation.
         mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
+        film: endless labelled frames of `size` to train on.
+        film_frames: of an epoch, where training sees the film alone; the footage validates and tests.
+        film_ratio: frames of the film for each training frame of the footage, where training sees both.
 
     Raises:
         InputError: from the methods, for what the user can mend: see `open_or_build`, `subsample` and the
@@ -95,6 +98,9 @@ class CardDataModule(LightningDataModule):
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
+        film: Film | None = None,
+        film_frames: int | None = None,
+        film_ratio: float | None = None,
     ) -> None:
         super().__init__()
         self.name, self.read, self.root = name, read, root
@@ -105,6 +111,11 @@ class CardDataModule(LightningDataModule):
         if num_workers is None:
             num_workers = choose_num_workers(_cores(), torch.cuda.is_available())
         self.num_workers = num_workers
+        if film is not None and (film_frames is None) == (film_ratio is None):
+            raise InputError(
+                "data.film: give one of data.film_frames and data.film_ratio, and null for the other"
+            )
+        self.film, self.film_frames, self.film_ratio = film, film_frames, film_ratio
         self.mean = torch.tensor(list(mean)).view(1, 3, 1, 1)
         self.std = torch.tensor(list(std)).view(1, 3, 1, 1)
 
@@ -134,6 +145,15 @@ class CardDataModule(LightningDataModule):
         return split
 
     @property
+    def streamed(self) -> int:
+        """Frames of the film in an epoch."""
+        if self.film is None:
+            return 0
+        if self.film_frames is not None:
+            return self.film_frames
+        return round((self.film_ratio or 0) * len(self.split.train))
+
+    @property
     def videos(self) -> tuple[str, ...]:
         """Names of the folder's videos; a batch's `video` is an index into them."""
         return tuple(video.file for video in self.footage.videos)
@@ -152,7 +172,8 @@ class CardDataModule(LightningDataModule):
 
         The split is made first: a mistake in it is told before the long work, not after.
         """
-        frames = len(self.split.train)
+        frames = len(self.split.train) if self.film_frames is None else 0
+        frames += self.streamed
         if 0 < frames < self.batch_size:
             raise InputError(
                 f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
@@ -170,23 +191,27 @@ class CardDataModule(LightningDataModule):
             rows = [row_of[frame] for frame in frames]
             return CardDataset(cache, self.annotations, rows, self.videos, augment, self.seed)
 
+        self.train_side: CardDataset | FilmedDataset = dataset(self.split.train, self.augment)
+        if self.film is not None:
+            footage = self.train_side if self.film_frames is None else None
+            self.train_side = FilmedDataset(footage, self.film, self.streamed, self.augment, self.seed)
         self.sides = {
-            "train": dataset(self.split.train, self.augment),
             "val": dataset(self.split.val, unchanged),
             "test": dataset(self.split.test, unchanged),
             "predict": dataset(list(row_of), unchanged),
         }
 
     def train_dataloader(self) -> DataLoader:
-        dataset = self.sides["train"]
+        dataset = self.train_side
         epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
-        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip=batches * self.batch_size)
+        skip = batches * self.batch_size
+        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip, in_order=self.streamed)
         return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
 
     @property
     def num_training_batches(self) -> int:
         """Batches of an epoch, told without making the loader."""
-        return len(self.sides["train"]) // self.batch_size
+        return len(self.train_side) // self.batch_size
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.sides["val"])
@@ -210,7 +235,9 @@ class CardDataModule(LightningDataModule):
         wanted = [(a.video, a.frame_index) for a in self.annotations]
         return open_or_build(self.footage, wanted, self.size, self.cache_dir)
 
-    def _loader(self, dataset: CardDataset, kind: type[DataLoader] = DataLoader, **kwargs: Any) -> DataLoader:
+    def _loader(
+        self, dataset: Dataset[Sample], kind: type[DataLoader] = DataLoader, **kwargs: Any
+    ) -> DataLoader:
         return kind(
             dataset,
             batch_size=self.batch_size,

@@ -68,10 +68,9 @@ class CardDataset(Dataset[Sample]):
     def __getitem__(self, key: int) -> Sample:
         epoch, i = divmod(key, len(self))
         image, corners, visibility = self.cache.images[self.rows[i]], self.corners[i], self.visibility[i]
-        seed = int(np.random.SeedSequence([self.seed, epoch, i]).generate_state(1)[0])
-        image, corners, visibility = self.augment(image, corners, visibility, seed)
+        image, corners, visibility = self.augment(image, corners, visibility, _draw_seed(self.seed, epoch, i))
         return Sample(
-            image=torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")),
+            image=_channels_first(image),
             corners=torch.from_numpy(np.array(corners, np.float32)),
             visibility=torch.from_numpy(np.array(visibility, np.int64)),
             cards=torch.tensor(self.cards[i]),
@@ -79,6 +78,65 @@ class CardDataset(Dataset[Sample]):
             frame_index=torch.tensor(self.frame_index[i]),
             to_source=torch.from_numpy(self.to_source[i].copy()),
         )
+
+
+class Film(Protocol):
+    """Endless labelled frames: image (H, W, 3) uint8 RGB at the network's size, and its label."""
+
+    def __call__(self, index: int) -> tuple[np.ndarray, Annotation]: ...
+
+
+class FilmedDataset(Dataset[Sample]):
+    """Footage of the cache, then `streamed` frames of a film; every epoch sees the next frames of the film.
+
+    Keys as in `CardDataset`. A sample of the film has the `video` -1.
+
+    Args:
+        footage: of the cache; may be None.
+        film: where the other frames come from.
+        streamed: frames of the film in an epoch.
+        augment: applied to the film's examples.
+        seed: of the run.
+    """
+
+    def __init__(
+        self, footage: CardDataset | None, film: Film, streamed: int, augment: Augment, seed: int
+    ) -> None:
+        self.footage, self.film, self.streamed = footage, film, streamed
+        self.augment, self.seed = augment, seed
+        self.recorded = 0 if footage is None else len(footage)
+
+    def __len__(self) -> int:
+        return self.recorded + self.streamed
+
+    def __getitem__(self, key: int) -> Sample:
+        epoch, i = divmod(key, len(self))
+        if self.footage is not None and i < self.recorded:
+            return self.footage[epoch * self.recorded + i]
+        image, label = self.film(epoch * self.streamed + i - self.recorded)
+        corners = np.nan_to_num(label.corners)
+        image, corners, visibility = self.augment(
+            image, corners, label.visibility, _draw_seed(self.seed, epoch, i)
+        )
+        return Sample(
+            image=_channels_first(image),
+            corners=torch.from_numpy(np.array(corners, np.float32)),
+            visibility=torch.from_numpy(np.array(visibility, np.int64)),
+            cards=torch.tensor(np.float32(np.nan if label.cards is None else label.cards)),
+            video=torch.tensor(-1),
+            frame_index=torch.tensor(label.frame_index),
+            to_source=torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+        )
+
+
+def _draw_seed(seed: int, epoch: int, i: int) -> int:
+    """Of what is random about example i in this epoch."""
+    return int(np.random.SeedSequence([seed, epoch, i]).generate_state(1)[0])
+
+
+def _channels_first(image: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) to (3, H, W), whole in memory."""
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
 
 
 def _to_network(corners: Sequence[np.ndarray], visibility: np.ndarray, to_source: np.ndarray) -> np.ndarray:

@@ -34,6 +34,7 @@ class Part(IntEnum):
     LIGHT = 4
     SENSOR = 5
     SHOT = 6
+    COUNT = 7
 
 
 def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Generator:

@@ -17,7 +17,7 @@ from cardpose.data.dataset import unchanged
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.splits import all_test, by_video, from_file
 from cardpose.errors import InputError
-from cardpose.packet import Batch
+from cardpose.packet import Annotation, Batch
 
 SIZE = (48, 64)  # of the footage: no resize, so corners stay as they are
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -277,3 +277,54 @@ def test_resume_in_mid_epoch(
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         fit(make(augment=strong()), tmp_path, callbacks=[Interrupt(moment, batch, path)])
     assert fit(make(num_workers=1, augment=strong()), tmp_path, resume=path).seen == uninterrupted[done:]
+
+
+def film(index: int) -> tuple[np.ndarray, Annotation]:
+    """Frame `index` is as bright as its number."""
+    corners, visibility = np.full((8, 2), 7.0, np.float32), np.full(8, 2, np.int8)
+    label = Annotation("film", index, 0.0, SIZE[1], SIZE[0], corners, visibility, 9)
+    return np.full((*SIZE, 3), index, np.uint8), label
+
+
+def epoch_of(data: CardDataModule, epoch: int) -> tuple[list[int], list[int]]:
+    """The frames of the film, and the videos of all frames, as epoch `epoch` brings them."""
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    batches = list(loader)
+    videos = [video for batch in batches for video in batch["video"].tolist()]
+    frames = [
+        index
+        for batch in batches
+        for video, index in zip(batch["video"].tolist(), batch["frame_index"].tolist(), strict=True)
+        if video == -1
+    ]
+    return frames, videos
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_film_goes_on_from_epoch_to_epoch(make: Make, workers: int) -> None:
+    data = ready(make(film=film, film_frames=8, num_workers=workers))
+    assert data.num_training_batches == 2
+    assert epoch_of(data, 0) == (list(range(8)), [-1] * 8)
+    assert epoch_of(data, 3) == (list(range(24, 32)), [-1] * 8)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["image"].float().mean((1, 2, 3)).tolist() == [0, 1, 2, 3]
+    assert batch["cards"].tolist() == [9] * 4
+    assert torch.equal(batch["corners"], torch.full((4, 8, 2), 7.0))
+
+
+def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
+    data = ready(make(film=film, film_ratio=0.5, batch_size=1))
+    recorded = len(data.split.train)
+    frames, videos = epoch_of(data, 1)
+    streamed = round(0.5 * recorded)
+    assert frames == list(range(streamed, 2 * streamed))
+    assert len(videos) == recorded + streamed
+    assert videos[:streamed] != [-1] * streamed
+    assert all((batch["video"] >= 0).all() for batch in data.val_dataloader())
+
+
+@pytest.mark.parametrize("both", [{}, {"film_frames": 4, "film_ratio": 1.0}])
+def test_a_film_needs_one_measure(make: Make, both: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=r"data\.film_frames and data\.film_ratio"):
+        make(film=film, **both)

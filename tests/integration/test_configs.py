@@ -20,6 +20,7 @@ ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
     ("data", "cardcut"): ["data.root=x"],
     ("data", "folder"): ["data.root=x"],
+    ("data", "mixed"): ["data.root=x"],
     ("split", "file"): ["split.path=x"],
 }
 

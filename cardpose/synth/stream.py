@@ -1,0 +1,63 @@
+"""Endless labelled frames, rendered when they are asked for."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from cardpose.errors import InputError
+from cardpose.packet import MAX_CARDS, Annotation
+from cardpose.synth.distributions import SceneConfig
+from cardpose.synth.labels import annotate
+from cardpose.synth.records import Clip
+from cardpose.synth.render import Renderer
+from cardpose.synth.scene import Part, sample_clip, sample_shot, stream
+
+
+class SceneStream:
+    """Frame `index` of an endless film, a function of seed and index alone: the same in any process.
+
+    `frames_per_clip` successive frames show one packet, so that what a clip shares is made once for them. Counts
+    are uniform over 1 to 52.
+
+    Args:
+        scene: the distributions.
+        size: (H, W) of the frames, even.
+        frames_per_clip: frames of one packet.
+        rate: of a clip's frames, per second.
+        seed: another seed gives other scenes.
+
+    Raises:
+        InputError: a number that is out of its range.
+    """
+
+    def __init__(
+        self, scene: SceneConfig, size: tuple[int, int], frames_per_clip: int, rate: float, seed: int
+    ) -> None:
+        for name, value in (("frames_per_clip", frames_per_clip), ("rate", rate)):
+            if not value > 0:
+                raise InputError(f"data.stream.{name}={value}: write a number above 0")
+        self.scene, self.height, self.width = scene, size[0], size[1]
+        self.frames_per_clip, self.rate, self.seed = frames_per_clip, rate, seed
+
+    def __call__(self, index: int) -> tuple[np.ndarray, Annotation]:
+        """Image (H, W, 3) uint8 RGB and its label."""
+        number, frame = divmod(index, self.frames_per_clip)
+        clip, renderer = _open_clip(self, number)
+        shot = sample_shot(clip, frame)
+        return renderer.frame(shot), annotate(clip, shot, f"stream/{number}")
+
+
+@lru_cache(maxsize=1)
+def _open_clip(film: SceneStream, number: int) -> tuple[Clip, Renderer]:
+    """The clip that is being shown; a process keeps one."""
+    clip = sample_clip(
+        film.scene,
+        seed=film.seed,
+        number=number,
+        cards=int(stream(film.seed, number, Part.COUNT).integers(1, MAX_CARDS + 1)),
+        frames=film.frames_per_clip,
+        rate=film.rate,
+        width=film.width,
+        height=film.height,
+    )
+    return clip, Renderer(clip)
