@@ -57,6 +57,9 @@ class PacketRanges(Distributions):
     gap_shade: Range  # brightness of that line against the cards' edges
     tone: Range  # standard deviation of the brightness from card to card
     warmth: Range  # from cool white (0) to old ivory (1) paper
+    lean: Range  # how far the stack leans to a side, mm for each mm of height
+    puff: Range  # air between the cards of a loose packet, share of their thickness
+    bridge: float  # share of packets of the narrower bridge cards, 57 mm, whatever `width` says
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class BackRanges(Distributions):
     saturation: Range  # 0 to 1
     value: Range  # 0 to 1
     border: Range  # white border, mm
+    borderless: float  # share of backs that are printed to the edge
+    faces: float  # share of clips in which the top card shows its face
     pitch: Range  # of the pattern, mm
     contrast: Range  # of the pattern's light lines against the back's colour
 
@@ -136,6 +141,17 @@ class SensorRanges(Distributions):
 
 
 @dataclass(frozen=True)
+class OccluderRanges(Distributions):
+    """What lies about: shares of clips, lengths in mm."""
+
+    fingers: float  # share of clips in which one to three fingers touch the packet
+    finger_radius: Range
+    coins: float  # share of clips with one to three coins, on the table or on the packet
+    coin_radius: Range
+    glasses: float  # share of clips with a glass beside the packet
+
+
+@dataclass(frozen=True)
 class SceneConfig:
     """All distributions of one choice of conf/synth."""
 
@@ -145,3 +161,4 @@ class SceneConfig:
     table: TableRanges
     light: LightRanges
     sensor: SensorRanges
+    occluders: OccluderRanges

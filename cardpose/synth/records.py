@@ -16,7 +16,7 @@ class Packet:
     width: float
     height: float
     radius: float
-    card_thickness: float
+    card_thickness: float  # from one card to the next, the air between them included
     offsets: np.ndarray  # (n, 2) of each card's centre
     turns: np.ndarray  # (n,)
     tones: np.ndarray  # (n, P) brightness of each card's edge along the outline's facets, about 1
@@ -35,12 +35,21 @@ class Packet:
 
 
 @dataclass(frozen=True)
+class Face:
+    suit: int  # 0 spades, 1 hearts, 2 clubs, 3 diamonds
+    rank: int  # 1 ace to 13 king
+
+
+@dataclass(frozen=True)
 class Back:
+    """What the top card shows: a back, or the face."""
+
     family: str
     colour: np.ndarray  # (3,) RGB, 0 to 1
     border: float
     pitch: float
     contrast: float
+    face: Face | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,35 @@ class Light:
         """Light on surfaces with unit normals (..., 3), 1 on one that faces straight up."""
         diffuse = np.maximum(normal @ self.direction, 0) / self.direction[2]
         return self.ambient * (0.8 + 0.2 * normal[..., 2]) + (1 - self.ambient) * np.minimum(diffuse, 1.4)
+
+
+@dataclass(frozen=True)
+class Finger:
+    joints: np.ndarray  # (n, 3) from the knuckle, out of the picture, to the tip, mm
+    radius: float
+    colour: np.ndarray  # (3,) RGB, 0 to 1
+
+    @property
+    def place(self) -> np.ndarray:
+        return self.joints[-1]
+
+
+@dataclass(frozen=True)
+class Coin:
+    place: np.ndarray  # (3,) its upper face's middle, mm
+    radius: float
+    colour: np.ndarray  # (3,) RGB, 0 to 1
+
+
+@dataclass(frozen=True)
+class Glass:
+    place: np.ndarray  # (3,) its foot's middle, mm
+    radius: float
+    height: float
+    clearness: float  # brightness of its rims, 0 to 1
+
+
+Occluder = Finger | Coin | Glass
 
 
 @dataclass(frozen=True)
@@ -143,6 +181,7 @@ class Clip:
     light: Light
     sensor: Sensor
     path: Path
+    occluders: tuple[Occluder, ...]
     target: np.ndarray = field(init=False)  # (3,) what the camera looks at: the packet's centre
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cardpose.synth import occluders
 from cardpose.synth.records import Clip, Shot
 from cardpose.synth.sensor import Camcorder
 from cardpose.synth.stack import Stack
@@ -15,10 +16,13 @@ class Renderer:
     """Draws the frames of one clip; what all of them share is made once."""
 
     def __init__(self, clip: Clip) -> None:
+        self.clip = clip
         self.surface, self.stack, self.camcorder = Surface(clip), Stack(clip), Camcorder(clip)
 
     def frame(self, shot: Shot) -> np.ndarray:
         """(height, width, 3) uint8 RGB."""
         light = self.surface.draw(shot.camera)
+        occluders.draw(light, occluders.behind(self.clip, shot), shot.camera, self.clip.light)
         self.stack.draw(light, shot.camera)
+        occluders.draw(light, occluders.in_front(self.clip, shot), shot.camera, self.clip.light)
         return self.camcorder.expose(light, shot)

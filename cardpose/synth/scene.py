@@ -4,13 +4,13 @@ A `Clip` holds what does not change while the camera films, a `Shot` the moment 
 scene has a random stream of its own, so a new quantity in one leaves the others as they were.
 """
 
-import colorsys
 from enum import IntEnum
 
 import numpy as np
 
 from cardpose.packet import MAX_CARDS
 from cardpose.synth.box import FACETS
+from cardpose.synth.clutter import sample_occluders
 from cardpose.synth.distributions import (
     BackRanges,
     CameraRanges,
@@ -21,7 +21,23 @@ from cardpose.synth.distributions import (
     SensorRanges,
     TableRanges,
 )
-from cardpose.synth.records import Back, Clip, Light, Packet, Path, Sensor, Shot, Table, Wave
+from cardpose.synth.records import (
+    Back,
+    Clip,
+    Face,
+    Light,
+    Packet,
+    Path,
+    Sensor,
+    Shot,
+    Table,
+    Wave,
+)
+from cardpose.synth.sampling import colour, draw
+
+BRIDGE_WIDTH_MM = 57.0
+TO_THE_EDGE_MM = -3.0
+"""A border so far outside that its frame is too."""
 
 
 class Part(IntEnum):
@@ -35,16 +51,12 @@ class Part(IntEnum):
     SENSOR = 5
     SHOT = 6
     COUNT = 7
+    OCCLUDERS = 8
 
 
 def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Generator:
     """The random stream of one part of one clip (and frame, for `Part.SHOT`)."""
     return np.random.default_rng([seed, clip, part, frame])
-
-
-def draw(rng: np.random.Generator, limits: Range) -> float:
-    """One number, uniform in [low, high]."""
-    return float(rng.uniform(*limits))
 
 
 def sample_clip(
@@ -69,6 +81,7 @@ def sample_clip(
     def rng(part: Part) -> np.random.Generator:
         return stream(seed, number, part)
 
+    packet = sample_packet(rng(Part.PACKET), config.packet, cards)
     return Clip(
         number=number,
         seed=seed,
@@ -76,12 +89,13 @@ def sample_clip(
         height=height,
         frames=frames,
         rate=rate,
-        packet=sample_packet(rng(Part.PACKET), config.packet, cards),
+        packet=packet,
         back=sample_back(rng(Part.BACK), config.back),
         table=sample_table(rng(Part.TABLE), config.table),
         light=sample_light(rng(Part.LIGHT), config.light),
         sensor=sample_sensor(rng(Part.SENSOR), config.sensor),
         path=sample_path(rng(Part.CAMERA), config.camera),
+        occluders=sample_occluders(rng(Part.OCCLUDERS), config.occluders, packet),
     )
 
 
@@ -98,18 +112,22 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
     slip, twist, tone = draw(rng, ranges.slip), np.radians(draw(rng, ranges.twist)), draw(rng, ranges.tone)
     paper = np.array([0.93, 0.92, 0.91]) - draw(rng, ranges.warmth) * np.array([0.02, 0.06, 0.16])
     thickness, gap, gap_shade = (draw(rng, r) for r in (ranges.thickness, ranges.gap, ranges.gap_shade))
+    offsets = slip * rng.standard_normal((cards, 2)).clip(-2.5, 2.5)
+    turns = twist * rng.standard_normal(cards).clip(-2.5, 2.5)
+    noise = rng.standard_normal((cards, 1)) + 0.4 * rng.standard_normal((cards, FACETS))
+    lean, bearing, puff = draw(rng, ranges.lean), rng.uniform(0, 2 * np.pi), draw(rng, ranges.puff)
+    pitch = thickness * (1 + puff)
+    leaning = lean * np.array([np.cos(bearing), np.sin(bearing)]) * pitch * np.arange(cards)[:, None]
     return Packet(
         cards=cards,
-        width=ranges.width,
+        width=BRIDGE_WIDTH_MM if rng.random() < ranges.bridge else ranges.width,
         height=ranges.height,
         radius=ranges.radius,
-        card_thickness=thickness,
-        offsets=slip * rng.standard_normal((cards, 2)).clip(-2.5, 2.5),
-        turns=twist * rng.standard_normal(cards).clip(-2.5, 2.5),
-        tones=1
-        + tone
-        * (rng.standard_normal((cards, 1)) + 0.4 * rng.standard_normal((cards, FACETS))).clip(-2.5, 2.5),
-        gap=gap,
+        card_thickness=pitch,
+        offsets=offsets + leaning,
+        turns=turns,
+        tones=1 + tone * noise.clip(-2.5, 2.5),
+        gap=(gap + puff) / (1 + puff),
         gap_shade=gap_shade,
         paper=paper,
     )
@@ -118,24 +136,29 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
 def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
     classic = rng.random() < ranges.classic
     red_or_blue = (-10.0, 8.0) if rng.random() < 0.5 else (205.0, 235.0)
+    family = str(rng.choice(ranges.families))
+    ink = colour(rng, red_or_blue if classic else ranges.hues, ranges.saturation, ranges.value)
+    border, pitch, contrast = draw(rng, ranges.border), draw(rng, ranges.pitch), draw(rng, ranges.contrast)
+    borderless, face = rng.random() < ranges.borderless, rng.random() < ranges.faces
     return Back(
-        family=str(rng.choice(ranges.families)),
-        colour=_colour(rng, red_or_blue if classic else ranges.hues, ranges.saturation, ranges.value),
-        border=draw(rng, ranges.border),
-        pitch=draw(rng, ranges.pitch),
-        contrast=draw(rng, ranges.contrast),
+        family=family,
+        colour=ink,
+        border=TO_THE_EDGE_MM if borderless else border,
+        pitch=pitch,
+        contrast=contrast,
+        face=Face(suit=int(rng.integers(4)), rank=int(rng.integers(1, 14))) if face else None,
     )
 
 
 def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
     return Table(
         kind=str(rng.choice(ranges.kinds)),
-        colour=_colour(rng, ranges.hues, ranges.saturation, ranges.value),
+        colour=colour(rng, ranges.hues, ranges.saturation, ranges.value),
         contrast=draw(rng, ranges.contrast),
         folds=draw(rng, ranges.folds),
         edge_bearing=np.radians(rng.uniform(0, 360)),
         reach=draw(rng, ranges.reach),
-        wall=_colour(rng, (0, 360), (0, 0.3), (0.1, 0.8)),
+        wall=colour(rng, (0, 360), (0, 0.3), (0.1, 0.8)),
         texture_seed=int(rng.integers(2**31)),
     )
 
@@ -195,8 +218,3 @@ def sample_path(rng: np.random.Generator, ranges: CameraRanges) -> Path:
 
 def _radians(limits: Range) -> Range:
     return float(np.radians(limits[0])), float(np.radians(limits[1]))
-
-
-def _colour(rng: np.random.Generator, hues: Range, saturation: Range, value: Range) -> np.ndarray:
-    hue = draw(rng, hues) / 360 % 1
-    return np.array(colorsys.hsv_to_rgb(hue, draw(rng, saturation), draw(rng, value)))

@@ -5,6 +5,7 @@ import numpy as np
 
 from cardpose.synth.box import outline, placed
 from cardpose.synth.camera import Camera, scaling
+from cardpose.synth.faces import card_face
 from cardpose.synth.records import Clip
 from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
 
@@ -53,10 +54,15 @@ class Stack:
         """RGBA (h, w, 4) uint8 of the top card, lit; as fine as an image of this size can show."""
         shown = min(1.0, clip.width / 640)
         drawn = max(0.6, shown)  # the patterns' lines need as many pixels
-        back = card_back(clip.back, clip.packet, BACK_PX_PER_MM * drawn)
+        face, resolution = clip.back.face, BACK_PX_PER_MM * drawn
+        card = (
+            card_face(face, clip.packet, resolution)
+            if face
+            else card_back(clip.back, clip.packet, resolution)
+        )
         if shown < drawn:
-            back = cv2.resize(back, None, fx=shown / drawn, fy=shown / drawn, interpolation=cv2.INTER_AREA)
-        lit = 255 * back * clip.light.shade(np.array([0, 0, 1.0]))
+            card = cv2.resize(card, None, fx=shown / drawn, fy=shown / drawn, interpolation=cv2.INTER_AREA)
+        lit = 255 * card * clip.light.shade(np.array([0, 0, 1.0]))
         return cv2.cvtColor(np.clip(lit + 0.5, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
 
     def draw(self, image: np.ndarray, camera: Camera) -> None:

@@ -62,7 +62,28 @@ def petals(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.maximum(1 - _smooth(np.abs(flower), 0.04, 0.1), 1 - _smooth(star, 0.1, 0.18))
 
 
-FAMILIES: dict[str, Pattern] = {"lattice": lattice, "rings": rings, "weave": weave, "petals": petals}
+def stripes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Zigzag bands."""
+    wave = v + 2 * (np.abs(_cell(u + 0.25)) - 0.25)
+    return 1 - _smooth(np.abs(_cell(wave)), 0.2, 0.28)
+
+
+def diamonds(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """A chequerboard on its point."""
+    a, b = (u + v) / 2, (u - v) / 2
+    edge = np.minimum(0.25 - np.abs(_cell(a)), 0.25 - np.abs(_cell(b)))
+    other = np.minimum(0.25 - np.abs(_cell(a + 0.5)), 0.25 - np.abs(_cell(b + 0.5)))
+    return _smooth(np.maximum(edge, other), -0.03, 0.03)
+
+
+FAMILIES: dict[str, Pattern] = {
+    "lattice": lattice,
+    "rings": rings,
+    "weave": weave,
+    "petals": petals,
+    "stripes": stripes,
+    "diamonds": diamonds,
+}
 """Adding a new family of backs: a function as above, its name here and in `families` of conf/synth."""
 
 
@@ -117,11 +138,35 @@ def paper(rng: np.random.Generator) -> np.ndarray:
     return 0.25 * _periodic_noise(rng, TILE_SIZE, 2, 300)
 
 
+def plain(rng: np.random.Generator) -> np.ndarray:
+    """Lacquer or plastic: nothing to see but the light."""
+    return 0.08 * _periodic_noise(rng, TILE_SIZE, 100, 500)
+
+
+def marble(rng: np.random.Generator) -> np.ndarray:
+    """Clouds crossed by veins."""
+    bend = _periodic_noise(rng, TILE_SIZE, 40, 500)
+    veins = np.abs(np.sin(2.2 * bend + 0.5 * _periodic_noise(rng, TILE_SIZE, 8, 60)))
+    return 0.6 * bend - 1.6 * np.exp(-14 * veins)
+
+
+def cloth(rng: np.random.Generator) -> np.ndarray:
+    """Woven threads at right angles, uneven."""
+    y, x = np.mgrid[:TILE_SIZE, :TILE_SIZE] * (2 * np.pi * 128 / TILE_SIZE)
+    threads = np.sin(x) * np.cos(y) + 0.4 * np.sin(x + y)
+    return 0.8 * threads * (1 + 0.4 * _periodic_noise(rng, TILE_SIZE, 6, 40)) + 0.5 * _periodic_noise(
+        rng, TILE_SIZE, 3, 12
+    )
+
+
 TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "fleece": fleece,
     "felt": felt,
     "wood": wood,
     "paper": paper,
+    "plain": plain,
+    "marble": marble,
+    "cloth": cloth,
 }
 """Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/synth."""
 
