@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 
 from cardpose.errors import InputError
+from cardpose.synth import pictures
 from cardpose.synth.textures import FAMILIES, TABLES
 
 Range = tuple[float, float]
@@ -74,12 +75,16 @@ class BackRanges(Distributions):
     border: Range  # white border, mm
     borderless: float  # share of backs that are printed to the edge
     faces: float  # share of clips in which the top card shows its face
+    pictures: str | None  # a folder of pictures of backs, or null
+    picture_share: float  # of clips whose back is one of them
     pitch: Range  # of the pattern, mm
     contrast: Range  # of the pattern's light lines against the back's colour
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_names("BackRanges.families", self.families, FAMILIES)
+        if self.pictures is not None:
+            pictures.find(self.pictures)
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,14 @@ class TableRanges(Distributions):
     contrast: Range  # of the texture
     folds: Range  # depth of the large-scale shading
     reach: Range  # distance from the packet to the table's far edge, mm
+    pictures: str | None  # a folder of pictures of tables, each shown 0.34 m wide, or null
+    picture_share: float  # of clips whose table is one of them
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_names("TableRanges.kinds", self.kinds, TABLES)
+        if self.pictures is not None:
+            pictures.find(self.pictures)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from cardpose.errors import InputError
 from cardpose.packet import MAX_CARDS, Annotation
+from cardpose.synth import pictures
 from cardpose.synth.distributions import SceneConfig
 from cardpose.synth.labels import annotate
 from cardpose.synth.records import Clip
@@ -110,7 +111,9 @@ class Footage:
 
     def settings(self) -> dict[str, Any]:
         """All that the frames and labels depend on, as JSON holds it."""
-        return json.loads(json.dumps({"renderer": RENDERER, **asdict(self)}))
+        folders = [part.pictures for part in (self.scene.back, self.scene.table) if part.pictures]
+        sums = {folder: pictures.digest(folder) for folder in folders}
+        return json.loads(json.dumps({"renderer": RENDERER, "pictures": sums, **asdict(self)}))
 
 
 def render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: int) -> int:

@@ -50,6 +50,7 @@ class Back:
     pitch: float
     contrast: float
     face: Face | None
+    picture: str | None  # path of the picture that is the back
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Table:
     reach: float
     wall: np.ndarray  # (3,) RGB of what lies beyond the edge
     texture_seed: int
+    picture: str | None  # path of the picture that is the surface
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import colorsys
 
 import numpy as np
 
+from cardpose.synth import pictures
 from cardpose.synth.distributions import Range
 
 
@@ -21,3 +22,12 @@ def colour(rng: np.random.Generator, hues: Range, saturation: Range, value: Rang
 def some(rng: np.random.Generator) -> int:
     """One, two or three."""
     return int(rng.integers(1, 4))
+
+
+def one_of(rng: np.random.Generator, folder: str | None, share: float) -> str | None:
+    """The path of one of the folder's pictures, in a share of all cases."""
+    chance, place = rng.random(2)
+    if folder is None or chance >= share:
+        return None
+    paths = pictures.find(folder)
+    return paths[int(place * len(paths))]

@@ -33,7 +33,7 @@ from cardpose.synth.records import (
     Table,
     Wave,
 )
-from cardpose.synth.sampling import colour, draw
+from cardpose.synth.sampling import colour, draw, one_of
 
 BRIDGE_WIDTH_MM = 57.0
 TO_THE_EDGE_MM = -3.0
@@ -147,6 +147,7 @@ def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
         pitch=pitch,
         contrast=contrast,
         face=Face(suit=int(rng.integers(4)), rank=int(rng.integers(1, 14))) if face else None,
+        picture=one_of(rng, ranges.pictures, ranges.picture_share),
     )
 
 
@@ -160,6 +161,7 @@ def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
         reach=draw(rng, ranges.reach),
         wall=colour(rng, (0, 360), (0, 0.3), (0.1, 0.8)),
         texture_seed=int(rng.integers(2**31)),
+        picture=one_of(rng, ranges.pictures, ranges.picture_share),
     )
 
 

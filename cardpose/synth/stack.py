@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cardpose.synth import pictures
 from cardpose.synth.box import outline, placed
 from cardpose.synth.camera import Camera, scaling
 from cardpose.synth.faces import card_face
@@ -54,12 +55,7 @@ class Stack:
         """RGBA (h, w, 4) uint8 of the top card, lit; as fine as an image of this size can show."""
         shown = min(1.0, clip.width / 640)
         drawn = max(0.6, shown)  # the patterns' lines need as many pixels
-        face, resolution = clip.back.face, BACK_PX_PER_MM * drawn
-        card = (
-            card_face(face, clip.packet, resolution)
-            if face
-            else card_back(clip.back, clip.packet, resolution)
-        )
+        card = _top_card(clip, BACK_PX_PER_MM * drawn)
         if shown < drawn:
             card = cv2.resize(card, None, fx=shown / drawn, fy=shown / drawn, interpolation=cv2.INTER_AREA)
         lit = 255 * card * clip.light.shade(np.array([0, 0, 1.0]))
@@ -146,6 +142,17 @@ class Stack:
         ]
         streak *= cv2.resize(mask, (w, h), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
         image += streak[..., None]
+
+
+def _top_card(clip: Clip, px_per_mm: float) -> np.ndarray:
+    """The top card, unlit, (h, w, 3) float32."""
+    back, packet = clip.back, clip.packet
+    if back.face:
+        return card_face(back.face, packet, px_per_mm)
+    if back.picture:
+        size = round(packet.width * px_per_mm), round(packet.height * px_per_mm)
+        return cv2.resize(pictures.read(back.picture), size, interpolation=cv2.INTER_AREA)
+    return card_back(back, packet, px_per_mm)
 
 
 def _inset(rings: np.ndarray, by: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from cardpose.synth.textures import (
     TILE_SIZE,
     VARIANTS,
     light_map,
+    picture_tiles,
     table_colours,
     table_tiles,
 )
@@ -26,7 +27,12 @@ class Surface:
     def __init__(self, clip: Clip) -> None:
         self.table = clip.table
         self.depth_blur = clip.sensor.depth_blur
-        self.levels = table_tiles(clip.table.kind, clip.table.texture_seed % VARIANTS)
+        table = clip.table
+        self.levels = (
+            picture_tiles(table.picture)
+            if table.picture
+            else table_tiles(table.kind, table.texture_seed % VARIANTS)
+        )
         self.laid = _laid(clip.table.texture_seed)
         self.light = light_map(clip.packet, clip.table, clip.light)
         dark, bright = table_colours(clip.table)
@@ -50,6 +56,10 @@ class Surface:
         beyond = cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR)
         behind = np.clip(beyond / _EDGE_SOFTNESS + 0.5, 0, 1)
         light *= 1 - behind
+        if self.table.picture:
+            texture *= 255 * light[..., None]
+            texture += behind[..., None] * self.mix[:, 2].astype(np.float32)
+            return texture
         texture *= light
         return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
 
@@ -72,8 +82,8 @@ class Surface:
         return np.clip(level, 0, TILE_LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
 
     def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """The tile on the table (height, width), each pixel blended from the two levels next to `level`."""
-        texture = np.zeros(size[::-1], np.float32)
+        """The tile on the table (height, width[, 3]), each pixel blended from the two levels next to `level`."""
+        texture = np.zeros((*size[::-1], *self.levels[0].shape[2:]), np.float32)
         for i in range(int(level.min()), int(np.ceil(level.max())) + 1):
             weight = np.maximum(0, 1 - np.abs(level - i))
             rows = np.flatnonzero(weight.any(1))
@@ -90,7 +100,8 @@ class Surface:
                 borderMode=cv2.BORDER_WRAP,
             )
             part = weight[rows[0] : rows[-1] + 1]
-            strip *= cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
+            share = cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
+            strip *= share.reshape(*share.shape, *[1] * (strip.ndim - 2))
             texture[top:end] += strip
         return texture
 

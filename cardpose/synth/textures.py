@@ -6,6 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from cardpose.synth import pictures
 from cardpose.synth.box import outline, placed
 from cardpose.synth.records import Back, Light, Packet, Table
 
@@ -178,7 +179,19 @@ def table_tiles(kind: str, variant: int) -> tuple[np.ndarray, ...]:
     The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
     """
     noise = TABLES[kind](np.random.default_rng(variant))
-    levels = [np.clip(0.5 + 0.2 * noise, 0, 1).astype(np.float32)]
+    return _levels(np.clip(0.5 + 0.2 * noise, 0, 1))
+
+
+@cache
+def picture_tiles(path: str) -> tuple[np.ndarray, ...]:
+    """A picture as a table's surface, as `table_tiles` but RGB: mirrored, so that it tiles."""
+    half = cv2.resize(pictures.read(path), (TILE_SIZE // 2,) * 2, interpolation=cv2.INTER_AREA)
+    wide = np.concatenate([half, half[:, ::-1]], 1)
+    return _levels(np.concatenate([wide, wide[::-1]], 0))
+
+
+def _levels(tile: np.ndarray) -> tuple[np.ndarray, ...]:
+    levels = [np.ascontiguousarray(tile, np.float32)]
     for _ in range(TILE_LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     return tuple(levels)
