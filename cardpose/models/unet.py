@@ -30,7 +30,7 @@ class UNet(nn.Module):
     Args:
         encoder: see `Encoder`.
         decoder: `UNetDecoder` but for the encoder's channels and strides.
-        head: `CountVisibilityHead` but for the encoder's channels and strides.
+        head: `CountVisibilityHead` but for the encoder's deepest channels.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder(channels=encoder.channels, strides=encoder.strides)
-        self.head = head(channels=encoder.channels, strides=encoder.strides)
+        self.head = head(channels=encoder.channels[-1])
 
     def forward(self, image: Tensor) -> Output:
         """(B, 3, H, W) normalised float image; H and W multiples of the encoder's deepest stride."""
         features = self.encoder(image)
         heatmaps = self.decoder(features)
-        cards, visibility = self.head(features, heatmaps)
+        cards, visibility = self.head(features[-1], heatmaps)
         return Output(heatmaps.float(), cards, visibility)

@@ -11,7 +11,7 @@ from cardpose.errors import InputError
 from cardpose.heatmaps import encode
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead, crop, packet_box
+from cardpose.models.head import CountVisibilityHead, box_shape
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 64, 96
 def make_net(stride: int = 4, seed: int = 0) -> UNet:
     torch.manual_seed(seed)
     decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
-    head = partial(CountVisibilityHead, stride=8, size=8, widths=(6, 8), hidden=16)
+    head = partial(CountVisibilityHead, grid=(3, 4), hidden=16)
     return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
 
 
@@ -64,64 +64,23 @@ def test_the_heatmaps_do_not_teach_the_head() -> None:
 
 
 def test_the_count_depends_on_the_heatmaps() -> None:
-    head = CountVisibilityHead((2, 4), (4, 8), stride=4, size=8, hidden=16).eval()
-    features, maps = [torch.zeros(1, 2, 12, 16), torch.zeros(1, 4, 6, 8)], torch.zeros(1, 8, 12, 16)
-    before = head(features, maps)
+    head = CountVisibilityHead(4, grid=(3, 4), hidden=16).eval()
+    deepest, maps = torch.zeros(1, 4, 2, 3), torch.zeros(1, 8, 12, 16)
+    before = head(deepest, maps)
     maps[0, 3, 5, 7] = 1.0
-    assert not torch.equal(head(features, maps)[0], before[0])
+    assert not torch.equal(head(deepest, maps)[0], before[0])
 
 
-def drawn(corners: list[tuple[float, float]], stride: int) -> Tensor:
-    """Heatmaps (1, 8, 96 / stride, 160 / stride) of the first corners, the rest empty."""
-    points = torch.tensor(corners + [(0.0, 0.0)] * (8 - len(corners)))[None]
-    visibility = torch.tensor([[2] * len(corners) + [0] * (8 - len(corners))])
-    return encode(points, visibility, size=(96, 160), stride=stride, sigma=1.5)
+def test_the_shape_of_a_box_does_not_depend_on_its_place_and_size() -> None:
+    corners = torch.rand(1, 8, 2, generator=torch.Generator().manual_seed(0)) * 20
+    near = encode(10 + 2 * corners, torch.full((1, 8), 2), size=(64, 96), stride=1, sigma=1.5)
+    far = encode(5 + corners, torch.full((1, 8), 2), size=(64, 96), stride=1, sigma=1.5)
+    torch.testing.assert_close(box_shape(near)[:, :16], box_shape(far)[:, :16], rtol=0, atol=1e-3)
+    assert box_shape(near)[0, -3] == pytest.approx(2 * box_shape(far)[0, -3].item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("stride", [2, 4])
-def test_the_box_lies_around_the_corners_with_a_margin(stride: int) -> None:
-    corners = [(39.5, 19.5), (119.5, 29.5), (109.5, 69.5), (49.5, 59.5)]
-    box = packet_box(drawn(corners, stride))[0] * torch.tensor([160.0, 96.0])
-    expected = torch.tensor([[40 - 0.15 * 80, 20 - 0.15 * 50], [120 + 0.15 * 80, 70 + 0.15 * 50]])
-    torch.testing.assert_close(box, expected, rtol=0, atol=0.01)
-
-
-@pytest.mark.parametrize("found", [0, 2])
-def test_without_corners_the_box_is_the_image(found: int) -> None:
-    box = packet_box(drawn([(30.0, 30.0), (60.0, 60.0)][:found], 4))
-    assert torch.equal(box, torch.tensor([[[0.0, 0.0], [1.0, 1.0]]]))
-
-
-def test_corners_on_one_line_still_have_a_box() -> None:
-    left_top, right_bottom = packet_box(drawn([(20.0, 40.0), (60.0, 40.0), (90.0, 40.0)], 4))[0]
-    assert (right_bottom - left_top).min() > 0.01
-
-
-def test_the_crop_of_the_whole_image_at_its_size_is_the_image() -> None:
-    image = images()[..., :64]
-    torch.testing.assert_close(crop(image, torch.tensor([[[0.0, 0.0], [1.0, 1.0]]] * 2), 64), image)
-
-
-def test_the_crop_samples_where_it_says() -> None:
-    """A ramp is resampled without error, so that its values tell the places."""
-    ramp = torch.stack(torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij"))[None]
-    for half in (0.1, 0.35):  # enlarged and shrunk
-        box = torch.tensor([[[0.5 - half, 0.5 - half], [0.5 + half, 0.5 + half]]])
-        places = 0.5 - half + 2 * half * (torch.arange(8) + 0.5) / 8
-        y, x = crop(ramp, box, 8)[0]
-        torch.testing.assert_close(y, (places * 24 - 0.5)[:, None].expand(8, 8), rtol=0, atol=0.35)
-        torch.testing.assert_close(x, (places * 32 - 0.5).expand(8, 8), rtol=0, atol=0.35)
-
-
-def test_beyond_the_border_the_crop_is_zero() -> None:
-    view = crop(torch.ones(1, 1, 8, 8), torch.tensor([[[-1.0, 0.0], [1.0, 1.0]]]), 8)[0, 0]
-    torch.testing.assert_close(view[:, :3], torch.zeros(8, 3))
-    torch.testing.assert_close(view[:, 4:], torch.ones(8, 4))
-
-
-def test_the_head_names_the_strides_that_there_are() -> None:
-    with pytest.raises(InputError, match=r"model\.head\.stride=3.*4 or 8"):
-        CountVisibilityHead((2, 4), (4, 8), stride=3)
+def test_without_any_corner_the_shape_is_zero() -> None:
+    assert torch.count_nonzero(box_shape(torch.zeros(2, 8, 12, 16))[:, :24]) == 0
 
 
 def test_an_untrained_network_says_empty_maps_and_half_a_deck() -> None:
