@@ -19,11 +19,12 @@ LAYERS = (
     ("module", "plots", "viz"),
     ("callbacks", "reports"),
     ("build", "cli"),
-    ("train", "evaluate", "bench", "synthesize", "convert"),
+    ("measure",),
+    ("train", "evaluate", "calibrate", "bench", "synthesize", "convert"),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
 
-ENTRIES = set(LAYERS[-1]) | set(LAYERS[-2])
+ENTRIES = {part for parts in LAYERS[-3:] for part in parts}
 
 
 def modules() -> list[Path]:

@@ -56,7 +56,7 @@ class CollectFrames(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         data = trainer.datamodule
-        results = frame_results(outputs["prediction"], batch, data.videos)
+        results = frame_results(outputs["prediction"], batch, data.test_videos)
         self.results += results
         for row, result in enumerate(results):
             errors = (self.worst_cards, result.card_error), (self.worst_corners, result.corner_px_mean)

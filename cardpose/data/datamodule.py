@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,24 @@ def choose_num_workers(cores: int, gpu: bool) -> int:
     return max(1, min(8, cores - 1) if gpu else min(4, cores // 2))
 
 
+@dataclass(frozen=True)
+class TestFootage:
+    """Other footage that is tested, whole, in place of the split's test side.
+
+    Args:
+        read: opens `root`.
+        root: the footage.
+    """
+
+    read: Callable[[str | Path], DatasetFolder]
+    root: str | Path
+
+    @cached_property
+    def footage(self) -> DatasetFolder:
+        """The footage, read and validated once."""
+        return self.read(self.root)
+
+
 class CardDataModule(LightningDataModule):
     """Batches (`cardpose.packet.Batch`) of a dataset folder.
 
@@ -72,6 +91,7 @@ class CardDataModule(LightningDataModule):
         num_workers: processes per loader; None chooses by the machine.
         seed: of the order and the augmentation.
         mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
+        test: other footage to test on; None tests on the split's test side.
         film: endless labelled frames of `size` to train on.
         film_frames: of an epoch, where training sees the film alone; the footage validates and tests.
         film_ratio: frames of the film for each training frame of the footage, where training sees both.
@@ -98,6 +118,7 @@ class CardDataModule(LightningDataModule):
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
+        test: TestFootage | None = None,
         film: Film | None = None,
         film_frames: int | None = None,
         film_ratio: float | None = None,
@@ -115,6 +136,7 @@ class CardDataModule(LightningDataModule):
             raise InputError(
                 "data.film: give one of data.film_frames and data.film_ratio, and null for the other"
             )
+        self.test = test
         self.film, self.film_frames, self.film_ratio = film, film_frames, film_ratio
         self.mean = torch.tensor(list(mean)).view(1, 3, 1, 1)
         self.std = torch.tensor(list(std)).view(1, 3, 1, 1)
@@ -159,6 +181,11 @@ class CardDataModule(LightningDataModule):
         return tuple(video.file for video in self.footage.videos)
 
     @property
+    def test_videos(self) -> tuple[str, ...]:
+        """As `videos`, for the test side."""
+        return self.videos if self.test is None else tuple(video.file for video in self.test.footage.videos)
+
+    @property
     def train_cards(self) -> np.ndarray:
         """Known counts of the training frames, float32: what a constant predictor learns from."""
         train = set(self.split.train)
@@ -179,6 +206,8 @@ class CardDataModule(LightningDataModule):
                 f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
             )
         self._open_cache()
+        if self.test is not None:
+            self._other_test_side(self.test)
 
     def setup(self, stage: str) -> None:
         """Open the cache, split, and make the datasets of all sides. Does nothing the second time."""
@@ -197,7 +226,9 @@ class CardDataModule(LightningDataModule):
             self.train_side = FilmedDataset(footage, self.film, self.streamed, self.augment, self.seed)
         self.sides = {
             "val": dataset(self.split.val, unchanged),
-            "test": dataset(self.split.test, unchanged),
+            "test": dataset(self.split.test, unchanged)
+            if self.test is None
+            else self._other_test_side(self.test),
             "predict": dataset(list(row_of), unchanged),
         }
 
@@ -230,6 +261,12 @@ class CardDataModule(LightningDataModule):
         batch["image"] = image.sub_(self.mean.to(device)).div_(self.std.to(device))
         batch["heatmaps"] = self.encode_heatmaps(batch["corners"], batch["visibility"])
         return batch
+
+    def _other_test_side(self, test: TestFootage) -> CardDataset:
+        annotations = subsample(test.footage.annotations, self.stride)
+        wanted = [(a.video, a.frame_index) for a in annotations]
+        cache = open_or_build(test.footage, wanted, self.size, self.cache_dir)
+        return CardDataset(cache, annotations, range(len(annotations)), self.test_videos)
 
     def _open_cache(self) -> FrameCache:
         wanted = [(a.video, a.frame_index) for a in self.annotations]

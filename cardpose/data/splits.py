@@ -126,9 +126,20 @@ def random_frames(
     return _checked(_split(annotations, side.tolist()), "raise split.test_fraction and split.val_fraction")
 
 
-def all_test(annotations: Sequence[Annotation]) -> Split:
-    """Every frame is test: a folder evaluated whole."""
-    return _split(annotations, ["test"] * len(annotations))
+def all_test(annotations: Sequence[Annotation], without: Sequence[str] = ()) -> Split:
+    """Every frame is test: a folder evaluated whole, but for the videos `without`.
+
+    Raises:
+        InputError: `without` names a video that is not there, or leaves nothing.
+    """
+    videos = {annotation.video for annotation in annotations}
+    unknown = [video for video in without if video not in videos]
+    if unknown:
+        raise InputError(f"split.without: no video {unknown[0]}: choose among {', '.join(sorted(videos))}")
+    kept = [annotation for annotation in annotations if annotation.video not in without]
+    if not kept:
+        raise InputError("split.without leaves no frame to test: name fewer videos")
+    return _split(kept, ["test"] * len(kept))
 
 
 def explicit(

@@ -44,6 +44,8 @@ class CountVisibilityHead(nn.Module):
         dropout: on the first.
     """
 
+    calibration: Tensor
+
     def __init__(
         self, channels: int, grid: tuple[int, int] = (12, 16), hidden: int = 256, dropout: float = 0.0
     ) -> None:
@@ -58,6 +60,7 @@ class CountVisibilityHead(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(hidden, 1 + NUM_CORNERS),
         )
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
 
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
@@ -65,4 +68,5 @@ class CountVisibilityHead(nn.Module):
         maps = heatmaps.detach()
         where = F.adaptive_max_pool2d(maps, self.grid).flatten(1)
         out = self.layers(torch.cat([features, where, SHAPE_SCALE * box_shape(maps)], dim=1)).float()
-        return out[:, 0] + 0.5, out[:, 1:]  # starts in the middle of the range
+        cards = out[:, 0] + 0.5  # starts in the middle of the range
+        return self.calibration[0] * cards + self.calibration[1], out[:, 1:]

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from cardpose import heatmaps
 from cardpose.data.augment import Augmenter, Warp
-from cardpose.data.datamodule import CardDataModule, subsample
+from cardpose.data.datamodule import CardDataModule, TestFootage, subsample
 from cardpose.data.dataset import unchanged
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.splits import all_test, by_video, from_file
@@ -328,3 +328,15 @@ def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
 def test_a_film_needs_one_measure(make: Make, both: dict[str, float]) -> None:
     with pytest.raises(InputError, match=r"data\.film_frames and data\.film_ratio"):
         make(film=film, **both)
+
+
+def test_other_footage_is_tested_whole(make: Make, tiny_folder: Path) -> None:
+    other = TestFootage(DatasetFolder.read, tiny_folder)
+    data = ready(make(test=other, split=partial(by_video, folds=3, fold=0, val_videos=1)))
+    tested = [frame for batch in data.test_dataloader() for frame in identities(batch)]
+    assert [(data.test_videos[v], i) for v, i in tested] == [
+        (a.video, a.frame_index) for a in other.footage.annotations
+    ]
+    assert all(
+        data.videos[v] in dict(data.split.val) for b in data.val_dataloader() for v, _ in identities(b)
+    )

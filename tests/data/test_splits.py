@@ -217,3 +217,12 @@ def test_real_footage(cardcut_root: Path) -> None:
         assert not videos(split.train) & (videos(split.test) | videos(split.val))
         assert len(videos(split.test)) in (7, 8)
         assert abs(np.mean([counts[v] for v in videos(split.test)]) - np.mean(list(counts.values()))) < 4
+
+
+def test_all_but_some_videos() -> None:
+    annotations = labels({"a": 1, "b": 2, "c": 3})
+    assert videos(all_test(annotations, without=["b"]).test) == {"a", "c"}
+    with pytest.raises(InputError, match=r"split\.without: no video d: choose among a, b, c"):
+        all_test(annotations, without=["d"])
+    with pytest.raises(InputError, match="leaves no frame"):
+        all_test(annotations, without=["a", "b", "c"])

@@ -15,13 +15,16 @@ from cardpose.cli import CONF
 
 Compose = Callable[..., DictConfig]
 
-ENTRIES = ("train", "evaluate", "bench", "synthesize", "convert")
+ENTRIES = ("train", "evaluate", "calibrate", "bench", "synthesize", "convert")
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
     ("data", "cardcut"): ["data.root=x"],
     ("data", "folder"): ["data.root=x"],
     ("data", "mixed"): ["data.root=x"],
     ("split", "file"): ["split.path=x"],
+    ("experiment", "cardcut"): ["data.root=x"],
+    ("experiment", "cardcut_finetune"): ["data.root=x", "weights=x"],
+    ("experiment", "zero_shot"): ["data.test.root=x"],
 }
 
 
@@ -49,7 +52,7 @@ def test_every_group_is_looked_at() -> None:
 def test_every_choice_composes_and_resolves(
     compose_entry: Compose, tmp_path: Path, group: str, choice: str
 ) -> None:
-    needed = NEEDED.get((group, choice), ["data.root=x"] if choice == "cardcut" else [])
+    needed = NEEDED.get((group, choice), [])
     cfg = compose_entry("train", tmp_path / "run", f"{group}={choice}", *needed)
     assert build.plain(cfg)["name"]
 
@@ -88,7 +91,7 @@ def test_every_model_sees_an_image(
 def test_every_experiment_can_be_debugged(
     compose_entry: Compose, tmp_path: Path, experiment: str, debug: str
 ) -> None:
-    needed = ["data.root=x"] if experiment == "cardcut" else []
+    needed = NEEDED.get(("experiment", experiment), [])
     cfg = compose_entry("train", tmp_path / "run", f"experiment={experiment}", f"debug={debug}", *needed)
     assert build.plain(cfg)["name"] == debug
 
@@ -103,6 +106,7 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
     [
         ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
         ("evaluate", ["ckpt=x"]),
+        ("calibrate", ["ckpt=x", "clips=[a]"]),
         ("bench", []),
         ("synthesize", ["clips=2"]),
         ("convert", ["root=x", "out=y"]),
@@ -131,5 +135,11 @@ def test_help_teaches(tmp_path: Path) -> None:
         [sys.executable, "-m", "cardpose.train", "--help"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0
-    for taught in ("experiment: baseline, cardcut", "resume=", "-m ", "optim:", "data.root"):
+    for taught in (
+        "experiment: baseline, cardcut, cardcut_finetune, synthetic_pretrain, zero_shot",
+        "resume=",
+        "-m ",
+        "optim:",
+        "data.root",
+    ):
         assert taught in done.stdout, taught
