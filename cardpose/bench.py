@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -25,9 +26,15 @@ from cardpose.cli import entry
 from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Batch
+from cardpose.synth.records import Shot
+from cardpose.synth.render import Renderer
+from cardpose.synth.scene import sample_shot
+from cardpose.synth.stream import SceneStream
 
 BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
 """Of the rendered heatmaps: 32 x 8 x 96 x 128."""
+CLIP, FILMED = 4, 40
+"""Synthetic frames of a clip, and of a repeat."""
 
 
 @dataclass(frozen=True)
@@ -154,10 +161,37 @@ def random_batch(cfg: DictConfig, device: torch.device) -> Batch:
     return {key: value.to(device) for key, value in tensors.items()}  # type: ignore[return-value]
 
 
+def bench_render(cfg: DictConfig) -> Iterator[Timing]:
+    """Synthetic frames on one core, without and with what each clip of `CLIP` frames sets up."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    scene = instantiate(cfg.synth)
+    for width, height in ((256, 192), (640, 480)):
+        film = SceneStream(scene, (height, width), CLIP, rate=1.0, seed=cfg.seed)
+        for index in range(0, FILMED, CLIP):  # the tables' tiles are made once a process
+            film(index)
+        clip, renderer = film.clip(0)
+        shots = [sample_shot(clip, index) for index in range(FILMED)]
+
+        def frames(renderer: Renderer = renderer, shots: list[Shot] = shots) -> None:
+            for shot in shots:
+                renderer.frame(shot)
+
+        def clips(film: SceneStream = film) -> None:
+            for index in range(FILMED):
+                film(index)
+
+        size = f"{width}x{height}"
+        yield measure(f"render, {size}, frames", "frames/s", FILMED, frames, cfg.warmup, cfg.repeats)
+        yield measure(f"render, {size}, clips too", "frames/s", FILMED, clips, cfg.warmup, cfg.repeats)
+    cv2.setNumThreads(threads)
+
+
 BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "heatmaps": bench_heatmaps,
     "loader": bench_loader,
     "step": bench_step,
+    "render": bench_render,
 }
 
 

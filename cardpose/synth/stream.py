@@ -42,9 +42,13 @@ class SceneStream:
     def __call__(self, index: int) -> tuple[np.ndarray, Annotation]:
         """Image (H, W, 3) uint8 RGB and its label."""
         number, frame = divmod(index, self.frames_per_clip)
-        clip, renderer = _open_clip(self, number)
+        clip, renderer = self.clip(number)
         shot = sample_shot(clip, frame)
         return renderer.frame(shot), annotate(clip, shot, f"stream/{number}")
+
+    def clip(self, number: int) -> tuple[Clip, Renderer]:
+        """A clip and what draws it; a process keeps the last one."""
+        return _open_clip(self, number)
 
 
 @lru_cache(maxsize=1)

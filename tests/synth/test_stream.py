@@ -41,9 +41,7 @@ def test_counts_cover_1_to_52(scene_config: SceneConfig, monkeypatch: pytest.Mon
 
 
 def _counts(film: SceneStream, index: int) -> int:
-    from cardpose.synth.stream import _open_clip
-
-    return _open_clip(film, index)[0].packet.cards
+    return film.clip(index)[0].packet.cards
 
 
 @pytest.mark.parametrize("wrong", [{"frames_per_clip": 0}, {"rate": 0.0}])
