@@ -18,6 +18,8 @@ from cardpose.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USER_ERROR = 2
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as the shell's own."""
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
 def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make `main(cfg)` a command: composes conf/<config_name>.yaml with the command line and runs it.
 
-    A bad override exits with Hydra's own message, an `InputError` with its one line, both with code 2. A run
-    folder in which nothing but Hydra's files was written by then is removed.
+    A bad override exits with Hydra's own message, an `InputError` with its one line, both with code 2; Ctrl-C with
+    a line and code 130. A run folder in which nothing but Hydra's files was written by then is removed.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -78,6 +80,10 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                     forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
                     print(f"cardpose.{config_name}: {user_line(error)}", file=sys.stderr)
                     raise SystemExit(USER_ERROR) from None
+                except KeyboardInterrupt:
+                    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+                    print(f"cardpose.{config_name}: interrupted: run the same command again", file=sys.stderr)
+                    raise SystemExit(INTERRUPTED) from None
 
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()

@@ -19,15 +19,12 @@ from rich.console import Console
 
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
-from cardpose.cli import entry, is_run_checkpoint
+from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
 from cardpose.reports import flatten_config, metrics_table, write_metrics, write_report
 
 log = logging.getLogger(__name__)
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as the shell's own."""
 
 
 def train(cfg: DictConfig, folder: Path) -> dict[str, float]:

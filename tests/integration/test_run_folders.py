@@ -22,6 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 from cardpose import build, checkpoints, evaluate, train
+from cardpose.data.datamodule import CardDataModule
 
 MAINS = {"train": train.main, "evaluate": evaluate.main}
 TINY = (
@@ -288,3 +289,17 @@ def test_ctrl_c_in_a_terminal(work: Path) -> None:
     assert err.splitlines()[-1] == f"Interrupted. To go on: python -m cardpose.train resume={last}"
     assert checkpoints.read(last)["global_step"] > 0
     assert out == ""
+
+
+def test_ctrl_c_before_the_training(work: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While footage is read or the frame cache is built: one line, and no run folder is left."""
+
+    def interrupted(self: CardDataModule) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CardDataModule, "prepare_data", interrupted)
+    done = command("train", *TINY)
+    assert done.code == train.INTERRUPTED
+    assert done.err.splitlines()[-1] == "cardpose.train: interrupted: run the same command again"
+    assert "Traceback" not in done.err
+    assert not list(work.glob("outputs/run_*"))

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from cardpose.errors import InputError
-from cardpose.heatmaps import encode
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead, box_shape
+from cardpose.models.head import CountVisibilityHead
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
@@ -69,18 +68,6 @@ def test_the_count_depends_on_the_heatmaps() -> None:
     before = head(deepest, maps)
     maps[0, 3, 5, 7] = 1.0
     assert not torch.equal(head(deepest, maps)[0], before[0])
-
-
-def test_the_shape_of_a_box_does_not_depend_on_its_place_and_size() -> None:
-    corners = torch.rand(1, 8, 2, generator=torch.Generator().manual_seed(0)) * 20
-    near = encode(10 + 2 * corners, torch.full((1, 8), 2), size=(64, 96), stride=1, sigma=1.5)
-    far = encode(5 + corners, torch.full((1, 8), 2), size=(64, 96), stride=1, sigma=1.5)
-    torch.testing.assert_close(box_shape(near)[:, :16], box_shape(far)[:, :16], rtol=0, atol=1e-3)
-    assert box_shape(near)[0, -3] == pytest.approx(2 * box_shape(far)[0, -3].item(), rel=1e-3)
-
-
-def test_without_any_corner_the_shape_is_zero() -> None:
-    assert torch.count_nonzero(box_shape(torch.zeros(2, 8, 12, 16))[:, :24]) == 0
 
 
 def test_an_untrained_network_says_empty_maps_and_half_a_deck() -> None:
