@@ -55,6 +55,7 @@ def by_video(
     folds: int = 5,
     fold: int = 0,
     val_videos: int | None = None,
+    train_videos: int | None = None,
     seed: int = 0,
 ) -> Split:
     """Hold whole videos out: fold number `fold` of `folds` is the test side.
@@ -62,7 +63,8 @@ def by_video(
     Stratified: videos sorted by count are cut into groups of `folds` neighbours and each group deals one
     video to each fold, in an order drawn from `seed`, so that no fold always gets the larger count of a
     group. The `val_videos` validation videos, by default a twentieth of all, are spread evenly over
-    the counts of the rest. A video of unknown count is dealt last.
+    the counts of the rest; so are the `train_videos` training videos, by default all that are left. A video of
+    unknown count is dealt last.
 
     Raises:
         InputError: a fold that does not exist, or too few videos for every side to have one.
@@ -79,22 +81,25 @@ def by_video(
     rng = np.random.default_rng(seed)
     dealt = np.concatenate([rng.permutation(folds) for _ in range(0, len(videos), folds)])[: len(videos)]
     test = [video for video, of in zip(videos, dealt, strict=True) if of == fold]
-    return _whole_videos(annotations, videos, test, val_videos)
+    return _whole_videos(annotations, videos, test, val_videos, train_videos)
 
 
 def by_video_fraction(
-    annotations: Sequence[Annotation], *, test_fraction: float = 0.2, val_videos: int | None = None
+    annotations: Sequence[Annotation],
+    *,
+    test_fraction: float = 0.2,
+    val_videos: int | None = None,
+    train_videos: int | None = None,
 ) -> Split:
-    """Hold whole videos out: a share of them, spread evenly over the counts, is the test side.
+    """Hold whole videos out: a share of them, spread evenly over the counts, is the test side; the rest as `by_video`.
 
     Raises:
         InputError: a fraction outside 0 to 1, or too few videos for every side to have one.
     """
     videos = _videos_by_count(annotations)
     _check_fraction("test_fraction", test_fraction)
-    return _whole_videos(
-        annotations, videos, _spread(videos, max(1, round(len(videos) * test_fraction))), val_videos
-    )
+    test = _spread(videos, max(1, round(len(videos) * test_fraction)))
+    return _whole_videos(annotations, videos, test, val_videos, train_videos)
 
 
 def random_frames(
@@ -211,9 +216,13 @@ def _claim(side_of: dict[FrameId, str], frame: FrameId, side: str, known: Sequen
 
 
 def _whole_videos(
-    annotations: Sequence[Annotation], videos: list[str], test: list[str], val_videos: int | None
+    annotations: Sequence[Annotation],
+    videos: list[str],
+    test: list[str],
+    val_videos: int | None,
+    train_videos: int | None,
 ) -> Split:
-    """Test videos given; validation videos spread over the rest; the rest trains."""
+    """Test videos given; validation and then training videos spread over the rest."""
     if val_videos is None:
         val_videos = max(1, round(len(videos) * VAL_SHARE))
     rest = [video for video in videos if video not in set(test)]
@@ -223,8 +232,13 @@ def _whole_videos(
             f"choose 1 to {len(rest) - 1}, or add videos"
         )
     val = _spread(rest, val_videos)
-    side_of = dict.fromkeys(rest, "train") | dict.fromkeys(val, "val") | dict.fromkeys(test, "test")
-    return _checked(_split(annotations, [side_of[a.video] for a in annotations]), "add videos")
+    train = [video for video in rest if video not in set(val)]
+    if train_videos is not None:
+        if not 1 <= train_videos <= len(train):
+            raise InputError(f"split.train_videos={train_videos}: choose 1 to {len(train)}, or null for all")
+        train = _spread(train, train_videos)
+    side_of = dict.fromkeys(train, "train") | dict.fromkeys(val, "val") | dict.fromkeys(test, "test")
+    return _checked(_split(annotations, [side_of.get(a.video) for a in annotations]), "add videos")
 
 
 def _videos_by_count(annotations: Sequence[Annotation]) -> list[str]:

@@ -226,3 +226,18 @@ def test_all_but_some_videos() -> None:
         all_test(annotations, without=["d"])
     with pytest.raises(InputError, match="leaves no frame"):
         all_test(annotations, without=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("split", [by_video, by_video_fraction])
+def test_fewer_training_videos_are_spread_and_leave_the_other_sides(split: Callable[..., Split]) -> None:
+    annotations = labels({f"{count:02}": count for count in range(1, 41)})
+    whole, few = split(annotations, val_videos=2), split(annotations, val_videos=2, train_videos=6)
+    assert (few.val, few.test) == (whole.val, whole.test)
+    chosen = videos(few.train)
+    assert len(chosen) == 6
+    assert chosen <= videos(whole.train)
+    counts = sorted(int(name) for name in chosen)
+    assert counts[0] <= 8
+    assert counts[-1] >= 33
+    with pytest.raises(InputError, match=r"split\.train_videos=99"):
+        split(annotations, train_videos=99)
