@@ -39,8 +39,13 @@ class Camera:
 
         The third component of its result is the depth along the optical axis in mm.
         """
-        offset = self.rotation @ (np.array([0, 0, z]) - self.position)
-        return self.intrinsics @ np.column_stack([self.rotation[:, 0], self.rotation[:, 1], offset])
+        return self.surface(np.array([[1, 0, 0], [0, 1, 0], [0, 0, z]]))
+
+    def surface(self, laid: np.ndarray) -> np.ndarray:
+        """(3, 3) homography to the image of a plane that `laid` (3, 3) maps from (x, y, 1) to world points."""
+        shift = np.zeros((3, 3))
+        shift[:, 2] = self.position
+        return self.intrinsics @ self.rotation @ (laid - shift)
 
 
 def look_at(

@@ -60,6 +60,7 @@ class PacketRanges(Distributions):
     warmth: Range  # from cool white (0) to old ivory (1) paper
     lean: Range  # how far the stack leans to a side, mm for each mm of height
     puff: Range  # air between the cards of a loose packet, share of their thickness
+    bend: Range  # by how much the short edges stand higher than the middle
     bridge: float  # share of packets of the narrower bridge cards, 57 mm, whatever `width` says
 
 

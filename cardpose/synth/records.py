@@ -23,6 +23,11 @@ class Packet:
     gap: float  # share of a card's thickness
     gap_shade: float  # brightness of the gaps against the cards' edges
     paper: np.ndarray  # (3,) RGB, 0 to 1
+    bend: float  # by how much the short edges stand higher than the middle
+
+    def lift(self, y: np.ndarray) -> np.ndarray:
+        """Height that the bend adds at `y` mm along the long axis, from the card's middle."""
+        return self.bend * (2 * y / self.height) ** 2
 
     @property
     def thickness(self) -> float:
@@ -30,8 +35,9 @@ class Packet:
 
     @property
     def corners(self) -> np.ndarray:
-        """(4, 2, 3) world corners, as `box.box_corners`."""
-        return box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
+        """(4, 2, 3) world corners, as `box.box_corners`; all of them are at the short edges, lifted by the bend."""
+        corners = box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
+        return corners + np.array([0, 0, self.bend])
 
 
 @dataclass(frozen=True)

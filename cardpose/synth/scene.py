@@ -130,6 +130,7 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
         gap=(gap + puff) / (1 + puff),
         gap_shade=gap_shade,
         paper=paper,
+        bend=draw(rng, ranges.bend),
     )
 
 

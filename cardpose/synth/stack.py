@@ -1,5 +1,7 @@
 """The packet as the camera sees it: every card drawn by itself, bottom first, on a supersampled canvas."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -11,6 +13,7 @@ from cardpose.synth.records import Clip
 from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
 
 _SCALE_X, _SCALE_Y = 3, 4  # samples a pixel; more down the image, across which the lines between cards run
+_STRIPS = 6  # flat pieces of a bent card
 _SUBPIXEL_BITS = 6
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
 _FILL_GROWTH = 0.48  # cv2.fillConvexPoly paints its border too: by how many samples a polygon grows
@@ -35,7 +38,7 @@ class Stack:
         rings = np.repeat(placed(points, packet.offsets, packet.turns), 2, 0)
         heights = np.arange(packet.cards)[:, None] + [0.0, 1 - packet.gap]
         heights[-1, 1] = packet.cards
-        z = np.broadcast_to(packet.card_thickness * heights.reshape(-1, 1), rings.shape[:2])
+        z = packet.card_thickness * heights.reshape(-1, 1) + packet.lift(points[:, 1])
         return np.concatenate([rings, z[..., None]], 2)
 
     def _edge_colours(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
@@ -102,23 +105,63 @@ class Stack:
         self, canvas: np.ndarray, ring: np.ndarray, to_canvas: np.ndarray, camera: Camera
     ) -> np.ndarray:
         """Lay the top card's texture on; returns its coverage (h, w) uint8 on the canvas."""
-        packet = self.packet
         mask = np.zeros(canvas.shape[:2], np.uint8)
         cv2.fillConvexPoly(mask, ring, 255, cv2.LINE_8, _SUBPIXEL_BITS)
+        if self.packet.bend == 0:
+            self._lay_strip(canvas, mask, to_canvas, camera, -1.0, 1.0)
+            return mask
+        ends = np.linspace(-1, 1, _STRIPS + 1)
+        for low, high in pairwise(ends.tolist()):
+            self._lay_strip(
+                canvas, mask & self._strip(canvas, to_canvas, camera, low, high), to_canvas, camera, low, high
+            )
+        return mask
+
+    def _laid(self, low: float, high: float) -> np.ndarray:
+        """(3, 3) map of the top card from (x, y, 1) in mm to the world, flat between `low` and `high` half lengths."""
+        packet, half = self.packet, self.packet.height / 2
         cos, sin = np.cos(packet.turns[-1]), np.sin(packet.turns[-1])
-        place = np.array([[cos, -sin, packet.offsets[-1, 0]], [sin, cos, packet.offsets[-1, 1]], [0, 0, 1]])
+        bottom, top = packet.lift(half * np.array([low, high]))
+        slope = (top - bottom) / (half * (high - low))
+        height = packet.thickness + bottom - slope * half * low
+        x, y = packet.offsets[-1]
+        return np.array([[cos, -sin, x], [sin, cos, y], [0, slope, height]])
+
+    def _strip(
+        self, canvas: np.ndarray, to_canvas: np.ndarray, camera: Camera, low: float, high: float
+    ) -> np.ndarray:
+        """Coverage (h, w) uint8 of the part of the top card's plane between `low` and `high`, with an overlap."""
+        half, wide, lap = self.packet.height / 2, self.packet.width, 0.02
+        ends = half * (low - lap - (low == -1)), half * (high + lap + (high == 1))
+        corners = np.array([[-wide, ends[0], 1], [wide, ends[0], 1], [wide, ends[1], 1], [-wide, ends[1], 1]])
+        points = corners @ (to_canvas @ camera.surface(self._laid(low, high))).T
+        fixed = np.round(points[:, :2] / points[:, 2:] * _SUBPIXEL).astype(np.int32)
+        strip = np.zeros(canvas.shape[:2], np.uint8)
+        cv2.fillConvexPoly(strip, fixed, 255, cv2.LINE_8, _SUBPIXEL_BITS)
+        return strip
+
+    def _lay_strip(
+        self,
+        canvas: np.ndarray,
+        mask: np.ndarray,
+        to_canvas: np.ndarray,
+        camera: Camera,
+        low: float,
+        high: float,
+    ) -> None:
+        """Lay the texture on where `mask` says, as if the card were flat between `low` and `high`."""
+        packet = self.packet
         h, w = self.top.shape[:2]
         x, y = packet.width / w, packet.height / h  # mm a pixel
         texture_to_card = np.array(
             [[x, 0, x / 2 - packet.width / 2], [0, -y, packet.height / 2 - y / 2], [0, 0, 1]]
         )
-        warp = to_canvas @ camera.plane(packet.thickness) @ place @ texture_to_card
+        warp = to_canvas @ camera.surface(self._laid(low, high)) @ texture_to_card
         size = canvas.shape[1], canvas.shape[0]
         picture = cv2.warpPerspective(
             self.top, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         cv2.copyTo(picture, mask, canvas)
-        return mask
 
     def _draw_streak(
         self, image: np.ndarray, mask: np.ndarray, camera: Camera, origin: tuple[int, int]

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -10,12 +11,19 @@ from cardpose.synth.generate import Footage
 from cardpose.synth.records import Clip
 from cardpose.synth.scene import sample_clip
 
-CONF = Path(__file__).parents[2] / "conf" / "synth" / "baseline.yaml"
+CONF = Path(__file__).parents[2] / "conf" / "synth"
 
 
 @pytest.fixture(scope="session")
 def scene_config() -> SceneConfig:
-    return instantiate(OmegaConf.load(CONF))
+    """The baseline's distributions."""
+    return instantiate(OmegaConf.load(CONF / "baseline.yaml"))
+
+
+@pytest.fixture(scope="session")
+def rich_config() -> SceneConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return instantiate(compose("rich"))
 
 
 @pytest.fixture(scope="session")

@@ -192,3 +192,31 @@ def test_the_window_of_the_shadow_is_wide_enough(make_clip) -> None:
         assert np.abs(np.diff(lit, axis=0)).max() < 0.35
         shaded = np.flatnonzero((lit < 1).any(1))
         assert np.abs(lit[shaded[[0, -1]]] - 1).max() < 0.01
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_corners_of_a_bent_packet_are_drawn_where_the_labels_say(make_clip, number: int) -> None:
+    """The short edges stay straight; the long ones are met close to the corners."""
+    clip = make_clip(number, cards=26)
+    flat = stark(clip, top=True)
+    bent = replace(flat, packet=replace(flat.packet, bend=3.0))
+    shot = sample_shot(bent, 10)
+    assert np.abs(bent.packet.corners - flat.packet.corners).max() == pytest.approx(3.0)
+    corners, visibility = label(bent.packet.corners, shot.camera)
+    if visibility.min() < HIDDEN:
+        pytest.skip("a corner lies outside the image")
+    image = grey(bent, shot)
+    for side in ("upper", "lower"):
+        left, right = (corners[CORNERS.index(f"{side}_{end}_back")] for end in ("left", "right"))
+        line = drawn_line(image, left, right)
+        for corner in (left, right):
+            assert abs(line @ np.append(corner, 1)) / np.hypot(*line[:2]) < 0.5
+
+
+def test_a_bend_of_nothing_changes_nothing(make_clip) -> None:
+    """The strips of a bent card, were it flat, draw the same picture."""
+    clip = make_clip(4, cards=20)
+    shot = sample_shot(clip, 3)
+    almost = replace(clip, packet=replace(clip.packet, bend=1e-9))
+    flat, strips = Renderer(clip).frame(shot).astype(int), Renderer(almost).frame(shot).astype(int)
+    assert np.abs(flat - strips).max() <= 2

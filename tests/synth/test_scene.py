@@ -8,7 +8,7 @@ from cardpose.packet import CORNERS
 from cardpose.synth.box import label
 from cardpose.synth.distributions import SceneConfig
 from cardpose.synth.records import Clip
-from cardpose.synth.scene import sample_clip, sample_shot
+from cardpose.synth.scene import BRIDGE_WIDTH_MM, sample_clip, sample_shot
 
 CLIPS = 1000
 
@@ -133,3 +133,39 @@ def test_unknown_names_of_textures(scene_config: SceneConfig) -> None:
         replace(scene_config.table, kinds=("ice",))
     with pytest.raises(InputError, match=r"kinds.*empty"):
         replace(scene_config.table, kinds=())
+
+
+@pytest.fixture(scope="module")
+def rich_clips(rich_config: SceneConfig) -> list[Clip]:
+    size = {"width": 256, "height": 192}
+    return [
+        sample_clip(rich_config, seed=7, number=i, cards=i % 52 + 1, frames=4, rate=1, **size)
+        for i in range(CLIPS)
+    ]
+
+
+def test_rich_scenes_stay_inside_their_ranges(rich_clips: list[Clip], rich_config: SceneConfig) -> None:
+    packet = rich_config.packet
+    assert within([c.packet.bend for c in rich_clips], packet.bend)
+    thickest = packet.thickness[1] * (1 + packet.puff[1])
+    assert within([c.packet.card_thickness for c in rich_clips], (packet.thickness[0], thickest))
+    lean = [
+        np.linalg.norm(c.packet.offsets[-1]) / c.packet.thickness for c in rich_clips if c.packet.cards > 40
+    ]
+    assert max(lean) < packet.lean[1] + 0.4  # the top card's own slip beside
+    assert max(lean) > 0.7 * packet.lean[1]
+    assert {c.packet.width for c in rich_clips} == {packet.width, BRIDGE_WIDTH_MM}
+    for found, share in (
+        ([c.packet.width == BRIDGE_WIDTH_MM for c in rich_clips], packet.bridge),
+        ([c.back.border < 0 for c in rich_clips], rich_config.back.borderless),
+        ([c.back.face is not None for c in rich_clips], rich_config.back.faces),
+    ):
+        assert abs(np.mean(found) - share) < 0.05
+    assert {c.table.kind for c in rich_clips} == set(rich_config.table.kinds)
+    headings = [np.degrees(np.arctan2(p[0], -p[1])) for c in rich_clips for p in [c.camera(0).position]]
+    assert within(headings, (-180, 180))
+
+
+def test_some_packets_are_partly_out_of_the_frame(rich_clips: list[Clip]) -> None:
+    outside = [(label(c.packet.corners, sample_shot(c, 0).camera)[1] == 0).any() for c in rich_clips]
+    assert 0.05 < np.mean(outside) < 0.6
