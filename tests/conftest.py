@@ -1,6 +1,7 @@
 """Footage that the tests render themselves, and the real footage where it stands beside the project."""
 
 import math
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,12 @@ from cardpose.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE,
 TINY_COUNTS = (1, 8, 17, 30, 41, 52)
 TINY_SIZE = (64, 48)
 TINY_RATE = 30.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def box_corners(cards: int, time: float, size: tuple[int, int] = TINY_SIZE) -> np.ndarray:

@@ -44,7 +44,7 @@ class Frames(Dataset[Sample]):
 
 
 class Data(LightningDataModule):
-    videos = ("a.mp4", "b.mp4", "c.mp4")
+    videos = test_videos = ("a.mp4", "b.mp4", "c.mp4")
     mean = torch.zeros(1, 3, 1, 1)
     std = torch.ones(1, 3, 1, 1)
 
