@@ -4,7 +4,6 @@ A count is read from a thickness, so another deck's cards or another camera shif
 clip (a full deck is 52) says how far; the more, and the more different, the better.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from cardpose.data.files import replace_file, write_errors
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
 from cardpose.packet import MAX_CARDS
+from cardpose.reports import video_rows
 from cardpose.results import FrameResult
 
 CALIBRATION = "net.head.calibration"
@@ -49,9 +49,8 @@ def calibrate(cfg: DictConfig) -> Path:
     measured = measure.run(measure.merge(described["config"], cfg), checkpoint, make_split)
     counts, predicted = per_video(measured.results)
     scale, offset = fit_count(counts, predicted)
-    before = checkpoint["state_dict"][
-        CALIBRATION
-    ]  # of an earlier calibration, on which this one was measured
+    # What is measured counts as an earlier calibration says, so that this one is laid on top.
+    before = checkpoint["state_dict"][CALIBRATION]
     checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / MAX_CARDS])
     described["calibration"] = {"clips": list(cfg.clips), "scale": scale, "offset": offset}
     out = Path(cfg.out or Path(cfg.ckpt).with_name(f"{Path(cfg.ckpt).stem}_calibrated.ckpt"))
@@ -62,21 +61,18 @@ def calibrate(cfg: DictConfig) -> Path:
 
 
 def per_video(results: Sequence[FrameResult]) -> tuple[np.ndarray, np.ndarray]:
-    """True counts and the medians of the estimates, one each a video.
+    """True counts and estimates, one each a video, as in videos.csv.
 
     Raises:
         InputError: a video without a count.
     """
-    frames: dict[str, list[FrameResult]] = defaultdict(list)
-    for result in results:
-        frames[result.video].append(result)
-    for video, of_video in frames.items():
-        if np.isnan(of_video[0].cards):
+    rows = video_rows(results)
+    for row in rows:
+        if np.isnan(row["cards"]):
             raise InputError(
-                f"{video}: its count is not known: fill in cards in videos.csv or leave it out of clips"
+                f"{row['video']}: its count is not known: fill in cards in videos.csv or leave it out of clips"
             )
-    counts = np.array([of_video[0].cards for of_video in frames.values()])
-    return counts, np.array([np.median([r.cards_predicted for r in f]) for f in frames.values()])
+    return np.array([row["cards"] for row in rows]), np.array([row["cards_predicted"] for row in rows])
 
 
 def fit_count(counts: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:

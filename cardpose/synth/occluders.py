@@ -82,26 +82,28 @@ def _blend(image: np.ndarray, coverage: np.ndarray, colour: np.ndarray) -> None:
     image += coverage[..., None] * (255 * colour.astype(np.float32) - image)
 
 
+def _fixed(outline: np.ndarray) -> np.ndarray:
+    """Pixels as OpenCV's fixed-point numbers, cut off far outside of any image."""
+    return np.round(np.clip(outline, -4e3, 8e3) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+
+
 def _coverage(image: np.ndarray, outlines: Sequence[np.ndarray]) -> np.ndarray:
     """(H, W) float32, 0 to 1, with soft borders."""
     mask = np.zeros(image.shape[:2], np.uint8)
     for outline in outlines:
-        fixed = np.round(np.clip(outline, -4e3, 8e3) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-        cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.fillConvexPoly(mask, _fixed(outline), 255, cv2.LINE_AA, _SUBPIXEL_BITS)
     return mask.astype(np.float32) * np.float32(1 / 255)
 
 
 def _draw_finger(image: np.ndarray, finger: Finger, camera: Camera, light: Light) -> None:
-    outlines = _capsules(finger, camera, 1.0)
-    if not outlines:
+    if not _capsules(finger, camera, 1.0):
         return
     steps = [_coverage(image, _capsules(finger, camera, 1 - i / _SHADES)) for i in range(_SHADES)]
     width = 2 * _SOFTNESS * finger.radius * camera.focal / float(np.linalg.norm(camera.position))
     shade = cv2.GaussianBlur(np.mean(steps, axis=0), (0, 0), max(1.0, width))
     lit = finger.colour * (light.ambient + 0.5 * (1 - light.ambient))
     picture = (0.5 + 0.5 * shade)[..., None] * (255 * lit).astype(np.float32)
-    coverage = _coverage(image, outlines)[..., None]
-    image += coverage * (picture - image)
+    image += steps[0][..., None] * (picture - image)
 
 
 def _draw_coin(image: np.ndarray, coin: Coin, camera: Camera, light: Light) -> None:
@@ -120,11 +122,11 @@ def _draw_glass(image: np.ndarray, glass: Glass, camera: Camera) -> None:
     rim = camera.project(_disc(glass.place + np.array([0, 0, glass.height]), glass.radius))
     hull = cv2.convexHull(np.concatenate([foot, rim]).astype(np.float32))[:, 0]
     inside = _coverage(image, [hull])
-    edges = cv2.GaussianBlur(inside, (0, 0), 3) * (1 - cv2.GaussianBlur(inside, (0, 0), 3)) * 4 * inside
+    soft = cv2.GaussianBlur(inside, (0, 0), 3)
+    edges = soft * (1 - soft) * 4 * inside
     image *= 1 - 0.12 * inside[..., None]
     image += (45 * glass.clearness) * edges[..., None]
     for ring in (foot, rim):
-        fixed = np.round(np.clip(ring, -4e3, 8e3) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         line = np.zeros(image.shape[:2], np.uint8)
-        cv2.polylines(line, [fixed], True, 255, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.polylines(line, [_fixed(ring)], True, 255, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
         image += (60 * glass.clearness / 255) * line.astype(np.float32)[..., None]
