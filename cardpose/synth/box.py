@@ -1,5 +1,7 @@
 """The packet's geometry: outlines of its cards, its eight corners, their names, which of them can be seen."""
 
+from functools import cache
+
 import numpy as np
 
 from cardpose.packet import CORNERS, HIDDEN, NOT_LABELLED, VISIBLE
@@ -18,6 +20,7 @@ _CORNER_WORDS = (("lower", "left"), ("lower", "right"), ("upper", "right"), ("up
 _SLOTS = np.array([[CORNERS.index(f"{a}_{b}_{side}") for side in ("face", "back")] for a, b in _CORNER_WORDS])
 
 
+@cache
 def outline(width: float, height: float, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Outline of a card with rounded corners, counter-clockwise from above, centred on the origin.
 

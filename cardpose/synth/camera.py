@@ -1,6 +1,7 @@
 """The pinhole camera: where a point of the world lands in the image, and how planes map to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ class Camera:
         position: (3,) centre of projection in the world, mm.
         focal: focal length in pixels.
         width, height: image size in pixels.
+        rolling: (2,) pixels by which the image moves on from the exposure of its first row to that of its last.
     """
 
     rotation: np.ndarray
@@ -22,6 +24,7 @@ class Camera:
     focal: float
     width: int
     height: int
+    rolling: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     @property
     def intrinsics(self) -> np.ndarray:
@@ -29,9 +32,23 @@ class Camera:
         centre = (self.width - 1) / 2, (self.height - 1) / 2
         return np.array([[self.focal, 0, centre[0]], [0, self.focal, centre[1]], [0, 0, 1.0]])
 
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) intrinsics, then the rolling shutter: a row shows the image as it is when that row is exposed.
+
+        While the motion is steady that is an affine map: pixel (x, y) of the middle of the exposure falls on the
+        row v = y + rolling_y (v / (h - 1) - 1/2), at x + rolling_x (v / (h - 1) - 1/2).
+        """
+        x, y = self.rolling
+        rows = self.height - 1
+        stretch = 1 / (1 - y / rows)
+        row = np.array([0, stretch, -stretch * y / 2])
+        column = np.array([1, 0, -x / 2]) + x / rows * row
+        return np.stack([column, row, [0, 0, 1]]) @ self.intrinsics
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) in mm, all before the camera -> image points (..., 2) in pixels."""
-        homogeneous = (points - self.position) @ (self.intrinsics @ self.rotation).T
+        homogeneous = (points - self.position) @ (self.matrix @ self.rotation).T
         return homogeneous[..., :2] / homogeneous[..., 2:]
 
     def plane(self, z: float) -> np.ndarray:
@@ -45,7 +62,7 @@ class Camera:
         """(3, 3) homography to the image of a plane that `laid` (3, 3) maps from (x, y, 1) to world points."""
         shift = np.zeros((3, 3))
         shift[:, 2] = self.position
-        return self.intrinsics @ self.rotation @ (laid - shift)
+        return self.matrix @ self.rotation @ (laid - shift)
 
 
 def look_at(
@@ -56,9 +73,11 @@ def look_at(
     `roll` in radians turns the image about the optical axis, clockwise as seen for positive values.
     """
     forward = (target - position) / np.linalg.norm(target - position)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    level = np.stack([right, np.cross(forward, right), forward])
+    x, y, z = forward
+    level_length = np.hypot(x, y)
+    right = np.array([y, -x, 0]) / level_length
+    down = np.array([x * z, y * z, -(level_length**2)]) / level_length  # forward cross right
+    level = np.stack([right, down, forward])
     axis = np.array([-aim[1], aim[0], 0.0])
     length = float(np.linalg.norm(axis))
     turn = cv2.Rodrigues(axis / max(length, 1e-12) * np.arctan2(length, focal))[0]

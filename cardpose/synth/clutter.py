@@ -6,8 +6,9 @@ from cardpose.synth.distributions import OccluderRanges
 from cardpose.synth.records import Coin, Finger, Glass, Occluder, Packet
 from cardpose.synth.sampling import colour, draw, some
 
-_BONES_MM = 22.0, 28.0, 260.0  # from the tip; the last one leads out of the picture
+_BONES_MM = 22.0, 28.0, 38.0  # from the tip
 _RISE = 0.25, 0.5, 0.35  # of each bone, for each mm of its length
+_HAND_MM = np.array([[0.0, 30], [45, 37], [85, 29], [400, 38]])  # from knuckles to arm: how far back, radius
 _COIN_THICKNESS_MM = 2.0
 _METALS = ((18, 28), (0.4, 0.7)), ((0, 360), (0.0, 0.08)), ((40, 50), (0.35, 0.6))  # copper, silver, gold
 
@@ -67,5 +68,15 @@ def _fingers(rng: np.random.Generator, ranges: OccluderRanges, packet: Packet) -
         joints = [np.append(tip, height)]
         for bone, rise in zip(_BONES_MM, _RISE, strict=True):
             joints.append(joints[-1] + bone * np.append(reach, rise))
-        fingers.append(Finger(np.array(joints[::-1]), radius, skin))
-    return fingers
+        thickness = radius * np.linspace(1, 1.2, len(joints))
+        fingers.append(Finger(np.array(joints[::-1]), thickness[::-1], skin))
+    return [_hand(fingers, hand), *fingers]
+
+
+def _hand(fingers: list[Finger], bearing: float) -> Finger:
+    """The hand and arm behind some fingers' knuckles."""
+    knuckles = np.mean([finger.joints[0] for finger in fingers], 0)
+    back, radii = _HAND_MM.T
+    away = np.array([np.cos(bearing), np.sin(bearing), 0.25])
+    joints = knuckles + (back + radii[0])[:, None] * away
+    return Finger(joints[::-1], radii[::-1], fingers[0].colour)

@@ -61,6 +61,7 @@ class PacketRanges(Distributions):
     lean: Range  # how far the stack leans to a side, mm for each mm of height
     puff: Range  # air between the cards of a loose packet, share of their thickness
     bend: Range  # by how much the short edges stand higher than the middle
+    dirt: Range  # of the cards' edges, where hands hold and shuffle them; 0 none, 1 black
     bridge: float  # share of packets of the narrower bridge cards, 57 mm, whatever `width` says
 
 
@@ -78,6 +79,7 @@ class BackRanges(Distributions):
     faces: float  # share of clips in which the top card shows its face
     pictures: str | None  # a folder of pictures of backs, or null
     picture_share: float  # of clips whose back is one of them
+    wear: Range  # width of the band along the top card's edge in which the ink is rubbed off, mm
     pitch: Range  # of the pattern, mm
     contrast: Range  # of the pattern's light lines against the back's colour
 
@@ -101,6 +103,7 @@ class CameraRanges(Distributions):
     roll: Range
     shake: Range  # amplitude of the hand's tremor, pixels
     shutter: Range  # exposure time, s
+    readout: Range  # of a rolling shutter, from the first row to the last, s
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,11 @@ def _disc(place: np.ndarray, radius: float) -> np.ndarray:
 
 def _capsules(finger: Finger, camera: Camera, share: float) -> list[np.ndarray]:
     """Outlines (P, 2) of the finger's bones, `share` of its width: hulls about the joints' circles."""
-    joints = finger.joints
-    depth = (joints - camera.position) @ camera.rotation[2]
-    joints = joints[depth > finger.radius]  # what is behind the camera is out of the picture
-    depth = depth[depth > finger.radius]
+    depth = (finger.joints - camera.position) @ camera.rotation[2]
+    before = depth > finger.radii  # what is behind the camera is out of the picture
+    joints, depth = finger.joints[before], depth[before]
     circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], 1)
-    radii = share * finger.radius * camera.focal / depth
+    radii = share * finger.radii[before] * camera.focal / depth
     rings = camera.project(joints)[:, None] + radii[:, None, None] * circle
     return [cv2.convexHull(np.concatenate(pair).astype(np.float32))[:, 0] for pair in pairwise(rings)]
 
@@ -99,7 +98,7 @@ def _draw_finger(image: np.ndarray, finger: Finger, camera: Camera, light: Light
     if not _capsules(finger, camera, 1.0):
         return
     steps = [_coverage(image, _capsules(finger, camera, 1 - i / _SHADES)) for i in range(_SHADES)]
-    width = 2 * _SOFTNESS * finger.radius * camera.focal / float(np.linalg.norm(camera.position))
+    width = 2 * _SOFTNESS * finger.radii[-1] * camera.focal / float(np.linalg.norm(camera.position))
     shade = cv2.GaussianBlur(np.mean(steps, axis=0), (0, 0), max(1.0, width))
     lit = finger.colour * (light.ambient + 0.5 * (1 - light.ambient))
     picture = (0.5 + 0.5 * shade)[..., None] * (255 * lit).astype(np.float32)

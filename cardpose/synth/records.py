@@ -24,6 +24,7 @@ class Packet:
     gap_shade: float  # brightness of the gaps against the cards' edges
     paper: np.ndarray  # (3,) RGB, 0 to 1
     bend: float  # by how much the short edges stand higher than the middle
+    dirt: np.ndarray  # (n, P) of each card's edge along the outline's facets, 0 to 1
 
     def lift(self, y: np.ndarray) -> np.ndarray:
         """Height that the bend adds at `y` mm along the long axis, from the card's middle."""
@@ -57,6 +58,8 @@ class Back:
     contrast: float
     face: Face | None
     picture: str | None  # path of the picture that is the back
+    wear: float
+    scuffs: np.ndarray  # (h, w) 0 to 1, how much of the wear is met with where
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,10 @@ class Light:
 
 @dataclass(frozen=True)
 class Finger:
-    joints: np.ndarray  # (n, 3) from the knuckle, out of the picture, to the tip, mm
-    radius: float
+    """A finger, or a hand with its arm: round about a line from joint to joint."""
+
+    joints: np.ndarray  # (n, 3) to the tip, mm
+    radii: np.ndarray  # (n,) at the joints
     colour: np.ndarray  # (3,) RGB, 0 to 1
 
     @property
@@ -151,6 +156,7 @@ class Path:
     shake_x: Wave
     shake_y: Wave
     shutter: float
+    readout: float
 
     def camera(self, time: float, width: int, height: int, target: np.ndarray) -> Camera:
         heading, elevation, distance = self.heading(time), self.elevation(time), self.distance(time)
@@ -168,7 +174,7 @@ class Shot:
 
     index: int
     timestamp: float  # s
-    camera: Camera  # in the middle of the exposure
+    camera: Camera  # in the middle of the exposure of the middle row
     motion: np.ndarray  # (2,) way of the packet's centre in the image during the exposure, pixels
     noise_offset: tuple[int, int]  # where in the clip's noise field this frame's noise starts, 0 to 63
 

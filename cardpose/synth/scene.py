@@ -4,6 +4,7 @@ A `Clip` holds what does not change while the camera films, a `Shot` the moment 
 scene has a random stream of its own, so a new quantity in one leaves the others as they were.
 """
 
+from dataclasses import replace
 from enum import IntEnum
 
 import numpy as np
@@ -102,10 +103,15 @@ def sample_clip(
 def sample_shot(clip: Clip, index: int) -> Shot:
     """Frame `index` of the clip."""
     time = index / clip.rate
-    opens, closes = (clip.camera(time + side * clip.path.shutter / 2) for side in (-1, 1))
     offset = stream(clip.seed, clip.number, Part.SHOT, index).integers(0, 64, 2)
-    motion = closes.project(clip.target) - opens.project(clip.target)
-    return Shot(index, time, clip.camera(time), motion, (int(offset[0]), int(offset[1])))
+    camera = replace(clip.camera(time), rolling=_way(clip, time, clip.path.readout))
+    return Shot(index, time, camera, _way(clip, time, clip.path.shutter), (int(offset[0]), int(offset[1])))
+
+
+def _way(clip: Clip, time: float, duration: float) -> np.ndarray:
+    """(2,) pixels that the packet's centre goes in the image in `duration` s about `time`."""
+    before, after = (clip.camera(time + side * duration / 2) for side in (-1, 1))
+    return after.project(clip.target) - before.project(clip.target)
 
 
 def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) -> Packet:
@@ -131,7 +137,18 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
         gap_shade=gap_shade,
         paper=paper,
         bend=draw(rng, ranges.bend),
+        dirt=draw(rng, ranges.dirt) * _patches(rng, cards),
     )
+
+
+def _patches(rng: np.random.Generator, cards: int) -> np.ndarray:
+    """(cards, P) smooth patches, 0 to 1, along the outline and, slower, from card to card."""
+    angle, height = 2 * np.pi * np.arange(FACETS) / FACETS, np.arange(cards)[:, None] / 20
+    waves = [
+        np.cos(turns * angle + 2 * np.pi * (rng.uniform(-1, 1) * height + rng.uniform()))
+        for turns in (1, 2, 3)
+    ]
+    return (np.mean(waves, 0) * 1.5).clip(0, 1)
 
 
 def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
@@ -149,6 +166,8 @@ def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
         contrast=contrast,
         face=Face(suit=int(rng.integers(4)), rank=int(rng.integers(1, 14))) if face else None,
         picture=one_of(rng, ranges.pictures, ranges.picture_share),
+        wear=draw(rng, ranges.wear),
+        scuffs=rng.random((18, 13), np.float32),
     )
 
 
@@ -216,6 +235,7 @@ def sample_path(rng: np.random.Generator, ranges: CameraRanges) -> Path:
         shake_x=Wave(0, shake, rng.uniform(*tremor), rng.uniform()),
         shake_y=Wave(0, shake, rng.uniform(*tremor), rng.uniform()),
         shutter=draw(rng, ranges.shutter),
+        readout=draw(rng, ranges.readout),
     )
 
 

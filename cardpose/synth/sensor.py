@@ -52,13 +52,8 @@ def motion_kernel(motion: np.ndarray) -> np.ndarray:
     """
     reach = int(np.ceil(np.abs(motion).max() / 2))
     size = 2 * reach + 1
-    kernel = np.zeros((size, size), np.float32)
     samples = max(16 * size, 1)
-    for t in (np.arange(samples) + 0.5) / samples - 0.5:
-        x, y = reach + motion * t
-        left, top = int(np.floor(x)), int(np.floor(y))
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            weight = (1 - abs(x - left - dx)) * (1 - abs(y - top - dy))
-            if weight > 0:
-                kernel[top + dy, left + dx] += weight
+    points = reach + motion * ((np.arange(samples) + 0.5) / samples - 0.5)[:, None]
+    x, y = (np.maximum(0, 1 - np.abs(np.arange(size) - along[:, None])) for along in points.T)
+    kernel = (y.T @ x).astype(np.float32)
     return kernel / kernel.sum()

@@ -10,12 +10,13 @@ from cardpose.synth.box import outline, placed
 from cardpose.synth.camera import Camera, scaling
 from cardpose.synth.faces import card_face
 from cardpose.synth.records import Clip
-from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours
+from cardpose.synth.textures import BACK_PX_PER_MM, card_back, table_colours, worn
 
 _SCALE_X, _SCALE_Y = 3, 4  # samples a pixel; more down the image, across which the lines between cards run
 _STRIPS = 6  # flat pieces of a bent card
 _SUBPIXEL_BITS = 6
 _SUBPIXEL = 1 << _SUBPIXEL_BITS
+_GRIME = np.array([0.9, 0.95, 1.0])  # the share of light, RGB, that dirt of 1 takes
 _FILL_GROWTH = 0.48  # cv2.fillConvexPoly paints its border too: by how many samples a polygon grows
 
 
@@ -50,7 +51,8 @@ class Stack:
         bounce = sum(table_colours(clip.table)) / 2
         light = clip.light.shade(outward)[None, :, None] * (1 - 0.3 * near_table)
         paper = packet.paper * (1 - 0.15 * near_table) + 0.15 * near_table * bounce
-        colours = 255 * 0.92 * paper * light * packet.tones[..., None]
+        clean = 1 - packet.dirt[..., None] * _GRIME
+        colours = 255 * 0.92 * paper * clean * light * packet.tones[..., None]
         opaque = np.full((*colours.shape[:2], 1), 255.0)
         return np.concatenate([colours, opaque], 2), np.concatenate([packet.gap_shade * colours, opaque], 2)
 
@@ -61,6 +63,7 @@ class Stack:
         card = _top_card(clip, BACK_PX_PER_MM * drawn)
         if shown < drawn:
             card = cv2.resize(card, None, fx=shown / drawn, fy=shown / drawn, interpolation=cv2.INTER_AREA)
+        card = worn(card, clip.back, clip.packet)
         lit = 255 * card * clip.light.shade(np.array([0, 0, 1.0]))
         return cv2.cvtColor(np.clip(lit + 0.5, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
 
@@ -84,22 +87,29 @@ class Stack:
     def _draw_sides(self, canvas: np.ndarray, rings: np.ndarray, camera: Camera) -> None:
         """Fill the strips between successive rings, cards' edges and gaps in turn, that face the camera."""
         facing = np.flatnonzero(np.einsum("ij,ij->i", camera.position[:2] - self.middles, self.normals) > 0)
+        colours = self._band_limited(camera)
+        if len(colours) < len(rings) - 1:
+            rings = np.concatenate([rings[::2], rings[-1:]])
         following = np.roll(rings, -1, 1)
         quads = np.stack([rings[:-1], following[:-1], following[1:], rings[1:]], 2)[:, facing]
-        cards, gaps = self._band_limited(camera)
-        colours = np.stack([cards, gaps], 1).reshape(-1, *cards.shape[1:])[:-1, facing]
+        colours = colours[:, facing]
         for quad, colour in zip(quads.reshape(-1, 4, 2), colours.reshape(-1, 4).tolist(), strict=True):
             cv2.fillConvexPoly(canvas, quad, colour, cv2.LINE_8, _SUBPIXEL_BITS)
 
-    def _band_limited(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """Colours of cards and gaps, drawn together to their mean where a card is too thin for the canvas."""
+    def _band_limited(self, camera: Camera) -> np.ndarray:
+        """RGBA of the strips: cards and the gaps between them, (2n - 1, P, 4), drawn together to their mean where
+        cards are thin on the canvas; where no line is left, (n, P, 4), cards alone.
+        """
         away = self.packet.corners.mean((0, 1)) - camera.position
         distance = np.linalg.norm(away)
         upright = np.hypot(away[0], away[1]) / distance
         samples = self.packet.card_thickness * upright * camera.focal / distance * _SCALE_Y
         keep = float(np.clip((samples - 1.5) / 2, 0, 1))
         mean = (1 - self.packet.gap) * self.card_colours + self.packet.gap * self.gap_colours
-        return mean + keep * (self.card_colours - mean), mean + keep * (self.gap_colours - mean)
+        if keep == 0:
+            return mean
+        lines = [mean + keep * (part - mean) for part in (self.card_colours, self.gap_colours)]
+        return np.stack(lines, 1).reshape(-1, *mean.shape[1:])[:-1]
 
     def _draw_top(
         self, canvas: np.ndarray, ring: np.ndarray, to_canvas: np.ndarray, camera: Camera
@@ -107,14 +117,9 @@ class Stack:
         """Lay the top card's texture on; returns its coverage (h, w) uint8 on the canvas."""
         mask = np.zeros(canvas.shape[:2], np.uint8)
         cv2.fillConvexPoly(mask, ring, 255, cv2.LINE_8, _SUBPIXEL_BITS)
-        if self.packet.bend == 0:
-            self._lay_strip(canvas, mask, to_canvas, camera, -1.0, 1.0)
-            return mask
-        ends = np.linspace(-1, 1, _STRIPS + 1)
+        ends = np.linspace(-1, 1, 2 if self.packet.bend == 0 else _STRIPS + 1)
         for low, high in pairwise(ends.tolist()):
-            self._lay_strip(
-                canvas, mask & self._strip(canvas, to_canvas, camera, low, high), to_canvas, camera, low, high
-            )
+            self._lay_strip(canvas, mask, to_canvas @ camera.surface(self._laid(low, high)), low, high)
         return mask
 
     def _laid(self, low: float, high: float) -> np.ndarray:
@@ -127,41 +132,38 @@ class Stack:
         x, y = packet.offsets[-1]
         return np.array([[cos, -sin, x], [sin, cos, y], [0, slope, height]])
 
-    def _strip(
-        self, canvas: np.ndarray, to_canvas: np.ndarray, camera: Camera, low: float, high: float
-    ) -> np.ndarray:
-        """Coverage (h, w) uint8 of the part of the top card's plane between `low` and `high`, with an overlap."""
-        half, wide, lap = self.packet.height / 2, self.packet.width, 0.02
-        ends = half * (low - lap - (low == -1)), half * (high + lap + (high == 1))
-        corners = np.array([[-wide, ends[0], 1], [wide, ends[0], 1], [wide, ends[1], 1], [-wide, ends[1], 1]])
-        points = corners @ (to_canvas @ camera.surface(self._laid(low, high))).T
-        fixed = np.round(points[:, :2] / points[:, 2:] * _SUBPIXEL).astype(np.int32)
-        strip = np.zeros(canvas.shape[:2], np.uint8)
-        cv2.fillConvexPoly(strip, fixed, 255, cv2.LINE_8, _SUBPIXEL_BITS)
-        return strip
+    def _strip(self, card_to_canvas: np.ndarray, low: float, high: float) -> np.ndarray:
+        """(4, 2) outline on the canvas of the top card between `low` and `high` half lengths, a little larger."""
+        lap = 0.02
+        x, y = np.array([-1, 1, 1, -1]), np.array([low, low, high, high]) + lap * np.array([-1, -1, 1, 1])
+        half = np.array([1.02 * self.packet.width, self.packet.height]) / 2
+        points = np.column_stack([half * np.column_stack([x, y]), np.ones(4)]) @ card_to_canvas.T
+        return points[:, :2] / points[:, 2:]
 
     def _lay_strip(
-        self,
-        canvas: np.ndarray,
-        mask: np.ndarray,
-        to_canvas: np.ndarray,
-        camera: Camera,
-        low: float,
-        high: float,
+        self, canvas: np.ndarray, mask: np.ndarray, card_to_canvas: np.ndarray, low: float, high: float
     ) -> None:
         """Lay the texture on where `mask` says, as if the card were flat between `low` and `high`."""
+        strip = self._strip(card_to_canvas, low, high)
+        left, top = np.maximum(np.floor(strip.min(0)).astype(int), 0)
+        right, bottom = np.minimum(np.ceil(strip.max(0)).astype(int) + 1, canvas.shape[1::-1])
+        if left >= right or top >= bottom:
+            return
+        window = slice(top, bottom), slice(left, right)
+        covered = np.zeros((bottom - top, right - left), np.uint8)
+        fixed = np.round((strip - (left, top)) * _SUBPIXEL).astype(np.int32)
+        cv2.fillConvexPoly(covered, fixed, 255, cv2.LINE_8, _SUBPIXEL_BITS)
         packet = self.packet
         h, w = self.top.shape[:2]
         x, y = packet.width / w, packet.height / h  # mm a pixel
         texture_to_card = np.array(
             [[x, 0, x / 2 - packet.width / 2], [0, -y, packet.height / 2 - y / 2], [0, 0, 1]]
         )
-        warp = to_canvas @ camera.surface(self._laid(low, high)) @ texture_to_card
-        size = canvas.shape[1], canvas.shape[0]
+        warp = scaling(1, 1, left, top) @ card_to_canvas @ texture_to_card
         picture = cv2.warpPerspective(
-            self.top, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            self.top, warp, covered.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        cv2.copyTo(picture, mask, canvas)
+        cv2.copyTo(picture, covered & mask[window], canvas[window])
 
     def _draw_streak(
         self, image: np.ndarray, mask: np.ndarray, camera: Camera, origin: tuple[int, int]

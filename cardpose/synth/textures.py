@@ -101,6 +101,19 @@ def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> 
     return (packet.paper + ink[..., None] * (back.colour - packet.paper)).astype(np.float32)
 
 
+def worn(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
+    """A top card (height, width, 3), 0 to 1, with its ink rubbed off along the edge, here more and there less."""
+    if back.wear == 0:
+        return card
+    h, w = card.shape[:2]
+    x = np.abs((np.arange(w) + 0.5) / w - 0.5) * packet.width
+    y = np.abs((np.arange(h) + 0.5) / h - 0.5)[:, None] * packet.height
+    depth = np.minimum(packet.width / 2 - x, packet.height / 2 - y)
+    reach = back.wear * cv2.resize(back.scuffs, (w, h), interpolation=cv2.INTER_CUBIC)
+    bare = 1 - _smooth(depth - reach, -0.2, 0.2)
+    return (card + bare[..., None] * (0.9 * packet.paper - card)).astype(np.float32)
+
+
 def _periodic_noise(
     rng: np.random.Generator, size: int, low: float, high: float, stretch: float = 1.0
 ) -> np.ndarray:

@@ -31,7 +31,7 @@ def coin_on_corner(clip: Clip) -> Coin:
 
 def finger_at(clip: Clip, corner: np.ndarray) -> Finger:
     away = np.append(np.sign(corner[:2]), 0.4)
-    return Finger(np.array([corner + 200 * away, corner + 25 * away, corner]), 8.0, WHITE)
+    return Finger(np.array([corner + 200 * away, corner + 25 * away, corner]), np.full(3, 8.0), WHITE)
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -79,7 +79,7 @@ def test_glass_and_what_is_behind_the_packet_hide_nothing(clip: Clip) -> None:
 def test_a_finger_on_the_packet_is_drawn_over_it(clip: Clip) -> None:
     shot = sample_shot(clip, 0)
     top = np.array([0.0, 0, clip.packet.thickness + 6])
-    finger = Finger(np.array([[0, 300.0, 100], [0, 30, 40], top]), 8.0, WHITE)
+    finger = Finger(np.array([[0, 300.0, 100], [0, 30, 40], top]), np.full(3, 8.0), WHITE)
     image = np.zeros((480, 640, 3), np.float32)
     occluders.draw(image, occluders.in_front(with_one(clip, finger), shot), shot.camera, clip.light)
     x, y = np.round(shot.camera.project(top)).astype(int)
