@@ -13,7 +13,7 @@ ROOT = Path(cardpose.__file__).parent
 LAYERS = (
     ("errors", "packet"),
     ("affine", "letterbox", "hardware", "schedules"),
-    ("heatmaps",),
+    ("heatmaps", "geometry"),
     ("data", "synth", "models", "metrics", "checkpoints"),
     ("losses", "results"),
     ("module", "plots", "viz"),

@@ -1,43 +1,113 @@
-"""The count and visibility head."""
+"""The count and visibility head, and what it is told about the heatmaps."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cardpose.packet import NUM_CORNERS
+from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box
+from cardpose.heatmaps import decode
+from cardpose.packet import CARD_HEIGHT_MM, MAX_CARDS, NUM_CORNERS
+
+CARD_MM = 0.3
+"""Thickness of a card, which differs from deck to deck by a tenth."""
+
+
+class Description(Protocol):
+    """Heatmaps (B, 8, h, w), detached, to numbers (B, `size`) that a count can be read from."""
+
+    size: int
+
+    def __call__(self, heatmaps: Tensor) -> Tensor: ...
+
+
+class PooledHeatmaps:
+    """Each heatmap, max-pooled: where the corners are, to a cell.
+
+    Args:
+        grid: (rows, columns).
+    """
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        self.grid = (grid[0], grid[1])
+        self.size = NUM_CORNERS * grid[0] * grid[1]
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        return F.adaptive_max_pool2d(heatmaps, self.grid).flatten(1)
+
+
+class FittedBox:
+    """The box that the heatmaps' peaks make: thickness, how sure, how well it fits, pose; and the peaks' heights.
+
+    Args:
+        found: height from which on a peak is a corner.
+        tolerance: see `geometry.fit_box`, in image widths.
+        focal: focal length in image widths; a wrong one hardly matters.
+    """
+
+    size = 4 + 3 + 9 + NUM_CORNERS
+
+    def __init__(self, found: float, tolerance: float, focal: float = PHONE_FOCAL) -> None:
+        self.found, self.tolerance, self.focal = found, tolerance, focal
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        with torch.autocast(heatmaps.device.type, enabled=False):
+            corners, peaks = decode(heatmaps.float(), stride=1)
+            weights = torch.where(peaks > self.found, peaks, 0.0)
+            height, width = heatmaps.shape[-2:]
+            box = fit_box(
+                corners,
+                weights,
+                self.focal * width,
+                ((width - 1) / 2, (height - 1) / 2),
+                tolerance=self.tolerance * width,
+            )
+            return torch.cat([self._numbers(box, width), weights], 1).nan_to_num(0, 0, 0)
+
+    def _numbers(self, box: BoxFit, width: int) -> Tensor:
+        """Thickness, doubts and pose, each of a size of about 1."""
+        thickness = box.thickness.nan_to_num(CARD_MM * MAX_CARDS / 2) / (CARD_MM * MAX_CARDS)
+        misfit = (1e3 * box.reprojection / width + 1).log()
+        spread = (
+            1e-3 * width * box.covariance[:, -1, -1].clamp_min(0).sqrt()
+        )  # mm for a thousandth of the width
+        numbers = torch.stack(
+            [thickness.clamp(-0.5, 2), misfit, spread.clamp_max(3), box.determined.float()], 1
+        )
+        pose = [(box.translation / (4 * CARD_HEIGHT_MM)).clamp(-3, 3), box.rotation.flatten(1)]
+        return torch.cat([numbers, *pose], 1)
 
 
 class CountVisibilityHead(nn.Module):
-    """Count and visibility from the pooled deepest features and the pooled, detached heatmaps.
+    """Count and visibility from the pooled deepest features and a description of the detached heatmaps.
 
     The heatmaps are detached here, so that the count teaches the encoder what to see but never bends the corners.
 
     Args:
         channels: of the deepest feature map.
-        grid: (rows, columns) to which each heatmap is max-pooled.
-        hidden: width of the hidden layer.
-        dropout: on the hidden layer.
+        describe: what is told about the heatmaps.
+        hidden: width of the two hidden layers.
+        dropout: on the hidden layers.
     """
 
     calibration: Tensor
 
-    def __init__(
-        self, channels: int, grid: tuple[int, int] = (12, 16), hidden: int = 256, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, channels: int, describe: Description, hidden: int = 256, dropout: float = 0.0) -> None:
         super().__init__()
-        self.grid = (grid[0], grid[1])
-        self.layers = nn.Sequential(
-            nn.Linear(channels + NUM_CORNERS * grid[0] * grid[1], hidden),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, 1 + NUM_CORNERS),
-        )
+        self.describe = describe
+        layers: list[nn.Module] = []
+        for size in (channels + describe.size, hidden):
+            layers += [nn.Linear(size, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS))
+        self.straight = nn.Linear(describe.size, 1, bias=False)
+        nn.init.zeros_(self.straight.weight)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
 
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
         features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
-        where = F.adaptive_max_pool2d(heatmaps.detach(), self.grid).flatten(1)
-        out = self.layers(torch.cat([features, where], dim=1)).float()
-        cards = out[:, 0] + 0.5  # starts in the middle of the range
+        described = self.describe(heatmaps.detach())
+        out = self.layers(torch.cat([features, described.to(features.dtype)], dim=1)).float()
+        cards = out[:, 0] + self.straight(described)[:, 0].float() + 0.5  # starts in the middle of the range
         return self.calibration[0] * cards + self.calibration[1], out[:, 1:]

@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from cardpose.errors import InputError
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead
+from cardpose.models.head import CountVisibilityHead, Description, FittedBox, PooledHeatmaps
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
+BOX, POOLED = FittedBox(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
 
 
-def make_net(stride: int = 4, seed: int = 0) -> UNet:
+def make_net(stride: int = 4, seed: int = 0, describe: Description = BOX) -> UNet:
     torch.manual_seed(seed)
     decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
-    head = partial(CountVisibilityHead, grid=(3, 4), hidden=16)
+    head = partial(CountVisibilityHead, describe=describe, hidden=16)
     return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
 
 
@@ -46,8 +47,9 @@ def test_the_encoder_declares_its_channels_and_strides_truly() -> None:
         assert features.shape == (2, channels, HEIGHT // stride, WIDTH // stride)
 
 
-def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder() -> None:
-    net = make_net()
+@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(describe: Description) -> None:
+    net = make_net(describe=describe)
     nn.init.normal_(net.decoder.to_heatmaps.weight)
     output = net(images())
     (output.cards.sum() + output.visibility.sum()).backward()
@@ -62,8 +64,9 @@ def test_the_heatmaps_do_not_teach_the_head() -> None:
     assert all(learned(net.encoder.parameters()))
 
 
-def test_the_count_depends_on_the_heatmaps() -> None:
-    head = CountVisibilityHead(4, grid=(3, 4), hidden=16).eval()
+@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_depends_on_the_heatmaps(describe: Description) -> None:
+    head = CountVisibilityHead(4, describe, hidden=16).eval()
     deepest, maps = torch.zeros(1, 4, 2, 3), torch.zeros(1, 8, 12, 16)
     before = head(deepest, maps)
     maps[0, 3, 5, 7] = 1.0
