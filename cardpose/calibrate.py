@@ -18,7 +18,7 @@ from cardpose.cli import entry, forget_empty_run
 from cardpose.data.files import replace_file, write_errors
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
-from cardpose.packet import MAX_CARDS
+from cardpose.packet import DECK
 from cardpose.reports import video_rows
 from cardpose.results import FrameResult
 
@@ -51,7 +51,7 @@ def calibrate(cfg: DictConfig) -> Path:
     scale, offset = fit_count(counts, predicted)
     # What is measured counts as an earlier calibration says, so that this one is laid on top.
     before = checkpoint["state_dict"][CALIBRATION]
-    checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / MAX_CARDS])
+    checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / DECK])
     described["calibration"] = {"clips": list(cfg.clips), "scale": scale, "offset": offset}
     out = Path(cfg.out or Path(cfg.ckpt).with_name(f"{Path(cfg.ckpt).stem}_calibrated.ckpt"))
     with write_errors(out), replace_file(out) as temporary:

@@ -15,7 +15,7 @@ from torch import nn
 
 from cardpose import __version__
 from cardpose.errors import InputError
-from cardpose.packet import CORNERS, MAX_CARDS
+from cardpose.packet import CORNERS, DECK
 
 KEY = "cardpose"
 SAYS = {
@@ -42,7 +42,7 @@ def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, A
         "config": dict(config),
         "split": dict(split),
         "keypoints": list(CORNERS),
-        "max_cards": MAX_CARDS,
+        "max_cards": DECK,
         "versions": {"cardpose": __version__, "torch": str(torch.__version__)},
         "git_commit": git_commit(),
     }

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cardpose.errors import InputError
 from cardpose.heatmaps import gaussian_energy
 from cardpose.models.unet import Output
-from cardpose.packet import MAX_CARDS, VISIBLE, Batch
+from cardpose.packet import DECK, VISIBLE, Batch
 
 TERMS = ("heatmaps", "cards", "visibility")
 
@@ -41,7 +41,7 @@ def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
     0.0
     """
     known = ~cards.isnan()
-    error = torch.where(known, predicted - cards.nan_to_num() / MAX_CARDS, 0.0)
+    error = torch.where(known, predicted - cards.nan_to_num() / DECK, 0.0)
     return 12 * error.square().sum() / known.sum().clamp_min(1)
 
 

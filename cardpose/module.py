@@ -16,7 +16,7 @@ from cardpose.heatmaps import decode
 from cardpose.losses import PacketLoss
 from cardpose.metrics import FrameMetrics
 from cardpose.models.unet import Output, UNet
-from cardpose.packet import MAX_CARDS, Batch, Prediction
+from cardpose.packet import DECK, Batch, Prediction
 
 
 def optimizer_steps(trainer: Trainer) -> int:
@@ -81,7 +81,7 @@ class CardposeModule(LightningModule):
             corners=apply_affine(to_source, corners),
             confidence=confidence,
             visibility=output.visibility.sigmoid(),
-            cards=output.cards * MAX_CARDS,
+            cards=output.cards * DECK,
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -52,7 +52,8 @@ def _edges() -> tuple[tuple[int, int], ...]:
 
 EDGES = _edges()
 
-MAX_CARDS = 52
+DECK = 52
+MAX_CARDS = 2 * DECK
 CARD_WIDTH_MM, CARD_HEIGHT_MM = 63.0, 88.0
 
 HIDDEN, VISIBLE = 1, 2
@@ -70,7 +71,7 @@ class Annotation:
         width, height: size of the source frame in pixels, phone rotation applied.
         corners: (8, 2) float32, source pixels, NaN where not labelled; order of `CORNERS`.
         visibility: (8,) int8, 0, 1 or 2.
-        cards: the packet's count, 1 to 52, or None where unknown.
+        cards: the packet's count, 1 to 104 (two decks), or None where unknown.
     """
 
     video: str

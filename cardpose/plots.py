@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cardpose.packet import MAX_CARDS
+from cardpose.packet import DECK
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 
@@ -22,14 +22,14 @@ def scatter_cards(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """
     predicted, true = _known(predicted, true)
     figure, axes = _figure(6, 6)
-    ends = np.array([0.0, MAX_CARDS + 1.0])
+    ends = np.array([0.0, _most(true)])
     for width, shade in ((2, 0.12), (1, 0.2)):
         axes.fill_between(
             ends, ends - width, ends + width, color=_GREY, alpha=shade, linewidth=0, label=f"± {width}"
         )
     axes.plot(ends, ends, color=_GREY, linewidth=1)
     axes.scatter(true, predicted, s=14, color=_BLUE, alpha=0.5, linewidths=0, label="frame")
-    axes.set(xlim=ends, ylim=_limits(predicted), xlabel="true cards", ylabel="predicted cards")
+    axes.set(xlim=ends, ylim=_limits(predicted, _most(true)), xlabel="true cards", ylabel="predicted cards")
     axes.set_title(_summary(predicted, true))
     axes.legend(loc="upper left", frameon=False)
     return _to_image(figure)
@@ -57,11 +57,11 @@ def error_by_count(predicted: np.ndarray, true: np.ndarray, constant: float = fl
     )
     reach = 1.1 * max(2.0, float(np.abs(predicted - true).max(initial=0.0)))
     if np.isfinite(constant):
-        line = np.array([0.0, constant, MAX_CARDS + 1.0])
+        line = np.array([0.0, constant, _most(true)])
         axes.plot(
             line, np.abs(line - constant), "--", color=_GREY, label=f"absolute error of always {constant:.1f}"
         )
-    axes.set(xlim=(0, MAX_CARDS + 1), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
+    axes.set(xlim=(0, _most(true)), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
     axes.set_title(_summary(predicted, true))
     axes.legend(loc="lower left", frameon=False)
     return _to_image(figure)
@@ -78,10 +78,15 @@ def _summary(predicted: np.ndarray, true: np.ndarray) -> str:
     return f"{len(true)} frames, card error {np.abs(predicted - true).mean():.2f}"
 
 
-def _limits(predicted: np.ndarray) -> tuple[float, float]:
+def _most(true: np.ndarray) -> float:
+    """Where the axis of counts ends: a deck, or more where there is more."""
+    return max(DECK, true.max(initial=0.0)) + 1.0
+
+
+def _limits(predicted: np.ndarray, most: float) -> tuple[float, float]:
     """The range of counts, wider where an untrained network's estimates lie outside."""
     finite = predicted[np.isfinite(predicted)]
-    return min(0.0, finite.min(initial=0.0)), max(MAX_CARDS + 1.0, finite.max(initial=0.0))
+    return min(0.0, finite.min(initial=0.0)), max(most, finite.max(initial=0.0))
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -8,7 +8,7 @@ from cardpose.errors import InputError
 from cardpose.heatmaps import encode
 from cardpose.losses import TERMS, PacketLoss, card_mse, heatmap_mse, visibility_bce
 from cardpose.models.unet import Output
-from cardpose.packet import MAX_CARDS, NUM_CORNERS, Batch
+from cardpose.packet import DECK, NUM_CORNERS, Batch
 
 SIGMA = 1.5
 WEIGHTS = {"heatmaps": 0.5, "cards": 2.0, "visibility": 0.25}
@@ -37,7 +37,7 @@ def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIG
 
 def perfect(batch: Batch) -> Output:
     return Output(
-        batch["heatmaps"].clone(), batch["cards"] / MAX_CARDS, 60.0 * (batch["visibility"] == 2) - 30.0
+        batch["heatmaps"].clone(), batch["cards"] / DECK, 60.0 * (batch["visibility"] == 2) - 30.0
     )
 
 
@@ -49,7 +49,7 @@ def guess(batch: Batch, seed: int = 1) -> Output:
 
 
 def every_count() -> Tensor:
-    return torch.arange(1.0, MAX_CARDS + 1)
+    return torch.arange(1.0, DECK + 1)
 
 
 @pytest.mark.parametrize(("stride", "sigma"), [(1, 1.0), (2, 1.5), (4, 2.0)])
@@ -60,7 +60,7 @@ def test_an_empty_map_pays_1(stride: int, sigma: float) -> None:
 
 def test_the_mean_count_everywhere_pays_1() -> None:
     cards = every_count()
-    mean = torch.full_like(cards, cards.mean().item() / MAX_CARDS)
+    mean = torch.full_like(cards, cards.mean().item() / DECK)
     assert card_mse(mean, cards).item() == pytest.approx(1, abs=1e-3)
 
 

@@ -18,7 +18,7 @@ class Video:
 
     Args:
         file: "videos/52.mp4", or "frames/52" for a folder of frames; the name of the video everywhere.
-        cards: the packet's count in the whole video, 1 to 52, or None where unknown.
+        cards: the packet's count in the whole video, 1 to 104, or None where unknown.
         extra: the further columns, kept as they are.
     """
 

@@ -11,7 +11,7 @@ _VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
 
 
 def parse_cards(value: object, where: str) -> int | None:
-    """A count from a table's cell or from JSON: a whole number 1 to 52; empty and null mean unknown.
+    """A count from a table's cell or from JSON: a whole number 1 to 104; empty and null mean unknown.
 
     >>> parse_cards("52", "videos.csv row 2"), parse_cards("", "videos.csv row 3")
     (52, None)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box
 from cardpose.heatmaps import decode
-from cardpose.packet import CARD_HEIGHT_MM, MAX_CARDS, NUM_CORNERS
+from cardpose.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
 
 CARD_MM = 0.3
 """Thickness of a card, which differs from deck to deck by a tenth."""
@@ -67,7 +67,7 @@ class FittedBox:
 
     def _numbers(self, box: BoxFit, width: int) -> Tensor:
         """Thickness, doubts and pose, each of a size of about 1."""
-        thickness = box.thickness.nan_to_num(CARD_MM * MAX_CARDS / 2) / (CARD_MM * MAX_CARDS)
+        thickness = box.thickness.nan_to_num(CARD_MM * DECK / 2) / (CARD_MM * DECK)
         misfit = (1e3 * box.reprojection / width + 1).log()
         spread = (
             1e-3 * width * box.covariance[:, -1, -1].clamp_min(0).sqrt()

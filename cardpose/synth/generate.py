@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cardpose.errors import InputError
-from cardpose.packet import MAX_CARDS, Annotation
+from cardpose.packet import DECK, MAX_CARDS, Annotation
 from cardpose.synth import pictures
 from cardpose.synth.distributions import SceneConfig
 from cardpose.synth.labels import annotate
@@ -82,9 +82,9 @@ class Footage:
         """The count of clip `number`."""
         if self.counts is not None:
             return self.counts[number % len(self.counts)]
-        if self.clips >= MAX_CARDS:
-            return number % MAX_CARDS + 1
-        return 1 + round(number * (MAX_CARDS - 1) / max(self.clips - 1, 1))
+        if self.clips >= DECK:
+            return number % DECK + 1
+        return 1 + round(number * (DECK - 1) / max(self.clips - 1, 1))
 
     def file(self, number: int) -> str:
         """The name of clip `number` in the dataset folder."""

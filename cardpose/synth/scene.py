@@ -74,7 +74,7 @@ def sample_clip(
     """Draw one clip. The same arguments give the same clip, in any process.
 
     Raises:
-        ValueError: `cards` is not 1 to 52.
+        ValueError: `cards` is not 1 to 104.
     """
     if not 1 <= cards <= MAX_CARDS:
         raise ValueError(f"cards is {cards}, want 1 to {MAX_CARDS}")

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from cardpose.errors import InputError
-from cardpose.packet import MAX_CARDS, Annotation
+from cardpose.packet import DECK, Annotation
 from cardpose.synth.distributions import SceneConfig
 from cardpose.synth.labels import annotate
 from cardpose.synth.records import Clip
@@ -58,7 +58,7 @@ def _open_clip(film: SceneStream, number: int) -> tuple[Clip, Renderer]:
         film.scene,
         seed=film.seed,
         number=number,
-        cards=int(stream(film.seed, number, Part.COUNT).integers(1, MAX_CARDS + 1)),
+        cards=int(stream(film.seed, number, Part.COUNT).integers(1, DECK + 1)),
         frames=film.frames_per_clip,
         rate=film.rate,
         width=film.width,

@@ -167,7 +167,7 @@ def test_a_failed_copy_or_write_leaves_nothing(folder: Path, tmp_path: Path) -> 
     (folder / "videos" / "52.mp4").unlink()
     with pytest.raises(InputError, match=r"52\.mp4: the file has gone"):
         read.copy(tmp_path / "copy")
-    broken = replace(read.annotations[-1], cards=53)
+    broken = replace(read.annotations[-1], cards=105)
     with pytest.raises(InputError):
         write_folder(folder, read.videos, [*read.annotations[:-1], broken])
     assert ((folder / "annotations.json").read_bytes(), (folder / "videos.csv").read_bytes()) == before

@@ -30,10 +30,10 @@ def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
     assert "videos.csv: lists no video" in complaint(tmp_path)
 
 
-@pytest.mark.parametrize("cards", ["0", "53", "3.5", "many", "-1", "٣"])
+@pytest.mark.parametrize("cards", ["0", "105", "3.5", "many", "-1", "٣"])
 def test_a_wrong_count_names_its_row(folder: Path, cards: str, edit_rows: Editor) -> None:
     edit_rows(folder, lambda rows: rows.__setitem__(2, f"videos/08.mp4,{cards},bicycle,1"))
-    assert f"videos.csv row 3: cards is '{cards}': write a whole number from 1 to 52" in complaint(folder)
+    assert f"videos.csv row 3: cards is '{cards}': write a whole number from 1 to 104" in complaint(folder)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ FRAME = "annotations.json: videos/08.mp4 frame 3: "
             lambda d: label(d)["keypoints"].__setitem__(2, 0),
             PLACE + "upper_left_face has coordinates but vis",
         ),
-        (lambda d: label(d).__setitem__("cards", 53), PLACE + "cards is '53'"),
+        (lambda d: label(d).__setitem__("cards", 105), PLACE + "cards is '105'"),
         (lambda d: label(d).__setitem__("cards", 0), PLACE + "cards is '0'"),
         (lambda d: label(d).__setitem__("cards", 3.5), PLACE + "cards is '3.5'"),
         (lambda d: label(d).__setitem__("cards", "few"), PLACE + "cards is 'few'"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +28,17 @@ def test_plane_homography_agrees_with_projection(camera: Camera) -> None:
     image = np.column_stack([xy, np.ones(40)]) @ camera.plane(7.5).T
     want = camera.project(np.column_stack([xy, np.full(40, 7.5)]))
     np.testing.assert_allclose(image[:, :2] / image[:, 2:], want, atol=1e-6)
+
+
+def test_a_rolling_shutter_shows_each_row_at_its_own_time(camera: Camera) -> None:
+    points = np.random.default_rng(2).uniform(-50, 50, (40, 3))
+    rolling = replace(camera, rolling=np.array([6.0, -4.0]))
+    seen, still = rolling.project(points), camera.project(points)
+    time = seen[:, 1:] / (camera.height - 1) - 0.5
+    np.testing.assert_allclose(seen, still + time * rolling.rolling, atol=1e-6)
+    image = np.column_stack([points[:, :2], np.ones(40)]) @ rolling.plane(3).T
+    points[:, 2] = 3
+    np.testing.assert_allclose(image[:, :2] / image[:, 2:], rolling.project(points), atol=1e-6)
 
 
 @pytest.mark.parametrize("roll", [0.0, 0.3])

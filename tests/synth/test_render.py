@@ -60,10 +60,12 @@ def grey(clip: Clip, shot: Shot) -> np.ndarray:
     return cv2.cvtColor(Renderer(clip).frame(shot), cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
+@pytest.mark.parametrize("rolling", [(0.0, 0.0), (25.0, -15.0)])
 @pytest.mark.parametrize("number", range(6))
-def test_top_corners_are_drawn_where_the_labels_say(make_clip, number: int) -> None:
+def test_top_corners_are_drawn_where_the_labels_say(make_clip, number: int, rolling: tuple) -> None:
     clip = stark(make_clip(number, cards=8 * number + 4), top=True)
     shot = sample_shot(clip, 10)
+    shot = replace(shot, camera=replace(shot.camera, rolling=np.array(rolling)))
     corners, visibility = label(clip.packet.corners, shot.camera)
     if visibility.min() < HIDDEN:
         pytest.skip("a corner lies outside the image")
@@ -119,6 +121,16 @@ def test_a_packet_out_of_the_image_is_no_trouble(make_clip) -> None:
     clip = make_clip(0)
     away = replace(clip, path=replace(clip.path, aim_x=Wave(1500, 0, 1, 0)))
     assert Renderer(away).frame(sample_shot(away, 0)).std() > 0
+
+
+def test_worn_edges_bare_the_paper_and_dirt_darkens_the_sides(make_clip) -> None:
+    clip = stark(make_clip(1, cards=30), top=False)
+    shot, clean = sample_shot(clip, 10), grey(clip, sample_shot(clip, 10))
+    worn = replace(clip, back=replace(clip.back, wear=3.0, scuffs=np.ones((18, 13), np.float32)))
+    assert (grey(worn, shot) >= clean - 1).all()
+    assert grey(worn, shot).sum() > 1.05 * clean.sum()
+    dirty = replace(clip, packet=replace(clip.packet, dirt=np.full_like(clip.packet.dirt, 0.5)))
+    assert 0.45 * clean.sum() < grey(dirty, shot).sum() < 0.6 * clean.sum()
 
 
 @pytest.mark.parametrize("number", range(8))

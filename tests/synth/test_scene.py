@@ -102,7 +102,7 @@ def test_motion_is_the_way_of_the_packet_during_the_exposure(make_clip) -> None:
     np.testing.assert_allclose(shot.motion, closes - opens)
 
 
-@pytest.mark.parametrize("cards", [0, 53])
+@pytest.mark.parametrize("cards", [0, 105])
 def test_impossible_counts(scene_config: SceneConfig, cards: int) -> None:
     with pytest.raises(ValueError, match=f"cards is {cards}"):
         sample_clip(scene_config, seed=0, number=0, cards=cards, frames=1, rate=1, width=64, height=64)
@@ -147,6 +147,11 @@ def rich_clips(rich_config: SceneConfig) -> list[Clip]:
 def test_rich_scenes_stay_inside_their_ranges(rich_clips: list[Clip], rich_config: SceneConfig) -> None:
     packet = rich_config.packet
     assert within([c.packet.bend for c in rich_clips], packet.bend)
+    assert within([c.back.wear for c in rich_clips], rich_config.back.wear)
+    assert within([c.path.readout for c in rich_clips], rich_config.camera.readout)
+    dirt = np.concatenate([c.packet.dirt.ravel() for c in rich_clips])
+    assert dirt.min() == 0
+    assert 0.8 * packet.dirt[1] < dirt.max() <= packet.dirt[1]
     thickest = packet.thickness[1] * (1 + packet.puff[1])
     assert within([c.packet.card_thickness for c in rich_clips], (packet.thickness[0], thickest))
     lean = [
@@ -164,6 +169,14 @@ def test_rich_scenes_stay_inside_their_ranges(rich_clips: list[Clip], rich_confi
     assert {c.table.kind for c in rich_clips} == set(rich_config.table.kinds)
     headings = [np.degrees(np.arctan2(p[0], -p[1])) for c in rich_clips for p in [c.camera(0).position]]
     assert within(headings, (-180, 180))
+
+
+def test_a_shot_rolls_as_its_camera_moves(make_clip) -> None:
+    clip = make_clip(4)
+    rolling = replace(clip, path=replace(clip.path, readout=clip.path.shutter))
+    np.testing.assert_allclose(sample_shot(rolling, 5).camera.rolling, sample_shot(rolling, 5).motion)
+    assert np.abs(sample_shot(rolling, 5).camera.rolling).max() > 0
+    assert not sample_shot(clip, 5).camera.rolling.any()
 
 
 def test_some_packets_are_partly_out_of_the_frame(rich_clips: list[Clip]) -> None:
