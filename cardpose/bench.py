@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from rich.table import Table
 from cardpose import build, hardware, heatmaps
 from cardpose.checkpoints import git_commit
 from cardpose.cli import entry
+from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Batch
@@ -35,6 +37,10 @@ BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
 """Of the rendered heatmaps: 32 x 8 x 96 x 128."""
 CLIP, FILMED = 4, 40
 """Synthetic frames of a clip, and of a repeat."""
+STEPS = 8
+"""Training steps of a repeat."""
+
+Step = Callable[[Batch], None]
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,42 @@ def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[],
     return step
 
 
+def bench_training(cfg: DictConfig) -> Iterator[Timing]:
+    """Training steps on batches as the loaders bring them: from the cache, and rendered as they are needed."""
+    cached, streamed = (build.build_data(cfg, build.build_net(cfg)) for _ in range(2))
+    size = cfg.data.size[0], cfg.data.size[1]
+    streamed.film = SceneStream(instantiate(cfg.synth), size, CLIP, rate=1.0, seed=cfg.seed)
+    streamed.film_frames = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
+    cached.prepare_data()
+    for name, data in (("cache", cached), ("stream", streamed)):
+        data.setup("fit")
+        batches = chain.from_iterable(repeat(data.train_dataloader()))
+        train = trainer_of(cfg)
+
+        def steps(data: CardDataModule = data, batches: Iterator = batches, train: Step = train) -> None:
+            for batch in islice(batches, STEPS):
+                train(data.on_after_batch_transfer(batch, 0))
+
+        label = f"training, {name}, {data.num_workers} workers"
+        yield measure(label, "images/s", STEPS * cfg.data.batch_size, steps, cfg.warmup, cfg.repeats)
+
+
+def trainer_of(cfg: DictConfig) -> Step:
+    """Training steps in the memory format and precision that this machine's trainings choose, on the CPU."""
+    precision = hardware.choose_precision("cpu")
+    module = build.build_module(cfg, build.build_net(cfg), 26.0, {})
+    optimizer = instantiate(cfg.optim)(module.parameters())
+
+    def step(batch: Batch) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == hardware.BF16):
+            loss = module.loss(module(batch["image"]), batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 def random_batch(cfg: DictConfig, device: torch.device) -> Batch:
     """Noise in the shapes of a training batch, as the module gets it."""
     size, count = tuple(cfg.data.size), cfg.data.batch_size
@@ -191,6 +233,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "heatmaps": bench_heatmaps,
     "loader": bench_loader,
     "step": bench_step,
+    "training": bench_training,
     "render": bench_render,
 }
 

@@ -36,9 +36,7 @@ def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIG
 
 
 def perfect(batch: Batch) -> Output:
-    return Output(
-        batch["heatmaps"].clone(), batch["cards"] / DECK, 60.0 * (batch["visibility"] == 2) - 30.0
-    )
+    return Output(batch["heatmaps"].clone(), batch["cards"] / DECK, 60.0 * (batch["visibility"] == 2) - 30.0)
 
 
 def guess(batch: Batch, seed: int = 1) -> Output:
