@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import re
 import shutil
 import sys
@@ -89,6 +90,8 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
             except SystemExit as stop:
                 raise SystemExit(USER_ERROR if stop.code and not started else stop.code) from None
+            except BrokenPipeError:  # the reader has seen enough: `--help | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush has a place to go
 
         return main
 
