@@ -11,6 +11,7 @@ from cardpose.synth.records import Clip, Coin, Finger, Glass, Light, Occluder, S
 
 _CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 _SUBPIXEL_BITS = 4
+_NEAR_MM = 40.0  # what is nearer to the camera is not drawn
 _SHADES = 6  # capsules inside one another that round a finger
 _SOFTNESS = 0.15  # blur of a finger's shades, in its radii
 
@@ -68,13 +69,28 @@ def _disc(place: np.ndarray, radius: float) -> np.ndarray:
 
 def _capsules(finger: Finger, camera: Camera, share: float) -> list[np.ndarray]:
     """Outlines (P, 2) of the finger's bones, `share` of its width: hulls about the joints' circles."""
-    depth = (finger.joints - camera.position) @ camera.rotation[2]
-    before = depth > finger.radii  # what is behind the camera is out of the picture
-    joints, depth = finger.joints[before], depth[before]
+    joints, radii = _before_camera(finger, camera)
+    depth = (joints - camera.position) @ camera.rotation[2]
     circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], 1)
-    radii = share * finger.radii[before] * camera.focal / depth
-    rings = camera.project(joints)[:, None] + radii[:, None, None] * circle
+    rings = camera.project(joints)[:, None] + (share * radii * camera.focal / depth)[:, None, None] * circle
     return [cv2.convexHull(np.concatenate(pair).astype(np.float32))[:, 0] for pair in pairwise(rings)]
+
+
+def _before_camera(finger: Finger, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """The finger's joints (n, 3) and radii (n,) from where it comes before the camera on, up to its tip."""
+    joints, radii = finger.joints, finger.radii
+    depth = (joints - camera.position) @ camera.rotation[2]
+    behind = np.flatnonzero(depth < _NEAR_MM)
+    if len(behind) == 0:
+        return joints, radii
+    last = behind[-1]
+    if last == len(joints) - 1:
+        return joints[:0], radii[:0]
+    share = (_NEAR_MM - depth[last]) / (depth[last + 1] - depth[last])
+    joints, radii = joints[last:].copy(), radii[last:].copy()
+    joints[0] += share * (joints[1] - joints[0])
+    radii[0] += share * (radii[1] - radii[0])
+    return joints, radii
 
 
 def _blend(image: np.ndarray, coverage: np.ndarray, colour: np.ndarray) -> None:

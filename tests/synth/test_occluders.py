@@ -87,6 +87,18 @@ def test_a_finger_on_the_packet_is_drawn_over_it(clip: Clip) -> None:
     assert cv2.countNonZero(image[..., 0]) < image[..., 0].size / 2
 
 
+def test_an_arm_that_comes_from_behind_the_camera_reaches_the_border(clip: Clip) -> None:
+    shot = sample_shot(clip, 0)
+    image, camera = np.zeros((480, 640, 3), np.float32), shot.camera
+    tip = np.array([0, 0, clip.packet.thickness + 8])
+    right, _, forward = camera.rotation
+    shoulder = camera.position - 100 * forward + 80 * right
+    finger = Finger(np.array([shoulder, tip]), np.full(2, 8.0), WHITE)
+    occluders.draw(image, occluders.in_front(with_one(clip, finger), shot), camera, clip.light)
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    assert border.max() > 0
+
+
 @pytest.mark.parametrize("kind", ["fingers", "coins", "glasses"])
 def test_shares_decide_what_lies_about(scene_config, clip: Clip, kind: str) -> None:
     kinds = {"fingers": Finger, "coins": Coin, "glasses": Glass}
