@@ -8,7 +8,7 @@ from cardpose.synth.sensor import Camcorder
 from cardpose.synth.stack import Stack
 from cardpose.synth.surface import Surface
 
-RENDERER = 4
+RENDERER = 5
 """Raise it when the same scenes give other pixels or labels: rendered folders then count as stale."""
 
 

@@ -182,6 +182,8 @@ class Stack:
         half = camera.position - points
         half = half / np.linalg.norm(half, axis=-1, keepdims=True) + self.light.direction
         streak = (half[..., 2] / np.linalg.norm(half, axis=-1)) ** self.light.shininess
+        if 255 * self.light.gloss * streak.max() < 0.5:
+            return
         streak = cv2.resize((255 * self.light.gloss * streak).astype(np.float32), None, fx=step, fy=step)[
             :h, :w
         ]

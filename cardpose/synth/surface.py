@@ -101,8 +101,8 @@ class Surface:
             )
             part = weight[rows[0] : rows[-1] + 1]
             share = cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
-            strip *= share.reshape(*share.shape, *[1] * (strip.ndim - 2))
-            texture[top:end] += strip
+            share = cv2.merge([share] * 3) if strip.ndim == 3 else share
+            texture[top:end] += cv2.multiply(strip, share, scale=1 / 255, dtype=cv2.CV_32F)
         return texture
 
 

@@ -91,8 +91,8 @@ FAMILIES: dict[str, Pattern] = {
 def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> np.ndarray:
     """The top card (height, width, 3) float32, 0 to 1; +y of the world is up."""
     w, h = round(packet.width * px_per_mm), round(packet.height * px_per_mm)
-    x = ((np.arange(w) + 0.5) * packet.width / w - packet.width / 2)[None]
-    y = ((np.arange(h) + 0.5) * packet.height / h - packet.height / 2)[:, None]
+    x = ((np.arange(w, dtype=np.float32) + 0.5) * packet.width / w - packet.width / 2)[None]
+    y = ((np.arange(h, dtype=np.float32) + 0.5) * packet.height / h - packet.height / 2)[:, None]
     depth = np.minimum(packet.width / 2 - np.abs(x), packet.height / 2 - np.abs(y)) - back.border
     figure = FAMILIES[back.family](*np.broadcast_arrays(x / back.pitch, y / back.pitch))
     printed = back.contrast * np.where(depth > 2.0, figure, 0)
@@ -187,7 +187,7 @@ TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 
 @cache
 def table_tiles(kind: str, variant: int) -> tuple[np.ndarray, ...]:
-    """A table's surface, float32, about 0.5, clipped to 0 to 1; it tiles. TILE_SIZE pixels wide, then half, ...
+    """A table's surface, uint8, about 128; it tiles. TILE_SIZE pixels wide, then half, ...
 
     The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
     """
@@ -207,7 +207,9 @@ def _levels(tile: np.ndarray) -> tuple[np.ndarray, ...]:
     levels = [np.ascontiguousarray(tile, np.float32)]
     for _ in range(TILE_LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    return tuple(levels)
+    return tuple(
+        np.round(255 * level).astype(np.uint8) for level in levels
+    )  # a cache holds four times as much
 
 
 def table_colours(table: Table) -> tuple[np.ndarray, np.ndarray]:
