@@ -91,7 +91,9 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
             except SystemExit as stop:
                 raise SystemExit(USER_ERROR if stop.code and not started else stop.code) from None
             except BrokenPipeError:  # the reader has seen enough: `--help | head`
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush has a place to go
+                os.dup2(
+                    os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+                )  # the last flush has a place to go
 
         return main
 

@@ -12,7 +12,7 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("affine", "letterbox", "hardware", "schedules"),
+    ("affine", "letterbox", "hardware", "schedules", "peaks"),
     ("heatmaps", "geometry"),
     ("data", "synth", "models", "metrics", "checkpoints"),
     ("losses", "results"),
