@@ -1,6 +1,7 @@
 """Measure a trained model. `python -m cardpose.evaluate --help` teaches; the recipe is `evaluate`.
 
-Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage.
+Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage,
+`heatmap.decode` another way to find the peaks.
 """
 
 from functools import partial
@@ -35,7 +36,10 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if not cfg.split:
         name = f"{cfg.ckpt}'s split (for other footage add split=all)"
         make_split = partial(explicit, sides=described["split"], name=name)
-    measured = measure.run(measure.merge(described["config"], cfg), checkpoint, make_split)
+    config = measure.merge(described["config"], cfg)
+    if cfg.heatmap.decode:
+        config.heatmap.decode = cfg.heatmap.decode
+    measured = measure.run(config, checkpoint, make_split)
     write_report(folder, measured.results, measured.sheets, measured.constant)
     write_metrics(folder / "metrics.json", measured.metrics)
     return measured.metrics

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "packet"),
     ("affine", "letterbox", "hardware", "schedules", "peaks"),
     ("heatmaps", "geometry"),
-    ("data", "synth", "models", "metrics", "checkpoints"),
+    ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),
     ("callbacks", "reports"),
