@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cardpose import checkpoints, measure
+from cardpose import build, checkpoints, measure
 from cardpose.cli import entry
 from cardpose.data.splits import explicit
 from cardpose.reports import metrics_table, write_metrics, write_report
@@ -39,6 +39,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
     config = measure.merge(described["config"], cfg)
     if cfg.heatmap.decode:
         config.heatmap.decode = cfg.heatmap.decode
+        build.build_decoder(config)  # an unknown one is refused before the frames are read
     measured = measure.run(config, checkpoint, make_split)
     write_report(folder, measured.results, measured.sheets, measured.constant)
     write_metrics(folder / "metrics.json", measured.metrics)
