@@ -6,19 +6,23 @@ Classes receive built objects and partials; only this file and the entries know 
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import Tensor
 
 from cardpose.data.datamodule import CardDataModule
 from cardpose.errors import InputError
 from cardpose.hardware import choose_memory_format
+from cardpose.heatmaps import decode
 from cardpose.losses import PacketLoss
 from cardpose.models.unet import UNet
 from cardpose.module import CardposeModule
+from cardpose.peaks import locator
 
 # Lightning's hints for developers say nothing that a user of cardpose could act on.
 QUIET = (
@@ -56,9 +60,6 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "data.size": (lambda value: isinstance(value, ListConfig) and len(value) == 2, "write [height,width]"),
     "heatmap.sigma": (lambda value: _number(value) and value > 0, "choose a number above 0"),
-    "loss.heatmaps": (_number, "choose a number from 0"),
-    "loss.cards": (_number, "choose a number from 0"),
-    "loss.visibility": (_number, "choose a number from 0"),
     "optim.lr": (lambda value: _number(value) and value >= 0, "choose a number from 0"),
     "seed": (_whole(0), "choose a whole number from 0"),
     "trainer.max_epochs": (_whole(1), "choose a whole number from 1"),
@@ -111,7 +112,7 @@ def check(cfg: DictConfig) -> None:
     """Refuse, before the long work, what would be refused after it.
 
     Raises:
-        InputError: wrong loss weights or memory format, or a choice that is for evaluation alone.
+        InputError: an unknown decoder, a wrong loss or memory format, or a choice that is for evaluation alone.
     """
     for group in ("data", "split"):
         if "_target_" not in (cfg[group] or {}):
@@ -120,8 +121,31 @@ def check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if not good(value):
             raise InputError(f"{key}={value}: {mend}")
-    PacketLoss(cfg.loss, sigma=cfg.heatmap.sigma)
+    build_decoder(cfg)
+    build_loss(cfg)
     choose_memory_format(cfg.trainer.memory_format)
+
+
+def build_decoder(cfg: DictConfig) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Heatmaps to corners in image pixels, as `cfg.heatmap.decode` does it.
+
+    Raises:
+        InputError: an unknown decoder.
+    """
+    name = cfg.heatmap.get("decode", "quadratic")  # checkpoints from before there was a choice
+    return partial(decode, stride=cfg.heatmap.stride, locate=locator(name, cfg.heatmap.sigma))
+
+
+def build_loss(cfg: DictConfig) -> PacketLoss:
+    """The objective of `cfg.loss`: weights, and the name of the heatmaps' loss.
+
+    Raises:
+        InputError: an unknown name or term, or a wrong weight.
+    """
+    older = {"coordinates": 0.0, "heatmap_loss": "mse"}  # checkpoints from before there was a choice
+    weights: dict[str, Any] = older | {str(key): value for key, value in cfg.loss.items()}
+    name = weights.pop("heatmap_loss")
+    return PacketLoss(weights, cfg.heatmap.sigma, heatmap_loss=name)
 
 
 def build_module(
@@ -130,10 +154,10 @@ def build_module(
     """The LightningModule around the network."""
     return CardposeModule(
         net,
-        loss=PacketLoss(cfg.loss, sigma=cfg.heatmap.sigma),
+        loss=build_loss(cfg),
         optimizer=instantiate(cfg.optim),
         scheduler=instantiate(cfg.scheduler),
-        stride=cfg.heatmap.stride,
+        decode=build_decoder(cfg),
         mean_cards=mean_cards,
         seed=cfg.seed,
         memory_format=choose_memory_format(cfg.trainer.memory_format),

@@ -1,6 +1,7 @@
 """Measure a trained model. `python -m cardpose.evaluate --help` teaches; the recipe is `evaluate`.
 
-Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage.
+Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage,
+`heatmap.decode` another way to find the peaks.
 """
 
 from functools import partial
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cardpose import checkpoints, measure
+from cardpose import build, checkpoints, measure
 from cardpose.cli import entry
 from cardpose.data.splits import explicit
 from cardpose.reports import metrics_table, write_metrics, write_report
@@ -35,7 +36,11 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
     if not cfg.split:
         name = f"{cfg.ckpt}'s split (for other footage add split=all)"
         make_split = partial(explicit, sides=described["split"], name=name)
-    measured = measure.run(measure.merge(described["config"], cfg), checkpoint, make_split)
+    config = measure.merge(described["config"], cfg)
+    if cfg.heatmap.decode:
+        config.heatmap.decode = cfg.heatmap.decode
+        build.build_decoder(config)  # an unknown one is refused before the frames are read
+    measured = measure.run(config, checkpoint, make_split)
     write_report(folder, measured.results, measured.sheets, measured.constant)
     write_metrics(folder / "metrics.json", measured.metrics)
     return measured.metrics

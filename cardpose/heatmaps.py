@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cardpose.packet import HIDDEN, NOT_LABELLED
+from cardpose.peaks import Locate, quadratic
 
 
 def image_to_heatmap(points: Tensor, stride: int) -> Tensor:
@@ -65,47 +66,30 @@ def encode(
     return vertical.unsqueeze(-1) * horizontal.unsqueeze(-2)
 
 
-def decode(heatmaps: Tensor, *, stride: int) -> tuple[Tensor, Tensor]:
-    """Find each map's peak: argmax, then the vertex of a parabola through the logarithms of three pixels.
-
-    The logarithm of a Gaussian is a parabola, so that an exact Gaussian gives back its exact centre, also where
-    the peak lies on the border and the three pixels are taken one pixel further in.
+def decode(heatmaps: Tensor, *, stride: int, locate: Locate = quadratic) -> tuple[Tensor, Tensor]:
+    """Find each map's peak: the highest pixel, and about it, to a fraction of a pixel, as `locate` does it.
 
     Args:
         heatmaps: (B, 8, h, w); at least 3 x 3 pixels.
         stride: image pixels per heatmap pixel.
+        locate: see `cardpose.peaks`.
 
     Returns:
-        corners (B, 8, 2) in image pixels and the peaks' heights (B, 8), clipped to 0 to 1.
+        corners (B, 8, 2) in image pixels, inside the image, and the highest pixels' heights (B, 8), clipped to
+        0 to 1.
 
     >>> truth = torch.tensor([[[10.3, 7.8]]])
     >>> maps = encode(truth, torch.tensor([[2]]), size=(32, 32), stride=2, sigma=1.5)
     >>> bool((decode(maps, stride=2)[0] - truth).abs().max() < 1e-3)
     True
     """
-    _, _, height, width = heatmaps.shape
-    maps = heatmaps.float()
-    peak, index = maps.flatten(2).max(-1)  # (B, 8)
-    row, column = index // width, index % width
-    inner_row, inner_column = row.clamp(1, height - 2), column.clamp(1, width - 2)
-    x = inner_column + _vertex(maps, row, inner_column, width, step=1)
-    y = inner_row + _vertex(maps, inner_row, column, width, step=width)
-    x = torch.maximum(torch.minimum(x, column + 0.5), column - 0.5)
-    y = torch.maximum(torch.minimum(y, row + 0.5), row - 0.5)
-    return heatmap_to_image(torch.stack([x, y], dim=-1), stride), peak.clamp(0.0, 1.0)
-
-
-def _vertex(maps: Tensor, row: Tensor, column: Tensor, width: int, *, step: int) -> Tensor:
-    """Offset (B, 8) of the vertex of the parabola through log(maps) at index - step, index, index + step."""
-    flat = maps.flatten(2)
-    index = row * width + column
-
-    def log_at(offset: int) -> Tensor:
-        return flat.gather(2, (index + offset).unsqueeze(-1)).squeeze(-1).clamp_min(1e-6).log()
-
-    before, here, after = log_at(-step), log_at(0), log_at(step)
-    curvature = (before - 2 * here + after).clamp_max(-1e-6)  # a maximum; -1e-6 on a flat map gives offset 0
-    return 0.5 * (before - after) / curvature
+    height, width = heatmaps.shape[-2:]
+    with torch.autocast(heatmaps.device.type, enabled=False):  # fractions of a pixel want all digits
+        maps = heatmaps.float()
+        peak, index = maps.flatten(2).max(-1)  # (B, 8)
+        x, y = locate(maps, index // width, index % width).unbind(-1)
+    points = torch.stack([x.clamp(-0.5, width - 0.5), y.clamp(-0.5, height - 0.5)], dim=-1)
+    return heatmap_to_image(points, stride), peak.clamp(0.0, 1.0)
 
 
 def gaussian_energy(sigma: float) -> float:

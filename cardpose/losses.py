@@ -1,12 +1,15 @@
 """The training objective: named terms, each scaled so that a predictor that knows nothing pays about 1.
 
-| term       | raw                         | divided by                                   | pays 1                    |
-| ---------- | --------------------------- | -------------------------------------------- | ------------------------- |
-| heatmaps   | squared error summed a map  | pi sigma^2, the energy of one drawn Gaussian | an empty map              |
-| cards      | mean squared error, 52 = 1  | 1/12, the variance of a uniform count        | the mean count everywhere |
-| visibility | binary cross-entropy        | log 2                                        | probability 1/2           |
+| term        | raw                              | divided by                             | pays 1                    |
+| ----------- | -------------------------------- | -------------------------------------- | ------------------------- |
+| heatmaps    | squared error (or another, see   | pi sigma^2, the energy of one drawn    | an empty map              |
+|             | heatmap_losses.py) summed a map  | Gaussian (or what an empty map pays)   |                           |
+| coordinates | distance of the soft-argmax      | a quarter of the map's width or height | a flat map                |
+| cards       | mean squared error, 52 = 1       | 1/12, the variance of a uniform count  | the mean count everywhere |
+| visibility  | binary cross-entropy             | log 2                                  | probability 1/2           |
 
-so that weight 1 of each is a sensible start and the weights compare across sizes, strides and sigmas.
+so that the weights compare across sizes, strides and sigmas, and weight 1 is a sensible start, but for the
+coordinates, whose weight starts at 0: the heatmaps alone tell the corners.
 """
 
 import math
@@ -17,21 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.errors import InputError
-from cardpose.heatmaps import gaussian_energy
+from cardpose.heatmap_losses import HEATMAP_LOSSES, coordinates
 from cardpose.models.unet import Output
 from cardpose.packet import DECK, VISIBLE, Batch
 
-TERMS = ("heatmaps", "cards", "visibility")
-
-
-def heatmap_mse(predicted: Tensor, target: Tensor, sigma: float) -> Tensor:
-    """Squared error of (B, 8, h, w) maps, channel-wise: each map's sum over one Gaussian's energy, then the mean.
-
-    >>> target = torch.ones(2, 8, 4, 4)
-    >>> heatmap_mse(target, target, sigma=1.0).item()
-    0.0
-    """
-    return F.mse_loss(predicted, target, reduction="none").sum((2, 3)).mean() / gaussian_energy(sigma)
+TERMS = ("heatmaps", "coordinates", "cards", "visibility")
 
 
 def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
@@ -55,32 +48,38 @@ def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
 
 
 class PacketLoss(nn.Module):
-    """L = w_h heatmaps + w_c cards + w_v visibility.
+    """L = w_h heatmaps + w_x coordinates + w_c cards + w_v visibility.
 
     Args:
         weights: weight of each term of `TERMS`; all of them are named, 0 leaves a term out.
         sigma: of the target heatmaps, in heatmap pixels.
+        heatmap_loss: name of the heatmaps' loss, see `cardpose.heatmap_losses`.
 
     Raises:
-        InputError: a name that is not a term, a term without a weight, or a negative weight.
+        InputError: a name that is not a term, a term without a weight, a weight that is no number from 0, or an
+            unknown loss.
     """
 
-    def __init__(self, weights: Mapping[str, float], sigma: float) -> None:
+    def __init__(self, weights: Mapping[str, float], sigma: float, heatmap_loss: str = "mse") -> None:
         super().__init__()
         if set(weights) != set(TERMS):
             raise InputError(
                 f"loss has the terms {', '.join(sorted(weights))}: give exactly {', '.join(TERMS)} a weight"
             )
         for name, weight in weights.items():
-            if not weight >= 0:
-                raise InputError(f"loss.{name}={weight}: choose 0 or more")
+            if not (isinstance(weight, int | float) and weight >= 0):
+                raise InputError(f"loss.{name}={weight}: choose a number from 0")
+        if heatmap_loss not in HEATMAP_LOSSES:
+            raise InputError(f"loss.heatmap_loss={heatmap_loss}: choose {', '.join(HEATMAP_LOSSES)}")
         self.weights = dict(weights)
         self.sigma = sigma
+        self.heatmap_loss = HEATMAP_LOSSES[heatmap_loss]
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Each term unweighted under its name, and their weighted sum as "loss"."""
         terms = {
-            "heatmaps": heatmap_mse(output.heatmaps, batch["heatmaps"], self.sigma),
+            "heatmaps": self.heatmap_loss(output.heatmaps, batch["heatmaps"], self.sigma),
+            "coordinates": coordinates(output.heatmaps, batch["heatmaps"]),
             "cards": card_mse(output.cards, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }

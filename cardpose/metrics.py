@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import binary_accuracy, binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
 from cardpose.affine import apply_affine
-from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, VISIBLE, Batch, Prediction
+from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, VISIBLE, Batch, Prediction
 
 PCK_SHARE = 0.05
 """A corner counts as found within this share of the packet's back diagonal."""
@@ -139,6 +139,46 @@ def corner_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str,
     }
 
 
+def thickness_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
+    """By how much each predicted distance between back and face corner is too long.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B, 4) in pixels of the source frame, one of each of `UPRIGHTS`, below 0 where it is too short; NaN where
+        one of the two corners has no label.
+    """
+    ends = torch.tensor(UPRIGHTS, device=pred.device)  # (4, 2)
+    said, true = (
+        torch.linalg.vector_norm(corners[:, ends[:, 1]] - corners[:, ends[:, 0]], dim=-1)
+        for corners in (pred, target)
+    )
+    return (said - true).masked_fill((visibility[:, ends] == NOT_LABELLED).any(dim=-1), torch.nan)
+
+
+def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str, Tensor]:
+    """Whether packets are seen too thick or too thin, which small errors of the corners can hide.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2; edges with a corner of 0 are left out.
+
+    Returns:
+        `thickness_px_bias`, the mean of `thickness_errors`, and `thickness_px_mae`, the mean of their sizes.
+
+    >>> target = torch.zeros(1, 8, 2)
+    >>> pred = target.clone()
+    >>> pred[0, 2] = torch.tensor([3.0, 4.0])  # upper_left_back
+    >>> {name: float(value) for name, value in thickness_scores(pred, target, torch.full((1, 8), 2)).items()}
+    {'thickness_px_bias': 1.25, 'thickness_px_mae': 1.25}
+    """
+    error = thickness_errors(pred, target, visibility)
+    measured = error[(visibility[:, torch.tensor(UPRIGHTS)] != NOT_LABELLED).all(dim=-1)]
+    return {"thickness_px_bias": measured.mean(), "thickness_px_mae": measured.abs().mean()}
+
+
 def visibility_scores(probability: Tensor, visibility: Tensor) -> dict[str, Tensor]:
     """How well visible corners (2) are told from all others (0 and 1), over all eight corners of every frame.
 
@@ -209,12 +249,19 @@ class CardError(_Gathered):
 
 
 class CornerError(_Gathered):
-    """`corner_scores` over all updates; `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`."""
+    """`corner_scores` and `thickness_scores` over all updates.
+
+    `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`.
+    """
 
     names = ("pred", "target", "visibility")
 
     def compute(self) -> dict[str, Tensor]:
-        return corner_scores(*self.gathered())
+        pred, target, visibility = self.gathered()
+        return {
+            **corner_scores(pred, target, visibility),
+            **thickness_scores(pred, target, visibility),
+        }
 
 
 class VisibilityScore(_Gathered):

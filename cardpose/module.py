@@ -1,6 +1,7 @@
 """The LightningModule: the network, its loss and its metrics under training."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cardpose import checkpoints
 from cardpose.affine import apply_affine
-from cardpose.heatmaps import decode
 from cardpose.losses import PacketLoss
 from cardpose.metrics import FrameMetrics
 from cardpose.models.unet import Output, UNet
@@ -39,7 +39,7 @@ class CardposeModule(LightningModule):
         loss: the objective.
         optimizer: takes the parameters.
         scheduler: takes the optimizer and `total_steps`; it is stepped once per optimizer step.
-        stride: image pixels per heatmap pixel.
+        decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
         mean_cards: mean count of the training frames, the constant predictor of the results tables.
         seed: of what the network draws in training (dropout), by seed and step alone.
         memory_format: of images and weights, see `cardpose.hardware`.
@@ -52,7 +52,7 @@ class CardposeModule(LightningModule):
         loss: PacketLoss,
         optimizer: partial[Optimizer],
         scheduler: partial[LRScheduler],
-        stride: int,
+        decode: Callable[[Tensor], tuple[Tensor, Tensor]],
         mean_cards: float,
         seed: int = 0,
         memory_format: torch.memory_format = torch.channels_last,
@@ -63,7 +63,7 @@ class CardposeModule(LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.stride = stride
+        self.decode = decode
         self.memory_format = memory_format
         self.description = description
         self.seed = seed
@@ -76,7 +76,7 @@ class CardposeModule(LightningModule):
 
     def to_prediction(self, output: Output, to_source: Tensor) -> Prediction:
         """Decode the network's output; `to_source` (B, 2, 3) maps image pixels to source pixels."""
-        corners, confidence = decode(output.heatmaps, stride=self.stride)
+        corners, confidence = self.decode(output.heatmaps)
         return Prediction(
             corners=apply_affine(to_source, corners),
             confidence=confidence,

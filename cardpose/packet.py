@@ -33,6 +33,8 @@ FACE = tuple(i for i, name in enumerate(CORNERS) if name.endswith("face"))
 """The corners of the surface on the table."""
 BACK = tuple(i for i, name in enumerate(CORNERS) if name.endswith("back"))
 """The corners of the surface that faces up."""
+UPRIGHTS = tuple(zip(FACE, BACK, strict=True))
+"""Face and back corner of each edge that is as long as the packet is thick."""
 BACK_DIAGONALS = (
     (CORNERS.index("upper_left_back"), CORNERS.index("lower_right_back")),
     (CORNERS.index("upper_right_back"), CORNERS.index("lower_left_back")),

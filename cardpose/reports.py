@@ -29,6 +29,8 @@ OTHER_ROWS = (
     ("corner error, median px", "corner_px_median", "{:.2f}"),
     ("corner error, mean px", "corner_px_mean", "{:.2f}"),
     ("corners found (PCK 5 %)", "pck_5", "{:.1%}"),
+    ("back to face, mean error px", "thickness_px_mae", "{:.2f}"),
+    ("back to face, bias px", "thickness_px_bias", "{:+.2f}"),
     ("visibility accuracy", "visibility_accuracy", "{:.1%}"),
     ("visibility F1", "visibility_f1", "{:.3f}"),
     ("visibility AUROC", "visibility_auroc", "{:.3f}"),
@@ -75,6 +77,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
         "cards_predicted": result.cards_predicted,
         "card_error": result.card_error,
         "corner_px_mean": result.corner_px_mean,
+        "thickness_px_bias": result.thickness_px_bias,
     }
     labelled = (result.visibility != NOT_LABELLED)[:, None]
     label = np.where(labelled, result.corners, np.nan)
@@ -106,6 +109,8 @@ def _video_row(video: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
     cards = float(np.median([frame.cards for frame in known]))
     predicted = float(np.median([frame.cards_predicted for frame in known]))
     corner_px = np.concatenate([frame.corner_px[frame.visibility != NOT_LABELLED] for frame in frames])
+    thickness_px = np.concatenate([frame.thickness_px for frame in frames])
+    thickness_px = thickness_px[~np.isnan(thickness_px)]
     return {
         "video": video,
         "frames": len(frames),
@@ -114,6 +119,7 @@ def _video_row(video: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
         "card_error": abs(predicted - cards),
         "corner_px_mean": float(corner_px.mean()) if len(corner_px) else math.nan,
         "corner_px_median": float(np.median(corner_px)) if len(corner_px) else math.nan,
+        "thickness_px_bias": float(thickness_px.mean()) if len(thickness_px) else math.nan,
     }
 
 

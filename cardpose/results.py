@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from cardpose.affine import apply_affine
-from cardpose.metrics import corner_errors
+from cardpose.metrics import corner_errors, thickness_errors
 from cardpose.packet import Batch, Prediction
 
 
@@ -26,6 +26,8 @@ class FrameResult:
         confidence: (8,) height of each heatmap's peak.
         visible_probability: (8,) that the corner is visible.
         corner_px: (8,) error in source pixels, NaN where not labelled.
+        thickness_px: (4,) by how much each back corner is too far from its face corner, in source pixels, NaN where
+            one of the two is not labelled.
     """
 
     video: str
@@ -38,6 +40,7 @@ class FrameResult:
     confidence: np.ndarray
     visible_probability: np.ndarray
     corner_px: np.ndarray
+    thickness_px: np.ndarray
 
     @property
     def card_error(self) -> float:
@@ -49,6 +52,12 @@ class FrameResult:
         """Mean error of the labelled corners in source pixels, NaN where there are none."""
         labelled = self.corner_px[self.visibility > 0]
         return float(labelled.mean()) if len(labelled) else float("nan")
+
+    @property
+    def thickness_px_bias(self) -> float:
+        """Mean of `thickness_px`, NaN where no edge has both its labels."""
+        measured = self.thickness_px[~np.isnan(self.thickness_px)]
+        return float(measured.mean()) if len(measured) else float("nan")
 
 
 def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -> list[FrameResult]:
@@ -71,6 +80,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
     arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
     visibility = batch["visibility"].cpu()
     corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
+    thickness_px = thickness_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     return [
         FrameResult(
             video=videos[int(batch["video"][i])],
@@ -79,6 +89,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
             cards_predicted=float(arrays["cards_predicted"][i]),
             visibility=visibility[i].numpy(),
             corner_px=corner_px[i].numpy(),
+            thickness_px=thickness_px[i].numpy(),
             **{name: arrays[name][i].numpy() for name in list(columns)[2:]},
         )
         for i in range(len(visibility))

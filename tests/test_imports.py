@@ -12,9 +12,9 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("affine", "letterbox", "hardware", "schedules"),
+    ("affine", "letterbox", "hardware", "schedules", "peaks"),
     ("heatmaps", "geometry"),
-    ("data", "synth", "models", "metrics", "checkpoints"),
+    ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),
     ("callbacks", "reports"),

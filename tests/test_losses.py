@@ -1,17 +1,22 @@
 """The objective: what knowing nothing and knowing all pays, and what does not count."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from cardpose.errors import InputError
+from cardpose.heatmap_losses import heatmap_mse
 from cardpose.heatmaps import encode
-from cardpose.losses import TERMS, PacketLoss, card_mse, heatmap_mse, visibility_bce
+from cardpose.losses import TERMS, PacketLoss, card_mse, visibility_bce
 from cardpose.models.unet import Output
 from cardpose.packet import DECK, NUM_CORNERS, Batch
 
 SIGMA = 1.5
-WEIGHTS = {"heatmaps": 0.5, "cards": 2.0, "visibility": 0.25}
+WEIGHTS = {"heatmaps": 0.5, "coordinates": 0.75, "cards": 2.0, "visibility": 0.25}
+TAUGHT = {name: "heatmaps" if name == "coordinates" else name for name in TERMS}
+"""The output that each term is of."""
 
 
 def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIGMA) -> Batch:
@@ -110,14 +115,15 @@ def test_a_weight_changes_nothing_but_its_share_of_the_sum(name: str) -> None:
     assert after["loss"].item() == pytest.approx(before["loss"].item() + share, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", TERMS)
-def test_weight_0_leaves_no_gradient_of_that_term(name: str) -> None:
+@pytest.mark.parametrize("output_name", Output._fields)
+def test_weight_0_leaves_no_gradient_of_that_term(output_name: str) -> None:
     batch = make_batch(every_count())
     output = guess(batch)
-    PacketLoss(WEIGHTS | {name: 0.0}, SIGMA)(output, batch)["loss"].backward()
-    for term in TERMS:
-        gradient = getattr(output, term).grad
-        assert (gradient == 0).all() if term == name else (gradient != 0).any(), term
+    off = {name: 0.0 for name in TERMS if TAUGHT[name] == output_name}
+    PacketLoss(WEIGHTS | off, SIGMA)(output, batch)["loss"].backward()
+    for name in Output._fields:
+        gradient = getattr(output, name).grad
+        assert (gradient == 0).all() if name == output_name else (gradient != 0).any(), name
 
 
 def test_a_term_teaches_only_its_own_output() -> None:
@@ -125,7 +131,9 @@ def test_a_term_teaches_only_its_own_output() -> None:
     for name in TERMS:
         output = guess(batch)
         PacketLoss(WEIGHTS, SIGMA)(output, batch)[name].backward()
-        assert [term for term in TERMS if getattr(output, term).grad is not None] == [name]
+        assert [other for other in Output._fields if getattr(output, other).grad is not None] == [
+            TAUGHT[name]
+        ]
 
 
 def test_frames_without_a_count_are_left_out() -> None:
@@ -170,7 +178,9 @@ def test_all_weights_0_is_a_loss_of_0() -> None:
 
 
 def test_an_unknown_term_is_named() -> None:
-    with pytest.raises(InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, cards"):
+    with pytest.raises(
+        InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, coordinates, cards"
+    ):
         PacketLoss(WEIGHTS | {"count": 1.0}, SIGMA)
 
 
@@ -182,7 +192,12 @@ def test_a_missing_term_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TERMS)
-@pytest.mark.parametrize("weight", [-1.0, -1e-9, float("nan")])
-def test_a_weight_below_0_is_named(name: str, weight: float) -> None:
+@pytest.mark.parametrize("weight", [-1.0, -1e-9, float("nan"), "x", None])
+def test_a_weight_that_is_no_number_from_0_is_named(name: str, weight: Any) -> None:
     with pytest.raises(InputError, match=rf"loss\.{name}={weight}"):
         PacketLoss(WEIGHTS | {name: weight}, SIGMA)
+
+
+def test_an_unknown_heatmap_loss_lists_the_choices() -> None:
+    with pytest.raises(InputError, match=r"loss\.heatmap_loss=wing: choose mse, adaptive_wing, focal"):
+        PacketLoss(WEIGHTS, SIGMA, heatmap_loss="wing")

@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from cardpose.affine import apply_affine
-from cardpose.metrics import FrameMetrics, back_diagonal, card_scores, corner_scores, visibility_scores
-from cardpose.packet import BACK_DIAGONALS, Batch, Prediction
+from cardpose.metrics import (
+    FrameMetrics,
+    back_diagonal,
+    card_scores,
+    corner_scores,
+    thickness_scores,
+    visibility_scores,
+)
+from cardpose.packet import BACK_DIAGONALS, CORNERS, UPRIGHTS, Batch, Prediction
 
 FRAMES = 23
 CONSTANT = 20.25
@@ -78,6 +85,8 @@ def test_perfect_predictions_score_perfectly() -> None:
         "card_rmse_video",
         "corner_px_mean",
         "corner_px_median",
+        "thickness_px_bias",
+        "thickness_px_mae",
     ):
         assert scores[name] == 0, name
     shares = [f"card_within_{k}{suffix}" for k in (1, 2) for suffix in ("", "_video")] + ["pck_5"]
@@ -128,6 +137,37 @@ def test_corner_scores_equal_a_plain_loop() -> None:
     assert got["corner_px_mean"] == pytest.approx(np.mean(errors), rel=1e-12)
     assert got["corner_px_median"] == pytest.approx(np.median(errors), rel=1e-12)
     assert got["pck_5"] == np.mean(found)
+
+
+def test_thickness_scores_equal_a_plain_loop() -> None:
+    prediction, batch = make_frames()
+    pred = prediction.corners.double().numpy()
+    true = apply_affine(batch["to_source"], batch["corners"]).double().numpy()
+    labelled = batch["visibility"].numpy() > 0
+    names = ("upper_left_face", "upper_right_face", "lower_left_face", "lower_right_face")
+    pairs = [(CORNERS.index(name), CORNERS.index(name.replace("face", "back"))) for name in names]
+    errors = [
+        np.linalg.norm(pred[i, a] - pred[i, b]) - np.linalg.norm(true[i, a] - true[i, b])
+        for i in range(FRAMES)
+        for a, b in pairs
+        if labelled[i, a] and labelled[i, b]
+    ]
+    assert 0 < len(errors) < 4 * FRAMES
+    got = scores_in_batches(7)
+    assert got["thickness_px_bias"] == pytest.approx(np.mean(errors), rel=1e-12)
+    assert got["thickness_px_mae"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-12)
+
+
+def test_a_packet_seen_too_thin_has_a_bias_below_0() -> None:
+    target, visibility = torch.zeros(2, 8, 2), torch.full((2, 8), 2)
+    for face, back in UPRIGHTS:
+        target[:, face, 1], target[:, back, 1] = 50.0, 40.0
+    shifted = target + torch.tensor([7.0, -3.0])  # every corner is off alike: the thickness is right
+    assert all(value == 0 for value in thickness_scores(shifted, target, visibility).values())
+    thin = target.clone()
+    thin[:, [back for _, back in UPRIGHTS], 1] += 2.0
+    scores = thickness_scores(thin, target, visibility)
+    assert (scores["thickness_px_bias"], scores["thickness_px_mae"]) == (-2, 2)
 
 
 def test_visibility_scores_equal_a_plain_loop() -> None:
@@ -193,8 +233,9 @@ def test_visibility_of_one_kind_only(visibility: int, f1: float) -> None:
 
 
 def test_no_labelled_corner_gives_nan() -> None:
-    scores = corner_scores(torch.zeros(2, 8, 2), torch.zeros(2, 8, 2), torch.zeros(2, 8, dtype=torch.long))
-    assert all(value.isnan() for value in scores.values())
+    nothing = torch.zeros(2, 8, 2), torch.zeros(2, 8, 2), torch.zeros(2, 8, dtype=torch.long)
+    for scores in (corner_scores(*nothing), thickness_scores(*nothing)):
+        assert all(value.isnan() for value in scores.values())
 
 
 def test_reset_forgets_frames_and_keeps_the_constant() -> None:

@@ -70,6 +70,14 @@ def test_tables_agree_with_the_metrics(
     errors = [float(row[f"{name}_px"]) for row in frames for name in CORNERS if row[f"{name}_px"]]
     assert np.median(errors) == pytest.approx(scores["corner_px_median"], rel=1e-12)
     assert np.mean(errors) == pytest.approx(scores["corner_px_mean"], rel=1e-12)
+    thickness = np.concatenate([result.thickness_px for result in results])
+    assert np.nanmean(thickness) == pytest.approx(scores["thickness_px_bias"], rel=1e-12)
+    for row, result in zip(frames, results, strict=True):
+        known = [value for value in result.thickness_px if not math.isnan(value)]
+        assert row["thickness_px_bias"] == (str(np.mean(known)) if known else "")
+    for row in videos:
+        known = np.concatenate([result.thickness_px for result in results if result.video == row["video"]])
+        assert float(row["thickness_px_bias"]) == pytest.approx(np.nanmean(known), rel=1e-12)
 
 
 def test_frame_rows_hold_every_digit_and_leave_the_unknown_empty(

@@ -34,6 +34,7 @@ def make_result(**changes: object) -> FrameResult:
         "confidence": np.full(8, 0.9),
         "visible_probability": np.full(8, 0.8),
         "corner_px": np.full(8, 5.0),
+        "thickness_px": np.full(4, 1.0),
     }
     return FrameResult(**(fields | changes))  # type: ignore[arg-type]
 

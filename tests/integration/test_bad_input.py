@@ -74,6 +74,10 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
     [
         ("data.size=[100,128]", "data.size=[100, 128]"),
         ("heatmap.stride=3", "heatmap.stride=3"),
+        ("heatmap.decode=drak", "heatmap.decode=drak: choose argmax, quadratic, dark, softargmax"),
+        ("loss.heatmap_loss=wing", "loss.heatmap_loss=wing: choose mse, adaptive_wing, focal"),
+        ("loss.coordinates=-1", "loss.coordinates=-1: choose a number from 0"),
+        ("loss.cards=much", "loss.cards=much: choose a number from 0"),
         ("data.batch_size=99", "data.batch_size=99"),
         ("data.stride=0", "data.stride=0"),
         ("trainer.memory_format=nhwc", "trainer.memory_format=nhwc"),

@@ -75,6 +75,18 @@ def test_every_choice_instantiates(compose_entry: Compose, tmp_path: Path, group
         assert callable(instantiate(cfg[group]))
 
 
+@pytest.mark.parametrize(("group", "choice"), choices("heatmap", "loss"))
+def test_every_heatmap_and_loss_builds(
+    compose_entry: Compose, tmp_path: Path, group: str, choice: str
+) -> None:
+    cfg = compose_entry("train", tmp_path / "run", f"{group}={choice}")
+    build.check(cfg)
+    corners = torch.full((1, 8, 2), 90.0)
+    maps = instantiate(cfg.data.encode_heatmaps)(corners, torch.full((1, 8), 2))
+    assert maps.shape[-1] == cfg.data.size[1] // cfg.heatmap.stride
+    assert (build.build_decoder(cfg)(maps)[0] - corners).abs().max() < 1e-2
+
+
 @pytest.mark.parametrize("stride", [2, 4])
 @pytest.mark.parametrize(("group", "choice"), choices("model"))
 def test_every_model_sees_an_image(

@@ -1,6 +1,7 @@
 """From footage to an evaluated checkpoint."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ KEYS = {
     "test/corner_px_median",
     "test/corner_px_mean",
     "test/pck_5",
+    "test/thickness_px_bias",
+    "test/thickness_px_mae",
     "test/visibility_f1",
 }
 
@@ -63,6 +66,7 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> Non
     assert found["scalars"] >= {
         "train/loss",
         "train/loss_heatmaps",
+        "train/loss_coordinates",
         "train/loss_cards",
         "train/loss_visibility",
         "train/images_per_second",
@@ -97,6 +101,51 @@ def test_evaluate_gives_the_numbers_of_the_training_to_the_last_digit(
     cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={finished_run}/checkpoints/best.ckpt")
     evaluate(cfg, tmp_path / "report")
     assert load_metrics(tmp_path / "report") == load_metrics(finished_run)
+
+
+def test_evaluate_finds_the_peaks_another_way_on_request(
+    finished_run: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    def corners(*overrides: str) -> dict[str, float]:
+        folder = tmp_path / "_".join(["report", *overrides])
+        cfg = compose_entry("evaluate", folder, f"ckpt={finished_run}/checkpoints/best.ckpt", *overrides)
+        return evaluate(cfg, folder)
+
+    own, argmax = corners(), corners("heatmap.decode=argmax")
+    assert own == corners("heatmap.decode=quadratic")
+    assert own["test/corner_px_mean"] != argmax["test/corner_px_mean"]
+    assert own["test/card_mae"] == argmax["test/card_mae"]
+    with pytest.raises(InputError, match=r"heatmap\.decode=drak: choose argmax"):
+        corners("heatmap.decode=drak")
+
+
+def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
+    finished_run: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
+    config = checkpoint[checkpoints.KEY]["config"]
+    del config["heatmap"]["decode"], config["loss"]["coordinates"], config["loss"]["heatmap_loss"]
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+    evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt"), tmp_path / "report")
+    assert load_metrics(tmp_path / "report") == load_metrics(finished_run)
+
+
+@pytest.mark.parametrize("decode", ["argmax", "dark", "softargmax"])
+def test_a_checkpoint_knows_its_decoder(
+    compose_entry: Compose, compose_train: Compose, tmp_path: Path, decode: str
+) -> None:
+    folder = tmp_path / "run"
+    overrides = (f"heatmap.decode={decode}", "heatmap.stride=4", "heatmap.sigma=1", "trainer.max_epochs=1")
+    train(compose_train(folder, *overrides), folder)
+    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={folder}/checkpoints/best.ckpt")
+    assert evaluate(cfg, tmp_path / "report") == load_metrics(folder)
+
+
+@pytest.mark.parametrize("loss", ["adaptive_wing", "focal", "coordinates"])
+def test_every_loss_trains(compose_train: Compose, tmp_path: Path, loss: str) -> None:
+    folder = tmp_path / "run"
+    metrics = train(compose_train(folder, f"loss={loss}", "trainer.max_epochs=1"), folder)
+    assert all(math.isfinite(metrics[f"test/loss{part}"]) for part in ("", "_heatmaps", "_coordinates"))
 
 
 def test_evaluate_takes_another_folder_whole(
