@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from torch import Tensor
@@ -42,15 +42,13 @@ def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
 
 
 def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
-    """Every choice of conf/model with its network, in `cfg` otherwise and from random weights.
+    """Every choice of conf/model with its network, in `cfg` otherwise and from random weights; inside Hydra only.
 
     A choice whose library is not installed is left out with a warning.
     """
     for file in sorted((CONF / "model").glob("[!_]*.yaml")):
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            model = compose("bench", [f"model={file.stem}"]).model
         chosen = cfg.copy()
-        chosen.model = model
+        chosen.model = compose("bench", [f"model={file.stem}"]).model
         try:
             yield file.stem, build.build_net(chosen, trained=True).eval()
         except InstantiationException as error:

@@ -220,7 +220,7 @@ def timings_table(timings: list[Timing]) -> Table:
     """Median with spread, and each as a multiple of the first of its kind."""
     table = Table()
     for header in ("what", "unit", "median", "lowest", "highest", "times the first"):
-        table.add_column(header, justify="left" if header in ("what", "unit") else "right")
+        table.add_column(header, justify="left" if header in ("what", "unit") else "right", overflow="fold")
     first: dict[str, float] = {}
     for timing in timings:
         base = first.setdefault(timing.name.split(",")[0], timing.median)
