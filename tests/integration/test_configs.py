@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cardpose import build
 from cardpose.cli import CONF
+from cardpose.errors import InputError
 
 Compose = Callable[..., DictConfig]
 
@@ -89,13 +91,46 @@ def test_every_heatmap_and_loss_builds(
 
 @pytest.mark.parametrize("stride", [2, 4])
 @pytest.mark.parametrize(("group", "choice"), choices("model"))
-def test_every_model_sees_an_image(
-    compose_entry: Compose, tmp_path: Path, group: str, choice: str, stride: int
+def test_every_model_sees_an_image_or_names_the_extra_that_it_lacks(
+    compose_entry: Compose,
+    tmp_path: Path,
+    missing_extra: Callable[[Exception], str],
+    group: str,
+    choice: str,
+    stride: int,
 ) -> None:
     overrides = (f"{group}={choice}", f"heatmap.stride={stride}", "data.size=[64,96]")
-    net = build.build_net(compose_entry("train", tmp_path / "run", *overrides)).eval()
+    cfg = compose_entry("train", tmp_path / "run", *overrides)
+    try:
+        net = build.build_net(cfg).eval()
+    except InstantiationException as error:
+        missing_extra(error)
+        return
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, 64, 96)).heatmaps.shape == (1, 8, 64 // stride, 96 // stride)
+    data = build.build_data(cfg, net)
+    assert (data.mean.flatten().tolist(), data.std.flatten().tolist()) == (
+        pytest.approx(net.encoder.mean),
+        pytest.approx(net.encoder.std),
+    )
+
+
+@pytest.mark.parametrize("model", ["unet", "unet_mobilenetv3_small"])
+@pytest.mark.parametrize("size", ["[100,128]", "[64,16]"])
+def test_a_size_that_the_encoder_cannot_halve_names_the_multiple(
+    compose_entry: Compose, tmp_path: Path, model: str, size: str
+) -> None:
+    cfg = compose_entry("train", tmp_path / "run", f"model={model}", f"data.size={size}")
+    with pytest.raises(InputError, match=r"data\.size=\[.*\]: choose multiples of 32"):
+        build.build_net(cfg)
+
+
+def test_an_unknown_model_lists_the_choices(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cardpose.train", "model=resnet"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert {choice for _, choice in choices("model")} <= set(done.stderr.split())
 
 
 @pytest.mark.parametrize("experiment", [choice for _, choice in choices("experiment")])
