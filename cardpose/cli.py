@@ -120,7 +120,11 @@ def user_line(error: InputError | InstantiationException) -> str:
 
 def forget_empty_run(folder: Path) -> None:
     """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume."""
-    logging.shutdown()
+    for log_file in [
+        handler for handler in logging.root.handlers if isinstance(handler, logging.FileHandler)
+    ]:
+        log_file.close()
+        logging.root.removeHandler(log_file)  # a later word would look for the folder
     note = HydraConfig.get().output_subdir if HydraConfig.initialized() else None
     if note is not None and note != ".hydra":
         shutil.rmtree(folder / note, ignore_errors=True)
