@@ -108,20 +108,10 @@ def bench_step(cfg: DictConfig) -> Iterator[Timing]:
 def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[], None]:
     """One training step as a function without arguments."""
     device = torch.device("cuda" if hardware.on_gpu(cfg.trainer.accelerator) else "cpu")
-    torch.manual_seed(cfg.seed)
-    net = build.build_net(cfg)
-    chosen = cfg.copy()
-    chosen.trainer.memory_format = memory_format
-    module = build.build_module(chosen, net, 26.0, {}).to(device)
-    optimizer = instantiate(cfg.optim)(module.parameters())
-    batch = random_batch(cfg, device)
+    train, batch = trainer_of(cfg, device, memory_format, precision), random_batch(cfg, device)
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == hardware.BF16):
-            loss = module.loss(module(batch["image"]), batch)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        train(batch)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -129,7 +119,7 @@ def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[],
 
 
 def bench_training(cfg: DictConfig) -> Iterator[Timing]:
-    """Training steps on batches as the loaders bring them: from the cache, and rendered as they are needed."""
+    """Training steps on batches as the loaders bring them, on the CPU: from the cache, and rendered when needed."""
     cached, streamed = (build.build_data(cfg, build.build_net(cfg)) for _ in range(2))
     size = cfg.data.size[0], cfg.data.size[1]
     streamed.film = SceneStream(instantiate(cfg.synth), size, CLIP, rate=1.0, seed=cfg.seed)
@@ -138,7 +128,8 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
     for name, data in (("cache", cached), ("stream", streamed)):
         data.setup("fit")
         batches = chain.from_iterable(repeat(data.train_dataloader()))
-        train = trainer_of(cfg)
+        cpu = torch.device("cpu")
+        train = trainer_of(cfg, cpu, cfg.trainer.memory_format, hardware.choose_precision("cpu"))
 
         def steps(data: CardDataModule = data, batches: Iterator = batches, train: Step = train) -> None:
             for batch in islice(batches, STEPS):
@@ -148,14 +139,16 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
         yield measure(label, "images/s", STEPS * cfg.data.batch_size, steps, cfg.warmup, cfg.repeats)
 
 
-def trainer_of(cfg: DictConfig) -> Step:
-    """Training steps in the memory format and precision that this machine's trainings choose, on the CPU."""
-    precision = hardware.choose_precision("cpu")
-    module = build.build_module(cfg, build.build_net(cfg), 26.0, {})
+def trainer_of(cfg: DictConfig, device: torch.device, memory_format: str, precision: str) -> Step:
+    """Training steps of a fresh network on batches that lie on `device`."""
+    torch.manual_seed(cfg.seed)
+    chosen = cfg.copy()
+    chosen.trainer.memory_format = memory_format
+    module = build.build_module(chosen, build.build_net(cfg), 26.0, {}).to(device)
     optimizer = instantiate(cfg.optim)(module.parameters())
 
     def step(batch: Batch) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == hardware.BF16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == hardware.BF16):
             loss = module.loss(module(batch["image"]), batch)["loss"]
         optimizer.zero_grad()
         loss.backward()

@@ -91,9 +91,8 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
             except SystemExit as stop:
                 raise SystemExit(USER_ERROR if stop.code and not started else stop.code) from None
             except BrokenPipeError:  # the reader has seen enough: `--help | head`
-                os.dup2(
-                    os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-                )  # the last flush has a place to go
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, sys.stdout.fileno())  # the last flush has a place to go
 
         return main
 
@@ -120,11 +119,10 @@ def user_line(error: InputError | InstantiationException) -> str:
 
 def forget_empty_run(folder: Path) -> None:
     """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume."""
-    for log_file in [
-        handler for handler in logging.root.handlers if isinstance(handler, logging.FileHandler)
-    ]:
-        log_file.close()
-        logging.root.removeHandler(log_file)  # a later word would look for the folder
+    for handler in list(logging.root.handlers):
+        if isinstance(handler, logging.FileHandler):  # a later word would look for the folder
+            handler.close()
+            logging.root.removeHandler(handler)
     note = HydraConfig.get().output_subdir if HydraConfig.initialized() else None
     if note is not None and note != ".hydra":
         shutil.rmtree(folder / note, ignore_errors=True)

@@ -80,7 +80,7 @@ def fit_box(
     points = torch.where(given[..., None], corners, 0.0) - corners.new_tensor(centre) * given[..., None]
     focal = torch.as_tensor(focal, dtype=corners.dtype, device=corners.device).expand(len(corners))[:, None]
     model = _Model(points, focal)
-    rotation, translation, thickness = _start(points, weights, focal)
+    rotation, translation, thickness = _start(model, weights)
     trust = weights
     for _ in range(steps):
         residual, jacobian = model(rotation, translation, thickness)
@@ -95,7 +95,7 @@ def fit_box(
     identity = torch.eye(PARAMETERS, dtype=points.dtype, device=points.device).expand_as(normal)
     covariance = solve(normal + 1e-9 * identity, identity) * model.units * model.units[:, None]
     error = (weights * residual.square().sum(-1)).sum(-1) / weights.sum(-1).clamp_min(1e-6)
-    determined = _determined(given)
+    determined = _determined(given, model.depth == 0)
     return BoxFit(
         torch.where(determined, thickness, torch.nan),
         rotation,
@@ -181,21 +181,18 @@ def _turn(turn: Tensor) -> Tensor:
     return identity + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
 
 
-def _start(points: Tensor, weights: Tensor, focal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _start(model: _Model, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rotation, translation and thickness from an affine fit of box to image: scaled orthography."""
-    x, y, depth = (points.new_tensor(values) for values in (_X, _Y, _DEPTH))
-    design = torch.stack([x, y, depth, torch.ones_like(x)], -1)  # (8, 4)
+    points = model.points
+    design = torch.stack([model.x, model.y, model.depth, torch.ones_like(model.x)], -1)  # (8, 4)
     weighted = weights[..., None] * design
     normal = weighted.transpose(1, 2) @ design + torch.diag(points.new_tensor([1e-2, 1e-2, 1e-2, 1e-4]))
-    affine = solve(
-        normal, weighted.transpose(1, 2) @ points
-    )  # (B, 4, 2): the images of x, y, thickness, middle
+    # (B, 4, 2): the images of a millimetre of x, y and thickness, and of the middle.
+    affine = solve(normal, weighted.transpose(1, 2) @ points)
     along, across = affine[:, 0], affine[:, 1]
     a, b, c = along.square().sum(-1), across.square().sum(-1), (along * across).sum(-1)
-    scale2 = ((a + b + ((a - b).square() + 4 * c.square()).sqrt()) / 2).clamp_min(
-        1e-8
-    )  # largest singular value
-    scale = scale2.sqrt()
+    scale2 = ((a + b + ((a - b).square() + 4 * c.square()).sqrt()) / 2).clamp_min(1e-8)
+    scale = scale2.sqrt()  # the largest singular value
     first = (1 - a / scale2).clamp_min(0.0).sqrt()
     second = (1 - b / scale2).clamp_min(0.0).sqrt() * torch.where(c > 0, -1.0, 1.0)
     columns = torch.stack([along, across], -1) / scale[:, None, None]  # (B, 2, 2)
@@ -205,13 +202,12 @@ def _start(points: Tensor, weights: Tensor, focal: Tensor) -> tuple[Tensor, Tens
     right = torch.stack([columns[:, 0, 0], columns[:, 1, 0], flip * first], -1)
     away = torch.stack([columns[:, 0, 1], columns[:, 1, 1], flip * second], -1)
     rotation = torch.stack([right, away, torch.linalg.cross(right, away)], -1)
-    distance = focal[:, 0] / scale
+    distance = model.focal[:, 0] / scale
     middle = affine[:, 3] / scale[:, None]
     translation = torch.cat([middle, distance[:, None]], -1)
     return rotation, translation, torch.full_like(distance, _START_MM)
 
 
-def _determined(given: Tensor) -> Tensor:
-    """(B,) whether the corners that there are fix the thickness."""
-    back = torch.tensor([depth == 0 for depth in _DEPTH], device=given.device)
+def _determined(given: Tensor, back: Tensor) -> Tensor:
+    """(B,) whether the corners that there are (B, 8) fix the thickness; `back` (8,) says which lie on the back."""
     return (given.sum(-1) >= MIN_CORNERS) & (given & back).any(-1) & (given & ~back).any(-1)

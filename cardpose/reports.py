@@ -14,7 +14,7 @@ from rich.table import Table
 from cardpose.data.files import replace_file
 from cardpose.packet import CORNERS, NOT_LABELLED
 from cardpose.plots import error_by_count, scatter_cards
-from cardpose.results import FrameResult
+from cardpose.results import FrameResult, mean_or_nan
 from cardpose.viz import caption, contact_sheet
 
 Cell = str | int | float
@@ -117,9 +117,9 @@ def _video_row(video: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
         "cards": cards,
         "cards_predicted": predicted,
         "card_error": abs(predicted - cards),
-        "corner_px_mean": float(corner_px.mean()) if len(corner_px) else math.nan,
+        "corner_px_mean": mean_or_nan(corner_px),
         "corner_px_median": float(np.median(corner_px)) if len(corner_px) else math.nan,
-        "thickness_px_bias": float(thickness_px.mean()) if len(thickness_px) else math.nan,
+        "thickness_px_bias": mean_or_nan(thickness_px),
     }
 
 

@@ -50,14 +50,17 @@ class FrameResult:
     @property
     def corner_px_mean(self) -> float:
         """Mean error of the labelled corners in source pixels, NaN where there are none."""
-        labelled = self.corner_px[self.visibility > 0]
-        return float(labelled.mean()) if len(labelled) else float("nan")
+        return mean_or_nan(self.corner_px[self.visibility > 0])
 
     @property
     def thickness_px_bias(self) -> float:
         """Mean of `thickness_px`, NaN where no edge has both its labels."""
-        measured = self.thickness_px[~np.isnan(self.thickness_px)]
-        return float(measured.mean()) if len(measured) else float("nan")
+        return mean_or_nan(self.thickness_px[~np.isnan(self.thickness_px)])
+
+
+def mean_or_nan(values: np.ndarray) -> float:
+    """The mean of (N,) values, NaN where there are none."""
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -> list[FrameResult]:

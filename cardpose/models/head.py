@@ -43,23 +43,22 @@ class FittedBox:
     Args:
         found: height from which on a peak is a corner.
         tolerance: see `geometry.fit_box`, in image widths.
-        focal: focal length in image widths; a wrong one hardly matters.
     """
 
     size = 4 + 3 + 9 + NUM_CORNERS
 
-    def __init__(self, found: float, tolerance: float, focal: float = PHONE_FOCAL) -> None:
-        self.found, self.tolerance, self.focal = found, tolerance, focal
+    def __init__(self, found: float, tolerance: float) -> None:
+        self.found, self.tolerance = found, tolerance
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         with torch.autocast(heatmaps.device.type, enabled=False):
-            corners, peaks = decode(heatmaps.float(), stride=1)
+            corners, peaks = decode(heatmaps, stride=1)
             weights = torch.where(peaks > self.found, peaks, 0.0)
             height, width = heatmaps.shape[-2:]
             box = fit_box(
                 corners,
                 weights,
-                self.focal * width,
+                PHONE_FOCAL * width,  # a wrong one hardly matters
                 ((width - 1) / 2, (height - 1) / 2),
                 tolerance=self.tolerance * width,
             )
@@ -69,9 +68,8 @@ class FittedBox:
         """Thickness, doubts and pose, each of a size of about 1."""
         thickness = box.thickness.nan_to_num(CARD_MM * DECK / 2) / (CARD_MM * DECK)
         misfit = (1e3 * box.reprojection / width + 1).log()
-        spread = (
-            1e-3 * width * box.covariance[:, -1, -1].clamp_min(0).sqrt()
-        )  # mm for a thousandth of the width
+        thousandth = 1e-3 * width  # pixels by which the corners may be off
+        spread = thousandth * box.covariance[:, -1, -1].clamp_min(0).sqrt()
         numbers = torch.stack(
             [thickness.clamp(-0.5, 2), misfit, spread.clamp_max(3), box.determined.float()], 1
         )

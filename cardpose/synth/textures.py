@@ -207,9 +207,8 @@ def _levels(tile: np.ndarray) -> tuple[np.ndarray, ...]:
     levels = [np.ascontiguousarray(tile, np.float32)]
     for _ in range(TILE_LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    return tuple(
-        np.round(255 * level).astype(np.uint8) for level in levels
-    )  # a cache holds four times as much
+    # As bytes a processor's cache holds four times as much of them.
+    return tuple(np.round(255 * level).astype(np.uint8) for level in levels)
 
 
 def table_colours(table: Table) -> tuple[np.ndarray, np.ndarray]:
