@@ -82,6 +82,7 @@ class CardposeModule(LightningModule):
             confidence=confidence,
             visibility=output.visibility.sigmoid(),
             cards=output.cards * DECK,
+            spread=output.spread * DECK,
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

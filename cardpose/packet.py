@@ -122,9 +122,11 @@ class Prediction:
         confidence: (B, 8) height of each heatmap's peak.
         visibility: (B, 8) probability that the corner is visible, 0 to 1.
         cards: (B,) estimated count in cards.
+        spread: (B,) its standard deviation as the network sees it, in cards; NaN where it does not tell.
     """
 
     corners: Tensor
     confidence: Tensor
     visibility: Tensor
     cards: Tensor
+    spread: Tensor

@@ -75,6 +75,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
         "frame_index": result.frame_index,
         "cards": result.cards,
         "cards_predicted": result.cards_predicted,
+        "cards_spread": result.cards_spread,
         "card_error": result.card_error,
         "corner_px_mean": result.corner_px_mean,
         "thickness_px_bias": result.thickness_px_bias,

@@ -20,6 +20,7 @@ class FrameResult:
         frame_index: position of the frame in its video.
         cards: true count, NaN where unknown.
         cards_predicted: estimate in cards.
+        cards_spread: its standard deviation as the network sees it, in cards; NaN where it does not tell.
         corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
         visibility: (8,) 0, 1 or 2.
         corners_predicted: (8, 2) float64 in source pixels.
@@ -34,6 +35,7 @@ class FrameResult:
     frame_index: int
     cards: float
     cards_predicted: float
+    cards_spread: float
     corners: np.ndarray
     visibility: np.ndarray
     corners_predicted: np.ndarray
@@ -75,6 +77,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
     columns: Mapping[str, Tensor] = {
         "cards": batch["cards"],
         "cards_predicted": prediction.cards,
+        "cards_spread": prediction.spread,
         "corners": target,
         "corners_predicted": prediction.corners,
         "confidence": prediction.confidence,
@@ -90,10 +93,11 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
             frame_index=int(batch["frame_index"][i]),
             cards=float(arrays["cards"][i]),
             cards_predicted=float(arrays["cards_predicted"][i]),
+            cards_spread=float(arrays["cards_spread"][i]),
             visibility=visibility[i].numpy(),
             corner_px=corner_px[i].numpy(),
             thickness_px=thickness_px[i].numpy(),
-            **{name: arrays[name][i].numpy() for name in list(columns)[2:]},
+            **{name: arrays[name][i].numpy() for name in list(columns)[3:]},
         )
         for i in range(len(visibility))
     ]

@@ -48,6 +48,7 @@ def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]
         confidence=torch.rand(frames, 8, generator=generator),
         visibility=torch.rand(frames, 8, generator=generator),
         cards=torch.rand(frames, generator=generator) * 52,
+        spread=torch.rand(frames, generator=generator),
     )
     return prediction, batch
 
@@ -76,7 +77,8 @@ def test_perfect_predictions_score_perfectly() -> None:
     visible = (batch["visibility"] == 2).float()
     corners = apply_affine(batch["to_source"], batch["corners"])
     metrics = FrameMetrics(CONSTANT)
-    metrics.update(Prediction(corners, torch.ones_like(visible), visible, batch["cards"]), batch)
+    perfect = Prediction(corners, torch.ones_like(visible), visible, batch["cards"], torch.ones(len(visible)))
+    metrics.update(perfect, batch)
     scores = {name: float(value) for name, value in metrics.compute().items()}
     for name in (
         "card_mae",

@@ -42,6 +42,7 @@ def evaluated() -> tuple[list[FrameResult], dict[str, float]]:
         confidence=torch.rand(14, 8, generator=generator),
         visibility=torch.rand(14, 8, generator=generator),
         cards=torch.rand(14, generator=generator) * 52,
+        spread=torch.rand(14, generator=generator),
     )
     metrics = FrameMetrics(12.5)
     metrics.update(prediction, batch)

@@ -28,6 +28,7 @@ def make_result(**changes: object) -> FrameResult:
         "frame_index": 12,
         "cards": 7.0,
         "cards_predicted": 8.25,
+        "cards_spread": 1.5,
         "corners": BOX,
         "visibility": np.full(8, VISIBLE),
         "corners_predicted": BOX + np.array([3.0, 4.0]),

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from cardpose.models.decoder import UNetDecoder
@@ -17,11 +18,13 @@ class Output(NamedTuple):
         heatmaps: (B, 8, h, w), near 0 to 1.
         cards: (B,) count divided by 52.
         visibility: (B, 8) logits.
+        spread: (B,) standard deviation of `cards`, NaN where the head does not tell it.
     """
 
     heatmaps: Tensor
     cards: Tensor
     visibility: Tensor
+    spread: Tensor
 
 
 class UNet(nn.Module):
@@ -46,4 +49,4 @@ class UNet(nn.Module):
         features = self.encoder(image)
         heatmaps = self.decoder(features)
         cards, visibility = self.head(features[-1], heatmaps)
-        return Output(heatmaps.float(), cards, visibility)
+        return Output(heatmaps.float(), cards, visibility, torch.full_like(cards, torch.nan))
