@@ -23,11 +23,10 @@ import cv2
 import numpy as np
 
 from cardpose.errors import InputError
+from cardpose.geometry import PHONE_FOCAL
 from cardpose.packet import FLIP_INDEX, NOT_LABELLED
 
 MAX_ROTATE_DEG = 30.0
-FOCAL_LENGTH = 1.2
-"""Of the assumed camera, in image widths: a phone's main camera, about 45 degrees of horizontal view."""
 
 _FLIP = np.array(FLIP_INDEX)
 
@@ -71,7 +70,7 @@ def sample_warp(warp: Warp, size: tuple[int, int], rng: np.random.Generator) -> 
     zoom = np.exp(rng.uniform(*np.log(warp.scale)))  # as often larger as smaller
     shift = rng.uniform(-warp.translate, warp.translate, 2) * (width, height)
     mirror = bool(rng.random() < warp.flip_prob)
-    centre, focal = np.array([(width - 1) / 2, (height - 1) / 2]), FOCAL_LENGTH * width
+    centre, focal = np.array([(width - 1) / 2, (height - 1) / 2]), PHONE_FOCAL * width
     camera = np.array([[focal, 0, 0], [0, focal, 0], [0, 0, 1]])  # its origin is the image centre
     tilt = camera @ _rotation(yaw, pitch) @ np.linalg.inv(camera)
     tilt = _translation(-tilt[:2, 2] / tilt[2, 2]) @ tilt
