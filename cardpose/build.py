@@ -143,15 +143,16 @@ def build_decoder(cfg: DictConfig) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
 
 def build_loss(cfg: DictConfig) -> PacketLoss:
-    """The objective of `cfg.loss`: weights, and the name of the heatmaps' loss.
+    """The objective of `cfg.loss`: weights and names.
 
     Raises:
         InputError: an unknown name or term, or a wrong weight.
     """
-    older = {"coordinates": 0.0, "heatmap_loss": "mse"}  # checkpoints from before there was a choice
+    # What checkpoints from before there was a choice do not say.
+    older = {"coordinates": 0.0, "heatmap_loss": "mse", "card_loss": "mse"}
     weights: dict[str, Any] = older | {str(key): value for key, value in cfg.loss.items()}
-    name = weights.pop("heatmap_loss")
-    return PacketLoss(weights, cfg.heatmap.sigma, heatmap_loss=name)
+    names = {key: weights.pop(key) for key in ("heatmap_loss", "card_loss")}
+    return PacketLoss(weights, cfg.heatmap.sigma, **names)
 
 
 def build_module(

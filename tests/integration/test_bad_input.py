@@ -76,6 +76,7 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
         ("heatmap.stride=3", "heatmap.stride=3"),
         ("heatmap.decode=drak", "heatmap.decode=drak: choose argmax, quadratic, dark, softargmax"),
         ("loss.heatmap_loss=wing", "loss.heatmap_loss=wing: choose mse, adaptive_wing, focal"),
+        ("loss.card_loss=mae", "loss.card_loss=mae: choose mse, l1, huber, relative"),
         ("loss.coordinates=-1", "loss.coordinates=-1: choose a number from 0"),
         ("loss.cards=much", "loss.cards=much: choose a number from 0"),
         ("data.batch_size=99", "data.batch_size=99"),

@@ -124,7 +124,9 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
 ) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
-    del config["heatmap"]["decode"], config["loss"]["coordinates"], config["loss"]["heatmap_loss"]
+    del config["heatmap"]["decode"]
+    for key in ("coordinates", "heatmap_loss", "card_loss"):
+        del config["loss"][key]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt"), tmp_path / "report")
     assert load_metrics(tmp_path / "report") == load_metrics(finished_run)
