@@ -7,14 +7,17 @@
 | coordinates | distance of the soft-argmax      | a quarter of the map's width or height | a flat map                |
 | cards       | squared error (or another, see   | 1/12, the variance of a uniform count  | the mean count everywhere |
 |             | card_losses.py), 52 = 1          | (or what the best constant pays)       |                           |
+| distribu-   | divergence from soft labels, or  | what those of a uniform count pay for  | the counts 1 to 52,       |
+| tion        | cross-entropy, see counts.py     | not being told apart                   | all alike                 |
 | visibility  | binary cross-entropy             | log 2                                  | probability 1/2           |
 
 so that the weights compare across sizes, strides and sigmas, and weight 1 is a sensible start, but for the
-coordinates, whose weight starts at 0: the heatmaps alone tell the corners.
+coordinates, whose weight starts at 0: the heatmaps alone tell the corners. A head that tells one number alone has no
+distribution and pays 0 for it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +28,7 @@ from cardpose.heatmap_losses import HEATMAP_LOSSES, coordinates
 from cardpose.models.unet import Output
 from cardpose.packet import VISIBLE, Batch
 
-TERMS = ("heatmaps", "coordinates", "cards", "visibility")
+TERMS = ("heatmaps", "coordinates", "cards", "distribution", "visibility")
 
 
 def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
@@ -38,13 +41,15 @@ def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
 
 
 class PacketLoss(nn.Module):
-    """L = w_h heatmaps + w_x coordinates + w_c cards + w_v visibility.
+    """L = w_h heatmaps + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
         weights: weight of each term of `TERMS`; all of them are named, 0 leaves a term out.
         sigma: of the target heatmaps, in heatmap pixels.
         heatmap_loss: name of the heatmaps' loss, see `cardpose.heatmap_losses`.
         card_loss: name of the count's loss, see `cardpose.card_losses`.
+        distribution: what logits (B, N) of the count pay for cards (B,): the read-out's `loss`, see
+            `cardpose.models.counts`.
 
     Raises:
         InputError: a name that is not a term, a term without a weight, a weight that is no number from 0, or an
@@ -52,7 +57,12 @@ class PacketLoss(nn.Module):
     """
 
     def __init__(
-        self, weights: Mapping[str, float], sigma: float, heatmap_loss: str = "mse", card_loss: str = "mse"
+        self,
+        weights: Mapping[str, float],
+        sigma: float,
+        distribution: Callable[[Tensor, Tensor], Tensor],
+        heatmap_loss: str = "mse",
+        card_loss: str = "mse",
     ) -> None:
         super().__init__()
         if set(weights) != set(TERMS):
@@ -70,6 +80,7 @@ class PacketLoss(nn.Module):
         self.sigma = sigma
         self.heatmap_loss = HEATMAP_LOSSES[heatmap_loss]
         self.card_loss = CARD_LOSSES[card_loss]
+        self.distribution = distribution
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Each term unweighted under its name, and their weighted sum as "loss"."""
@@ -77,6 +88,7 @@ class PacketLoss(nn.Module):
             "heatmaps": self.heatmap_loss(output.heatmaps, batch["heatmaps"], self.sigma),
             "coordinates": coordinates(output.heatmaps, batch["heatmaps"]),
             "cards": self.card_loss(output.cards, batch["cards"]),
+            "distribution": self.distribution(output.count_logits, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }
         return terms | {

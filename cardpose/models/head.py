@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box
 from cardpose.heatmaps import decode
+from cardpose.models.counts import Count, Readout, Regression
 from cardpose.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
 
 CARD_MM = 0.3
@@ -85,27 +86,43 @@ class CountVisibilityHead(nn.Module):
     Args:
         channels: of the deepest feature map.
         describe: what is told about the heatmaps.
+        readout: how the count is read; None: as a regression.
         hidden: width of the two hidden layers.
         dropout: on the hidden layers.
     """
 
     calibration: Tensor
 
-    def __init__(self, channels: int, describe: Description, hidden: int = 256, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        describe: Description,
+        readout: Readout | None = None,
+        hidden: int = 256,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.describe = describe
+        self.readout = readout or Regression()
         layers: list[nn.Module] = []
         for size in (channels + describe.size, hidden):
             layers += [nn.Linear(size, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS))
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS + self.readout.size))
         self.straight = nn.Linear(describe.size, 1, bias=False)
         nn.init.zeros_(self.straight.weight)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
 
-    def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
+    def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Count, Tensor]:
+        """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> calibrated count; visibility logits (B, 8)."""
         features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
         described = self.describe(heatmaps.detach())
         out = self.layers(torch.cat([features, described.to(features.dtype)], dim=1)).float()
-        cards = out[:, 0] + self.straight(described)[:, 0].float() + 0.5  # starts in the middle of the range
-        return self.calibration[0] * cards + self.calibration[1], out[:, 1:]
+        shift, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
+        centre = shift + self.straight(described)[:, 0].float() + 0.5
+        count = self.readout(centre, numbers)  # starts in the middle of the range
+        return self._calibrated(count), visibility
+
+    def _calibrated(self, count: Count) -> Count:
+        """The logits stay as they were trained: over the counts before calibration."""
+        scale, offset = self.calibration
+        return count._replace(cards=scale * count.cards + offset, spread=scale * count.spread)

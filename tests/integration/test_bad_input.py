@@ -69,6 +69,12 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
     assert "foo" in refused("train", "data=folder", f"data.root={tiny_folder}", "+loss.foo=1", *FITTING)
 
 
+def test_soft_labels_without_a_width(refused: Command, tiny_folder: Path) -> None:
+    footage = ("data=folder", f"data.root={tiny_folder}", *FITTING)
+    line = refused("train", *footage, "count=distribution", "count.sigma=0")
+    assert line.endswith("count.sigma=0: choose a number above 0")
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [
