@@ -83,6 +83,7 @@ def test_soft_labels_without_a_width(refused: Command, tiny_folder: Path) -> Non
         ("heatmap.decode=drak", "heatmap.decode=drak: choose argmax, quadratic, dark, softargmax"),
         ("loss.heatmap_loss=wing", "loss.heatmap_loss=wing: choose mse, adaptive_wing, focal"),
         ("loss.card_loss=mae", "loss.card_loss=mae: choose mse, l1, huber, relative"),
+        ("model.head.detach=no_way", "model.head.detach=no_way: choose true or false"),
         ("loss.coordinates=-1", "loss.coordinates=-1: choose a number from 0"),
         ("loss.cards=much", "loss.cards=much: choose a number from 0"),
         ("data.batch_size=99", "data.batch_size=99"),

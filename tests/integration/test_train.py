@@ -125,7 +125,8 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
 ) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
-    del config["heatmap"]["decode"], config["count"], config["model"]["head"]["readout"]
+    del config["heatmap"]["decode"], config["count"]
+    del config["model"]["head"]["readout"], config["model"]["head"]["detach"]
     for key in ("coordinates", "distribution", "heatmap_loss", "card_loss"):
         del config["loss"][key]
     torch.save(checkpoint, tmp_path / "old.ckpt")
@@ -156,7 +157,7 @@ def test_every_count_trains_and_its_checkpoint_tells_the_spread(
     compose_entry: Compose, compose_train: Compose, tmp_path: Path, count: str
 ) -> None:
     folder = tmp_path / "run"
-    metrics = train(compose_train(folder, f"count={count}"), folder)
+    metrics = train(compose_train(folder, f"count={count}", "model.head.detach=false"), folder)
     assert math.isfinite(metrics["test/loss_distribution"])
     cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={folder}/checkpoints/best.ckpt")
     assert evaluate(cfg, tmp_path / "report") == load_metrics(folder)

@@ -11,7 +11,7 @@ from cardpose.errors import InputError
 from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead, Description, FittedBox, PooledHeatmaps
+from cardpose.models.head import CountVisibilityHead, Description, FittedBox, NoHeatmaps, PooledHeatmaps
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
@@ -27,10 +27,11 @@ def make_net(
     seed: int = 0,
     describe: Description = BOX,
     readout: Readout | None = None,
+    detach: bool = True,
 ) -> UNet:
     torch.manual_seed(seed)
     decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
-    head = partial(CountVisibilityHead, describe=describe, readout=readout, hidden=16)
+    head = partial(CountVisibilityHead, describe=describe, readout=readout, hidden=16, detach=detach)
     return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
 
 
@@ -73,6 +74,41 @@ def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
+
+
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_bends_the_heatmaps_where_they_are_not_detached(
+    describe: Description, make_readout: Callable[[], Readout]
+) -> None:
+    net = make_net(describe=describe, readout=make_readout(), detach=False)
+    of_the_count(net).backward()
+    assert all(learned(net.decoder.parameters()))
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -> None:
+    net = make_net(describe=NoHeatmaps(), detach=detach)
+    of_the_count(net).backward()
+    assert not any(learned(net.decoder.parameters()))
+    assert all(learned(net.encoder.parameters()))
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0])
+def test_heatmaps_that_make_no_box_have_a_gradient_without_nan(fill: float) -> None:
+    head = CountVisibilityHead(4, BOX, hidden=16, detach=False)
+    nn.init.ones_(head.straight.weight)  # type: ignore[union-attr]
+    maps = torch.full((2, 8, 12, 16), fill)
+    maps[1, :3, 5, 7] = 0.5  # three corners in one place
+    maps.requires_grad_()
+    head(torch.zeros(2, 4, 2, 3), maps)[0].cards.sum().backward()
+    assert maps.grad is not None
+    assert maps.grad.isfinite().all()
+
+
+def test_detach_is_true_or_false() -> None:
+    with pytest.raises(InputError, match=r"model\.head\.detach=no: choose true or false"):
+        CountVisibilityHead(4, BOX, detach="no")  # type: ignore[arg-type]
 
 
 def test_the_heatmaps_do_not_teach_the_head() -> None:
