@@ -20,6 +20,7 @@ from cardpose.errors import InputError
 from cardpose.hardware import choose_memory_format
 from cardpose.heatmaps import decode
 from cardpose.losses import PacketLoss
+from cardpose.models.counts import Regression
 from cardpose.models.unet import UNet
 from cardpose.module import CardposeModule
 from cardpose.peaks import locator
@@ -143,15 +144,17 @@ def build_decoder(cfg: DictConfig) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
 
 def build_loss(cfg: DictConfig) -> PacketLoss:
-    """The objective of `cfg.loss`: weights, and the name of the heatmaps' loss.
+    """The objective of `cfg.loss`, weights and names, and of `cfg.count`, what a distribution pays.
 
     Raises:
-        InputError: an unknown name or term, or a wrong weight.
+        InputError: an unknown name or term, a wrong weight, or a wrong number of the count's.
     """
-    older = {"coordinates": 0.0, "heatmap_loss": "mse"}  # checkpoints from before there was a choice
+    # What checkpoints from before there was a choice do not say.
+    older = {"coordinates": 0.0, "distribution": 0.0, "heatmap_loss": "mse", "card_loss": "mse"}
     weights: dict[str, Any] = older | {str(key): value for key, value in cfg.loss.items()}
-    name = weights.pop("heatmap_loss")
-    return PacketLoss(weights, cfg.heatmap.sigma, heatmap_loss=name)
+    names = {key: weights.pop(key) for key in ("heatmap_loss", "card_loss")}
+    readout = instantiate(cfg.count) if "count" in cfg else Regression()
+    return PacketLoss(weights, cfg.heatmap.sigma, readout.loss, **names)
 
 
 def build_module(

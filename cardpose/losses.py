@@ -5,37 +5,30 @@
 | heatmaps    | squared error (or another, see   | pi sigma^2, the energy of one drawn    | an empty map              |
 |             | heatmap_losses.py) summed a map  | Gaussian (or what an empty map pays)   |                           |
 | coordinates | distance of the soft-argmax      | a quarter of the map's width or height | a flat map                |
-| cards       | mean squared error, 52 = 1       | 1/12, the variance of a uniform count  | the mean count everywhere |
+| cards       | squared error (or another, see   | 1/12, the variance of a uniform count  | the mean count everywhere |
+|             | card_losses.py), 52 = 1          | (or what the best constant pays)       |                           |
+| distribu-   | divergence from soft labels, or  | what those of a uniform count pay for  | the counts 1 to 52,       |
+| tion        | cross-entropy, see counts.py     | not being told apart                   | all alike                 |
 | visibility  | binary cross-entropy             | log 2                                  | probability 1/2           |
 
 so that the weights compare across sizes, strides and sigmas, and weight 1 is a sensible start, but for the
-coordinates, whose weight starts at 0: the heatmaps alone tell the corners.
+coordinates, whose weight starts at 0: the heatmaps alone tell the corners. A head that tells one number alone has no
+distribution and pays 0 for it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cardpose.card_losses import CARD_LOSSES
 from cardpose.errors import InputError
 from cardpose.heatmap_losses import HEATMAP_LOSSES, coordinates
 from cardpose.models.unet import Output
-from cardpose.packet import DECK, VISIBLE, Batch
+from cardpose.packet import VISIBLE, Batch
 
-TERMS = ("heatmaps", "coordinates", "cards", "visibility")
-
-
-def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
-    """Squared error of normalised counts (B,) against cards (B,), NaN left out, over a uniform count's variance.
-
-    >>> card_mse(torch.tensor([0.5, 0.9]), torch.tensor([26.0, float("nan")])).item()
-    0.0
-    """
-    known = ~cards.isnan()
-    error = torch.where(known, predicted - cards.nan_to_num() / DECK, 0.0)
-    return 12 * error.square().sum() / known.sum().clamp_min(1)
+TERMS = ("heatmaps", "coordinates", "cards", "distribution", "visibility")
 
 
 def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
@@ -48,19 +41,29 @@ def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
 
 
 class PacketLoss(nn.Module):
-    """L = w_h heatmaps + w_x coordinates + w_c cards + w_v visibility.
+    """L = w_h heatmaps + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
         weights: weight of each term of `TERMS`; all of them are named, 0 leaves a term out.
         sigma: of the target heatmaps, in heatmap pixels.
         heatmap_loss: name of the heatmaps' loss, see `cardpose.heatmap_losses`.
+        card_loss: name of the count's loss, see `cardpose.card_losses`.
+        distribution: what logits (B, N) of the count pay for cards (B,): the read-out's `loss`, see
+            `cardpose.models.counts`.
 
     Raises:
         InputError: a name that is not a term, a term without a weight, a weight that is no number from 0, or an
             unknown loss.
     """
 
-    def __init__(self, weights: Mapping[str, float], sigma: float, heatmap_loss: str = "mse") -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        sigma: float,
+        distribution: Callable[[Tensor, Tensor], Tensor],
+        heatmap_loss: str = "mse",
+        card_loss: str = "mse",
+    ) -> None:
         super().__init__()
         if set(weights) != set(TERMS):
             raise InputError(
@@ -71,16 +74,21 @@ class PacketLoss(nn.Module):
                 raise InputError(f"loss.{name}={weight}: choose a number from 0")
         if heatmap_loss not in HEATMAP_LOSSES:
             raise InputError(f"loss.heatmap_loss={heatmap_loss}: choose {', '.join(HEATMAP_LOSSES)}")
+        if card_loss not in CARD_LOSSES:
+            raise InputError(f"loss.card_loss={card_loss}: choose {', '.join(CARD_LOSSES)}")
         self.weights = dict(weights)
         self.sigma = sigma
         self.heatmap_loss = HEATMAP_LOSSES[heatmap_loss]
+        self.card_loss = CARD_LOSSES[card_loss]
+        self.distribution = distribution
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Each term unweighted under its name, and their weighted sum as "loss"."""
         terms = {
             "heatmaps": self.heatmap_loss(output.heatmaps, batch["heatmaps"], self.sigma),
             "coordinates": coordinates(output.heatmaps, batch["heatmaps"]),
-            "cards": card_mse(output.cards, batch["cards"]),
+            "cards": self.card_loss(output.cards, batch["cards"]),
+            "distribution": self.distribution(output.count_logits, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }
         return terms | {

@@ -15,7 +15,7 @@ ROOT = Path(cardpose.__file__).parent
 LAYERS = (
     ("errors", "packet"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
-    ("heatmaps", "geometry"),
+    ("heatmaps", "geometry", "card_losses"),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),

@@ -9,13 +9,15 @@ from torch import Tensor
 from cardpose.errors import InputError
 from cardpose.heatmap_losses import heatmap_mse
 from cardpose.heatmaps import encode
-from cardpose.losses import TERMS, PacketLoss, card_mse, visibility_bce
+from cardpose.losses import TERMS, PacketLoss, visibility_bce
+from cardpose.models.counts import Distribution, Regression, soft_labels
 from cardpose.models.unet import Output
-from cardpose.packet import DECK, NUM_CORNERS, Batch
+from cardpose.packet import DECK, MAX_CARDS, NUM_CORNERS, Batch
 
 SIGMA = 1.5
-WEIGHTS = {"heatmaps": 0.5, "coordinates": 0.75, "cards": 2.0, "visibility": 0.25}
-TAUGHT = {name: "heatmaps" if name == "coordinates" else name for name in TERMS}
+COUNT = Distribution(sigma=1.0)
+WEIGHTS = {"heatmaps": 0.5, "coordinates": 0.75, "cards": 2.0, "distribution": 1.5, "visibility": 0.25}
+TAUGHT = {name: name for name in TERMS} | {"coordinates": "heatmaps", "distribution": "count_logits"}
 """The output that each term is of."""
 
 
@@ -42,15 +44,16 @@ def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIG
 
 def perfect(batch: Batch) -> Output:
     visibility = 60.0 * (batch["visibility"] == 2) - 30.0
-    return Output(
-        batch["heatmaps"].clone(), batch["cards"] / DECK, visibility, torch.zeros_like(batch["cards"])
-    )
+    cards, spread = batch["cards"] / DECK, torch.zeros_like(batch["cards"])
+    logits = soft_labels(batch["cards"], COUNT.sigma).clamp_min(1e-30).log()
+    return Output(batch["heatmaps"].clone(), cards, visibility, spread, logits)
 
 
 def guess(batch: Batch, seed: int = 1) -> Output:
     """A prediction some way off, whose gradient can be asked for."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = (batch[key].shape for key in ("heatmaps", "cards", "visibility", "cards"))
+    shapes = [batch[key].shape for key in ("heatmaps", "cards", "visibility", "cards")]
+    shapes.append(torch.Size([len(batch["cards"]), MAX_CARDS + 1]))
     return Output(*(torch.rand(shape, generator=generator).requires_grad_() for shape in shapes))
 
 
@@ -62,12 +65,6 @@ def every_count() -> Tensor:
 def test_an_empty_map_pays_1(stride: int, sigma: float) -> None:
     target = make_batch(every_count(), stride=stride, sigma=sigma)["heatmaps"]
     assert heatmap_mse(torch.zeros_like(target), target, sigma).item() == pytest.approx(1, abs=1e-3)
-
-
-def test_the_mean_count_everywhere_pays_1() -> None:
-    cards = every_count()
-    mean = torch.full_like(cards, cards.mean().item() / DECK)
-    assert card_mse(mean, cards).item() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("visibility", [0, 1, 2])
@@ -86,7 +83,7 @@ def test_only_visible_is_the_positive_class(visibility: int) -> None:
 
 def test_a_perfect_prediction_pays_nothing() -> None:
     batch = make_batch(every_count())
-    for name, value in PacketLoss(WEIGHTS, SIGMA)(perfect(batch), batch).items():
+    for name, value in PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(perfect(batch), batch).items():
         assert value.item() == pytest.approx(0, abs=1e-6), name
 
 
@@ -100,7 +97,7 @@ def test_the_heatmap_term_does_not_depend_on_the_stride() -> None:
 
 def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     batch = make_batch(every_count())
-    losses = PacketLoss(WEIGHTS, SIGMA)(guess(batch), batch)
+    losses = PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(guess(batch), batch)
     assert set(losses) == {*TERMS, "loss"}
     assert all(losses[name] > 0 for name in TERMS)
     want = sum(weight * losses[name].item() for name, weight in WEIGHTS.items())
@@ -111,8 +108,8 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
 def test_a_weight_changes_nothing_but_its_share_of_the_sum(name: str) -> None:
     batch = make_batch(every_count())
     output = guess(batch)
-    before = PacketLoss(WEIGHTS, SIGMA)(output, batch)
-    after = PacketLoss(WEIGHTS | {name: 7.0}, SIGMA)(output, batch)
+    before = PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(output, batch)
+    after = PacketLoss(WEIGHTS | {name: 7.0}, SIGMA, COUNT.loss)(output, batch)
     assert all(torch.equal(after[term], before[term]) for term in TERMS)
     share = (7.0 - WEIGHTS[name]) * before[name].item()
     assert after["loss"].item() == pytest.approx(before["loss"].item() + share, rel=1e-5)
@@ -123,7 +120,7 @@ def test_weight_0_leaves_no_gradient_of_that_term(output_name: str) -> None:
     batch = make_batch(every_count())
     output = guess(batch)
     off = {name: 0.0 for name in TERMS if TAUGHT[name] == output_name}
-    PacketLoss(WEIGHTS | off, SIGMA)(output, batch)["loss"].backward()
+    PacketLoss(WEIGHTS | off, SIGMA, COUNT.loss)(output, batch)["loss"].backward()
     for name in set(TAUGHT.values()):
         gradient = getattr(output, name).grad
         assert (gradient == 0).all() if name == output_name else (gradient != 0).any(), name
@@ -133,31 +130,21 @@ def test_a_term_teaches_only_its_own_output() -> None:
     batch = make_batch(every_count())
     for name in TERMS:
         output = guess(batch)
-        PacketLoss(WEIGHTS, SIGMA)(output, batch)[name].backward()
+        PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(output, batch)[name].backward()
         assert [other for other in Output._fields if getattr(output, other).grad is not None] == [
             TAUGHT[name]
         ]
 
 
-def test_frames_without_a_count_are_left_out() -> None:
-    cards = torch.tensor([5.0, torch.nan, 40.0, torch.nan])
-    predicted = torch.rand(4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    loss = card_mse(predicted, cards)
-    known = ~cards.isnan()
-    torch.testing.assert_close(loss, card_mse(predicted[known], cards[known]))
-    loss.backward()
-    assert (predicted.grad[~known] == 0).all()
-    assert (predicted.grad[known] != 0).all()
-
-
 def test_a_batch_without_any_count_has_a_finite_loss_and_gradient() -> None:
     batch = make_batch(torch.full((3,), torch.nan))
     output = guess(batch)
-    losses = PacketLoss(WEIGHTS, SIGMA)(output, batch)
+    losses = PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(output, batch)
     losses["loss"].backward()
-    assert losses["cards"] == 0
+    assert losses["cards"] == losses["distribution"] == 0
     assert losses["loss"].isfinite()
     assert (output.cards.grad == 0).all()
+    assert (output.count_logits.grad == 0).all()
     assert output.heatmaps.grad.isfinite().all()
     assert output.visibility.grad.isfinite().all()
 
@@ -168,39 +155,52 @@ def test_a_batch_twice_over_pays_the_same() -> None:
     batch = make_batch(cards)
     output = guess(batch)
     twice: Batch = {name: torch.cat([value, value]) for name, value in batch.items()}  # type: ignore[assignment]
-    loss = PacketLoss(WEIGHTS, SIGMA)
+    loss = PacketLoss(WEIGHTS, SIGMA, COUNT.loss)
     once = loss(output, batch)
     doubled = loss(Output(*(torch.cat([value, value]) for value in output)), twice)
     for name, value in once.items():
         torch.testing.assert_close(doubled[name], value, msg=name)
 
 
+def test_a_regression_pays_nothing_for_a_distribution() -> None:
+    batch = make_batch(every_count())
+    output = guess(batch)._replace(count_logits=torch.zeros(len(batch["cards"]), 0))
+    losses = PacketLoss(WEIGHTS, SIGMA, Regression().loss)(output, batch)
+    assert losses["distribution"] == 0
+    assert losses["cards"] > 0
+
+
 def test_all_weights_0_is_a_loss_of_0() -> None:
     batch = make_batch(torch.ones(2))
-    assert PacketLoss(dict.fromkeys(TERMS, 0.0), SIGMA)(guess(batch), batch)["loss"] == 0
+    assert PacketLoss(dict.fromkeys(TERMS, 0.0), SIGMA, COUNT.loss)(guess(batch), batch)["loss"] == 0
 
 
 def test_an_unknown_term_is_named() -> None:
     with pytest.raises(
         InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, coordinates, cards"
     ):
-        PacketLoss(WEIGHTS | {"count": 1.0}, SIGMA)
+        PacketLoss(WEIGHTS | {"count": 1.0}, SIGMA, COUNT.loss)
 
 
 @pytest.mark.parametrize("name", TERMS)
 def test_a_missing_term_is_named(name: str) -> None:
     rest = {term: weight for term, weight in WEIGHTS.items() if term != name}
     with pytest.raises(InputError, match=rf"give exactly .*\b{name}\b"):
-        PacketLoss(rest, SIGMA)
+        PacketLoss(rest, SIGMA, COUNT.loss)
 
 
 @pytest.mark.parametrize("name", TERMS)
 @pytest.mark.parametrize("weight", [-1.0, -1e-9, float("nan"), "x", None])
 def test_a_weight_that_is_no_number_from_0_is_named(name: str, weight: Any) -> None:
     with pytest.raises(InputError, match=rf"loss\.{name}={weight}"):
-        PacketLoss(WEIGHTS | {name: weight}, SIGMA)
+        PacketLoss(WEIGHTS | {name: weight}, SIGMA, COUNT.loss)
 
 
 def test_an_unknown_heatmap_loss_lists_the_choices() -> None:
     with pytest.raises(InputError, match=r"loss\.heatmap_loss=wing: choose mse, adaptive_wing, focal"):
-        PacketLoss(WEIGHTS, SIGMA, heatmap_loss="wing")
+        PacketLoss(WEIGHTS, SIGMA, COUNT.loss, heatmap_loss="wing")
+
+
+def test_an_unknown_card_loss_lists_the_choices() -> None:
+    with pytest.raises(InputError, match=r"loss\.card_loss=mae: choose mse, l1, huber, relative"):
+        PacketLoss(WEIGHTS, SIGMA, COUNT.loss, card_loss="mae")

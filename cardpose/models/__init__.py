@@ -4,5 +4,6 @@ encoders.py  image -> feature maps: the interface and the plain one; "Adding a n
 mobilenetv3.py, efficientnet_lite.py, timm_features.py   more encoders, the last two around other libraries
 decoder.py   feature maps -> eight heatmaps
 head.py      deepest features and detached heatmaps -> count and visibility
+counts.py    the head's numbers -> count and spread: regression, distribution, ordinal
 unet.py      the three joined
 """

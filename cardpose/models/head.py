@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cardpose.errors import InputError
 from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box
 from cardpose.heatmaps import decode
+from cardpose.models.counts import Count, Readout, Regression
 from cardpose.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
 
 CARD_MM = 0.3
@@ -15,7 +17,7 @@ CARD_MM = 0.3
 
 
 class Description(Protocol):
-    """Heatmaps (B, 8, h, w), detached, to numbers (B, `size`) that a count can be read from."""
+    """Heatmaps (B, 8, h, w) to numbers (B, `size`) that a count can be read from."""
 
     size: int
 
@@ -53,6 +55,9 @@ class FittedBox:
     def __call__(self, heatmaps: Tensor) -> Tensor:
         with torch.autocast(heatmaps.device.type, enabled=False):
             corners, peaks = decode(heatmaps, stride=1)
+            if heatmaps.requires_grad:
+                for found in (corners, peaks):  # a box that is not determined has no derivative
+                    found.register_hook(_finite)
             weights = torch.where(peaks > self.found, peaks, 0.0)
             height, width = heatmaps.shape[-2:]
             box = fit_box(
@@ -77,35 +82,74 @@ class FittedBox:
         return torch.cat([numbers, *pose], 1)
 
 
+class NoHeatmaps:
+    """Nothing: the count is left with the deepest features, which shows what the heatmaps give it."""
+
+    size = 0
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        return heatmaps.new_zeros(heatmaps.shape[0], 0)
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(0, 0, 0)
+
+
 class CountVisibilityHead(nn.Module):
-    """Count and visibility from the pooled deepest features and a description of the detached heatmaps.
+    """Count and visibility from the pooled deepest features and a description of the heatmaps.
 
     The heatmaps are detached here, so that the count teaches the encoder what to see but never bends the corners.
 
     Args:
         channels: of the deepest feature map.
         describe: what is told about the heatmaps.
+        readout: how the count is read; None: as a regression.
         hidden: width of the two hidden layers.
         dropout: on the hidden layers.
+        detach: False lets the count's (and the visibility's) gradient into the heatmaps.
+
+    Raises:
+        InputError: `detach` is neither true nor false.
     """
 
     calibration: Tensor
 
-    def __init__(self, channels: int, describe: Description, hidden: int = 256, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        describe: Description,
+        readout: Readout | None = None,
+        hidden: int = 256,
+        dropout: float = 0.0,
+        detach: bool = True,
+    ) -> None:
         super().__init__()
+        if not isinstance(detach, bool):
+            raise InputError(f"model.head.detach={detach}: choose true or false")
         self.describe = describe
+        self.detach = detach
+        self.readout = readout or Regression()
         layers: list[nn.Module] = []
         for size in (channels + describe.size, hidden):
             layers += [nn.Linear(size, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS))
-        self.straight = nn.Linear(describe.size, 1, bias=False)
-        nn.init.zeros_(self.straight.weight)
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS + self.readout.size))
+        self.straight = nn.Linear(describe.size, 1, bias=False) if describe.size else None
+        if self.straight is not None:
+            nn.init.zeros_(self.straight.weight)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
 
-    def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> cards (B,), 1.0 = 52; logits (B, 8)."""
+    def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Count, Tensor]:
+        """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> calibrated count; visibility logits (B, 8)."""
         features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
-        described = self.describe(heatmaps.detach())
+        described = self.describe(heatmaps.detach() if self.detach else heatmaps)
         out = self.layers(torch.cat([features, described.to(features.dtype)], dim=1)).float()
-        cards = out[:, 0] + self.straight(described)[:, 0].float() + 0.5  # starts in the middle of the range
-        return self.calibration[0] * cards + self.calibration[1], out[:, 1:]
+        centre, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
+        if self.straight is not None:
+            centre = centre + self.straight(described)[:, 0].float()
+        count = self.readout(centre + 0.5, numbers)  # starts in the middle of the range
+        return self._calibrated(count), visibility
+
+    def _calibrated(self, count: Count) -> Count:
+        """The logits stay as they were trained: over the counts before calibration."""
+        scale, offset = self.calibration
+        return count._replace(cards=scale * count.cards + offset, spread=scale * count.spread)

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from cardpose.models.decoder import UNetDecoder
@@ -19,12 +18,14 @@ class Output(NamedTuple):
         cards: (B,) count divided by 52.
         visibility: (B, 8) logits.
         spread: (B,) standard deviation of `cards`, NaN where the head does not tell it.
+        count_logits: (B, N) of the count's distribution, which only the loss reads; N is 0 where there is none.
     """
 
     heatmaps: Tensor
     cards: Tensor
     visibility: Tensor
     spread: Tensor
+    count_logits: Tensor
 
 
 class UNet(nn.Module):
@@ -48,5 +49,5 @@ class UNet(nn.Module):
         """(B, 3, H, W) normalised float image; H and W multiples of the encoder's deepest stride."""
         features = self.encoder(image)
         heatmaps = self.decoder(features)
-        cards, visibility = self.head(features[-1], heatmaps)
-        return Output(heatmaps.float(), cards, visibility, torch.full_like(cards, torch.nan))
+        count, visibility = self.head(features[-1], heatmaps)
+        return Output(heatmaps.float(), count.cards, visibility, count.spread, count.logits)

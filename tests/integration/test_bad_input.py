@@ -69,6 +69,12 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
     assert "foo" in refused("train", "data=folder", f"data.root={tiny_folder}", "+loss.foo=1", *FITTING)
 
 
+def test_soft_labels_without_a_width(refused: Command, tiny_folder: Path) -> None:
+    footage = ("data=folder", f"data.root={tiny_folder}", *FITTING)
+    line = refused("train", *footage, "count=distribution", "count.sigma=0")
+    assert line.endswith("count.sigma=0: choose a number above 0")
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [
@@ -76,6 +82,8 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
         ("heatmap.stride=3", "heatmap.stride=3"),
         ("heatmap.decode=drak", "heatmap.decode=drak: choose argmax, quadratic, dark, softargmax"),
         ("loss.heatmap_loss=wing", "loss.heatmap_loss=wing: choose mse, adaptive_wing, focal"),
+        ("loss.card_loss=mae", "loss.card_loss=mae: choose mse, l1, huber, relative"),
+        ("model.head.detach=no_way", "model.head.detach=no_way: choose true or false"),
         ("loss.coordinates=-1", "loss.coordinates=-1: choose a number from 0"),
         ("loss.cards=much", "loss.cards=much: choose a number from 0"),
         ("data.batch_size=99", "data.batch_size=99"),

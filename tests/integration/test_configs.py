@@ -45,9 +45,18 @@ TRAINING = [choice for choice in choices(*GROUPS) if choice not in ONLY_EVALUATI
 
 def test_every_group_is_looked_at() -> None:
     assert {file.stem for file in CONF.glob("*.yaml")} == set(ENTRIES)
-    assert {"data", "split", "augment", "model", "loss", "optim", "scheduler", "experiment", "debug"} <= set(
-        GROUPS
-    )
+    assert {
+        "data",
+        "split",
+        "augment",
+        "model",
+        "count",
+        "loss",
+        "optim",
+        "scheduler",
+        "experiment",
+        "debug",
+    } <= set(GROUPS)
 
 
 @pytest.mark.parametrize(("group", "choice"), TRAINING)
@@ -87,6 +96,31 @@ def test_every_heatmap_and_loss_builds(
     maps = instantiate(cfg.data.encode_heatmaps)(corners, torch.full((1, 8), 2))
     assert maps.shape[-1] == cfg.data.size[1] // cfg.heatmap.stride
     assert (build.build_decoder(cfg)(maps)[0] - corners).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("card_loss", ["mse", "l1", "huber", "relative"])
+@pytest.mark.parametrize("head", [choice for _, choice in choices("head")])
+@pytest.mark.parametrize("count", [choice for _, choice in choices("count")])
+def test_every_count_learns_with_every_head_and_card_loss(
+    compose_entry: Compose, tmp_path: Path, count: str, head: str, card_loss: str
+) -> None:
+    overrides = (f"count={count}", f"head={head}", f"loss.card_loss={card_loss}", "data.size=[64,96]")
+    cfg = compose_entry("train", tmp_path / "run", "model=unet_small", *overrides)
+    build.check(cfg)
+    net, cards = build.build_net(cfg), torch.tensor([3.0, 104.0])
+    output = net(torch.zeros(2, 3, 64, 96))
+    losses = build.build_loss(cfg)(
+        output,
+        {  # type: ignore[typeddict-item]
+            "heatmaps": torch.zeros_like(output.heatmaps),
+            "cards": cards,
+            "visibility": torch.full((2, 8), 2),
+        },
+    )
+    losses["loss"].backward()
+    parameters = dict(net.head.named_parameters())
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in parameters.values())
+    assert bool(output.spread.isnan().all()) == (count == "regression")
 
 
 @pytest.mark.parametrize("stride", [2, 4])

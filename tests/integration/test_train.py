@@ -68,6 +68,7 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> Non
         "train/loss_heatmaps",
         "train/loss_coordinates",
         "train/loss_cards",
+        "train/loss_distribution",
         "train/loss_visibility",
         "train/images_per_second",
         "val/loss",
@@ -124,7 +125,10 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
 ) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
-    del config["heatmap"]["decode"], config["loss"]["coordinates"], config["loss"]["heatmap_loss"]
+    del config["heatmap"]["decode"], config["count"]
+    del config["model"]["head"]["readout"], config["model"]["head"]["detach"]
+    for key in ("coordinates", "distribution", "heatmap_loss", "card_loss"):
+        del config["loss"][key]
     torch.save(checkpoint, tmp_path / "old.ckpt")
     evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt"), tmp_path / "report")
     assert load_metrics(tmp_path / "report") == load_metrics(finished_run)
@@ -146,6 +150,20 @@ def test_every_loss_trains(compose_train: Compose, tmp_path: Path, loss: str) ->
     folder = tmp_path / "run"
     metrics = train(compose_train(folder, f"loss={loss}", "trainer.max_epochs=1"), folder)
     assert all(math.isfinite(metrics[f"test/loss{part}"]) for part in ("", "_heatmaps", "_coordinates"))
+
+
+@pytest.mark.parametrize("count", ["distribution", "ordinal"])
+def test_every_count_trains_and_its_checkpoint_tells_the_spread(
+    compose_entry: Compose, compose_train: Compose, tmp_path: Path, count: str
+) -> None:
+    folder = tmp_path / "run"
+    metrics = train(compose_train(folder, f"count={count}", "model.head.detach=false"), folder)
+    assert math.isfinite(metrics["test/loss_distribution"])
+    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={folder}/checkpoints/best.ckpt")
+    assert evaluate(cfg, tmp_path / "report") == load_metrics(folder)
+    header, first, *_ = (tmp_path / "report" / "frames.csv").read_text().splitlines()
+    frame = dict(zip(header.split(","), first.split(","), strict=True))
+    assert float(frame["cards_spread"]) > 0
 
 
 def test_evaluate_takes_another_folder_whole(

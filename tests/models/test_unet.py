@@ -1,6 +1,6 @@
 """The network: shapes, where gradients go, and what it says before it has learned anything."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
@@ -8,19 +8,30 @@ import torch
 from torch import Tensor, nn
 
 from cardpose.errors import InputError
+from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead, Description, FittedBox, PooledHeatmaps
+from cardpose.models.head import CountVisibilityHead, Description, FittedBox, NoHeatmaps, PooledHeatmaps
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
 BOX, POOLED = FittedBox(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
 
 
-def make_net(stride: int = 4, seed: int = 0, describe: Description = BOX) -> UNet:
+READOUTS = (Regression, partial(Distribution, sigma=1.0), Ordinal)
+READOUT_NAMES = ("regression", "distribution", "ordinal")
+
+
+def make_net(
+    stride: int = 4,
+    seed: int = 0,
+    describe: Description = BOX,
+    readout: Readout | None = None,
+    detach: bool = True,
+) -> UNet:
     torch.manual_seed(seed)
     decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
-    head = partial(CountVisibilityHead, describe=describe, hidden=16)
+    head = partial(CountVisibilityHead, describe=describe, readout=readout, hidden=16, detach=detach)
     return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
 
 
@@ -47,14 +58,57 @@ def test_the_encoder_declares_its_channels_and_strides_truly() -> None:
         assert features.shape == (2, channels, HEIGHT // stride, WIDTH // stride)
 
 
-@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
-def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(describe: Description) -> None:
-    net = make_net(describe=describe)
+def of_the_count(net: UNet) -> Tensor:
+    """What a loss of count and visibility could see."""
     nn.init.normal_(net.decoder.to_heatmaps.weight)
     output = net(images())
-    (output.cards.sum() + output.visibility.sum()).backward()
+    return output.cards.sum() + output.count_logits.square().sum() + output.visibility.sum()
+
+
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(
+    describe: Description, make_readout: Callable[[], Readout]
+) -> None:
+    net = make_net(describe=describe, readout=make_readout())
+    of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
+
+
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_bends_the_heatmaps_where_they_are_not_detached(
+    describe: Description, make_readout: Callable[[], Readout]
+) -> None:
+    net = make_net(describe=describe, readout=make_readout(), detach=False)
+    of_the_count(net).backward()
+    assert all(learned(net.decoder.parameters()))
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -> None:
+    net = make_net(describe=NoHeatmaps(), detach=detach)
+    of_the_count(net).backward()
+    assert not any(learned(net.decoder.parameters()))
+    assert all(learned(net.encoder.parameters()))
+
+
+@pytest.mark.parametrize("fill", [0.0, 1.0])
+def test_heatmaps_that_make_no_box_have_a_gradient_without_nan(fill: float) -> None:
+    head = CountVisibilityHead(4, BOX, hidden=16, detach=False)
+    nn.init.ones_(head.straight.weight)  # type: ignore[union-attr]
+    maps = torch.full((2, 8, 12, 16), fill)
+    maps[1, :3, 5, 7] = 0.5  # three corners in one place
+    maps.requires_grad_()
+    head(torch.zeros(2, 4, 2, 3), maps)[0].cards.sum().backward()
+    assert maps.grad is not None
+    assert maps.grad.isfinite().all()
+
+
+def test_detach_is_true_or_false() -> None:
+    with pytest.raises(InputError, match=r"model\.head\.detach=no: choose true or false"):
+        CountVisibilityHead(4, BOX, detach="no")  # type: ignore[arg-type]
 
 
 def test_the_heatmaps_do_not_teach_the_head() -> None:
@@ -70,17 +124,44 @@ def test_the_count_depends_on_the_heatmaps(describe: Description) -> None:
     deepest, maps = torch.zeros(1, 4, 2, 3), torch.zeros(1, 8, 12, 16)
     before = head(deepest, maps)
     maps[0, 3, 5, 7] = 1.0
-    assert not torch.equal(head(deepest, maps)[0], before[0])
+    assert not torch.equal(head(deepest, maps)[0].cards, before[0].cards)
 
 
-def test_an_untrained_network_says_empty_maps_and_half_a_deck() -> None:
-    output = make_net().eval()(images(8))
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+def test_an_untrained_network_says_empty_maps_and_half_a_deck(make_readout: Callable[[], Readout]) -> None:
+    output = make_net(readout=make_readout()).eval()(images(8))
     assert output.heatmaps.abs().max() < 0.05
     assert (output.cards - 0.5).abs().max() < 0.4
 
 
-def test_a_prediction_does_not_depend_on_its_batch() -> None:
-    net = make_net().eval()
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+def test_calibration_scales_count_and_spread(make_readout: Callable[[], Readout]) -> None:
+    net = make_net(readout=make_readout()).eval()
+    before = net(images())
+    net.head.calibration.copy_(torch.tensor([1.25, -0.1]))
+    after = net(images())
+    torch.testing.assert_close(after.cards, 1.25 * before.cards - 0.1)
+    torch.testing.assert_close(after.spread, 1.25 * before.spread, equal_nan=True)
+    assert torch.equal(after.count_logits, before.count_logits)
+
+
+def test_a_regression_has_the_weights_that_it_had_before_there_was_a_choice() -> None:
+    head = CountVisibilityHead(4, BOX, hidden=16)
+    assert {name: tuple(value.shape) for name, value in head.state_dict().items()} == {
+        "layers.0.weight": (16, 4 + BOX.size),
+        "layers.0.bias": (16,),
+        "layers.3.weight": (16, 16),
+        "layers.3.bias": (16,),
+        "layers.6.weight": (9, 16),
+        "layers.6.bias": (9,),
+        "straight.weight": (1, BOX.size),
+        "calibration": (2,),
+    }
+
+
+@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+def test_a_prediction_does_not_depend_on_its_batch(make_readout: Callable[[], Readout]) -> None:
+    net = make_net(readout=make_readout()).eval()
     together = net(images(5))
     for row in range(5):
         alone = net(images(5)[row : row + 1])
