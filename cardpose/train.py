@@ -20,8 +20,10 @@ from rich.console import Console
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint
+from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
+from cardpose.module import CardposeModule
 from cardpose.reports import flatten_config, metrics_table, write_metrics, write_report
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         folder: of the run.
 
     Returns:
-        Scores of the test side under the keys of metrics.json.
+        Scores of the best checkpoint, val/... and test/..., under the keys of metrics.json.
 
     Raises:
         InputError: what the user can mend.
@@ -65,11 +67,22 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         best = checkpoints.read(folder / "checkpoints" / "best.ckpt")
         module.load_state_dict(best["state_dict"])
-        metrics = trainer.test(module, data, verbose=False)[0]
+        validated = validate(cfg, module, data)
+        tested = trainer.test(module, data, verbose=False)[0]
     write_report(folder / "test", collect.results, collect.sheets(), mean_cards(data.train_cards))
+    metrics = {**validated, **tested}
     write_metrics(folder / "metrics.json", metrics)
-    log_hyperparameters(trainer, config, metrics)
+    log_hyperparameters(trainer, config, tested)
     return metrics
+
+
+def validate(cfg: DictConfig, module: CardposeModule, data: CardDataModule) -> dict[str, float]:
+    """Scores of the validation side, val/..., with the weights that `module` has.
+
+    By a trainer of its own: the training's averages the weights, and would validate the last average instead.
+    """
+    trainer = build.build_trainer(cfg, [], logger=False, enable_progress_bar=False)
+    return dict(trainer.validate(module, data, verbose=False)[0])
 
 
 def mean_cards(counts: np.ndarray) -> float:

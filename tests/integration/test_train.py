@@ -21,6 +21,9 @@ from cardpose.train import train
 Compose = Callable[..., DictConfig]
 
 KEYS = {
+    "val/card_mae",
+    "val/card_mae_video",
+    "val/corner_px_median",
     "test/card_mae",
     "test/card_mae_video",
     "test/card_mae_constant",
@@ -59,6 +62,12 @@ def test_a_run_folder_is_complete(finished_run: Path) -> None:
     for name in ("frames.csv", "videos.csv", "scatter.png", "error_by_count.png", "worst_cards.png"):
         assert (finished_run / "test" / name).is_file(), name
     assert set(load_metrics(finished_run)) >= KEYS
+
+
+def test_the_validation_scores_are_the_best_checkpoints(finished_run: Path) -> None:
+    states = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")["callbacks"].values()
+    (best,) = [state for state in states if state.get("monitor") == "val/loss"]
+    assert load_metrics(finished_run)["val/loss"] == pytest.approx(float(best["best_model_score"]))
 
 
 def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> None:
