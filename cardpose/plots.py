@@ -1,5 +1,7 @@
 """Plots of card estimates, as uint8 RGB arrays (H, W, 3), drawn without pyplot's global state."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -64,6 +66,29 @@ def error_by_count(predicted: np.ndarray, true: np.ndarray, constant: float = fl
     axes.set(xlim=(0, _most(true)), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
     axes.set_title(_summary(predicted, true))
     axes.legend(loc="lower left", frameon=False)
+    return _to_image(figure)
+
+
+def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.ndarray:
+    """Mean absolute card error in each bin of each condition, a panel a condition.
+
+    Args:
+        rows: of `conditions.condition_rows`; the first is over all frames, whose error is the dashed line.
+
+    Returns:
+        (H, W, 3) uint8 RGB, four panels side by side in (400, 1600).
+    """
+    everything, bins = rows[0], rows[1:]
+    names = list(dict.fromkeys(row["condition"] for row in bins))
+    figure = Figure(figsize=(4 * len(names), 4), dpi=100, layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False, sharex=True)[0], names, strict=True):
+        shown = [row for row in bins if row["condition"] == name]
+        labels = [f"{row['bin']}\n{row['frames']} frames" for row in shown]
+        axes.barh(labels, [float(row["card_mae"]) for row in shown], color=_ORANGE, alpha=0.6)
+        axes.axvline(float(everything["card_mae"]), linestyle="--", color=_GREY, linewidth=1)
+        axes.set(title=f"by {name}", xlabel="card error, mean absolute")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.invert_yaxis()
     return _to_image(figure)
 
 

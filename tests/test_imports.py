@@ -20,9 +20,10 @@ LAYERS = (
     ("losses", "results"),
     ("module", "plots", "viz"),
     ("callbacks", "reports"),
-    ("build", "cli"),
-    ("measure", "backbones"),
-    ("train", "evaluate", "calibrate", "bench", "synthesize", "convert"),
+    ("folds", "conditions"),
+    ("build", "cli", "fold_report"),
+    ("measure", "backbones", "fold_runs"),
+    ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert"),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
 

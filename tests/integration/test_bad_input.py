@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import convert, evaluate, synthesize
+from cardpose import convert, crossval, evaluate, synthesize
 from cardpose import train as training
 from cardpose.checkpoints import KEY
 
@@ -19,6 +19,7 @@ Command = Callable[..., str]
 
 MAINS = {
     "train": training.main,
+    "crossval": crossval.main,
     "evaluate": evaluate.main,
     "synthesize": synthesize.main,
     "convert": convert.main,
@@ -148,3 +149,45 @@ def test_a_truncated_video(refused: Command, tiny_folder: Path, tmp_path: Path) 
 
 def test_convert_of_an_unknown_layout(refused: Command, tmp_path: Path) -> None:
     assert "from=coco" in refused("convert", "from=coco", f"root={tmp_path}", f"out={tmp_path}/out")
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("split.fold=1", "split.fold is given by cardpose.crossval"),
+        ("split.folds=1", "split.folds=1: choose a whole number from 2"),
+        ("split.folds=7", "split.folds=7 needs as many videos, the data has 6: lower split.folds"),
+        ("split.val_videos=4", "split.val_videos=4"),
+        ("resume=outputs/a/checkpoints/last.ckpt", "go on with dir="),
+        ("data.batch_size=99", "data.batch_size=99"),
+        ("weights=none.ckpt", "none.ckpt: no such checkpoint"),
+    ],
+)
+def test_folds_that_cannot_be_made(
+    refused: Command, tiny_folder: Path, tmp_path: Path, override: str, named: str
+) -> None:
+    arguments = ("data=folder", f"data.root={tiny_folder}", f"paths.cache={tmp_path}/cache", *FITTING)
+    assert named in refused("crossval", *arguments, override)
+
+
+def test_a_split_without_folds(refused: Command, tiny_folder: Path) -> None:
+    line = refused("crossval", "data=folder", f"data.root={tiny_folder}", "split=random")
+    assert "split has no folds: choose split=by_video" in line
+
+
+def test_folds_of_footage_that_is_not_given(refused: Command) -> None:
+    assert "data.root is not given: add data.root=" in refused("crossval", "experiment=cardcut")
+
+
+def test_other_footage_in_every_fold(refused: Command) -> None:
+    assert "data.test" in refused("crossval", "experiment=zero_shot", "data.test.root=x")
+
+
+def test_a_dir_that_holds_something_else(refused: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    arguments = ("data=folder", f"data.root={tiny_folder}", f"paths.cache={tmp_path}/cache", *FITTING)
+    for path in ("mine", "mine/notes.txt"):
+        line = refused("crossval", *arguments, f"dir={tmp_path}/{path}")
+        assert f"dir={tmp_path}/{path}: holds something else" in line
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]

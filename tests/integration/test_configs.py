@@ -17,7 +17,7 @@ from cardpose.errors import InputError
 
 Compose = Callable[..., DictConfig]
 
-ENTRIES = ("train", "evaluate", "calibrate", "bench", "synthesize", "convert")
+ENTRIES = ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert")
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
     ("data", "cardcut"): ["data.root=x"],
@@ -188,6 +188,7 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
         ("evaluate", ["ckpt=x"]),
         ("calibrate", ["ckpt=x", "clips=[a]"]),
+        ("crossval", ["experiment=cardcut", "data.root=x", "dir=y"]),
         ("bench", []),
         ("synthesize", ["clips=2"]),
         ("convert", ["root=x", "out=y"]),
@@ -211,16 +212,30 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_help_teaches(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("entry", "taught"),
+    [
+        (
+            "train",
+            (
+                "experiment: baseline, cardcut, cardcut_finetune, synthetic_pretrain, zero_shot",
+                "resume=",
+                "-m ",
+                "optim:",
+                "data.root",
+            ),
+        ),
+        (
+            "crossval",
+            ("experiment: baseline, cardcut", "dir=", "split.folds", "by the validation scores", "optim:"),
+        ),
+    ],
+)
+def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cardpose.train", "--help"], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-m", f"cardpose.{entry}", "--help"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0
-    for taught in (
-        "experiment: baseline, cardcut, cardcut_finetune, synthetic_pretrain, zero_shot",
-        "resume=",
-        "-m ",
-        "optim:",
-        "data.root",
-    ):
-        assert taught in done.stdout, taught
+    for word in taught:
+        assert word in done.stdout, word
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,218 @@
+"""The runs of a cross-validation: one `cardpose.train` a fold, each in its own folder and its own process.
+
+A process of its own, so that a fold that fails, whatever it does, takes no other with it, and so that its run folder
+is one like any other.
+"""
+
+import json
+import logging
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from cardpose import build, checkpoints
+from cardpose.cli import INTERRUPTED, run_folder
+from cardpose.data.datamodule import CardDataModule
+from cardpose.data.files import replace_file
+from cardpose.data.splits import Split
+from cardpose.errors import InputError
+from cardpose.reports import flatten_config
+
+NOTE = "crossval.yaml"
+"""In the folder of the folds: the configuration that they were begun with."""
+TERMINATED = 128 + signal.SIGTERM
+
+log = logging.getLogger(__name__)
+
+
+def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, list[Split]]:
+    """Refuse before the first fold what every fold would refuse.
+
+    Args:
+        cfg: conf/crossval.yaml, composed.
+        overrides: what stood on the command line.
+
+    Returns:
+        The data, with its frames cached, and the split of each fold.
+
+    Raises:
+        InputError: what the user can mend.
+    """
+    if any(override.startswith("split.fold=") for override in overrides):
+        raise InputError("split.fold is given by cardpose.crossval, each in turn: leave it out")
+    if cfg.resume:
+        raise InputError("resume is for one run: go on with dir=<the folder of the folds>")
+    if "folds" not in (cfg.split or {}):
+        raise InputError("split has no folds: choose split=by_video")
+    if not isinstance(cfg.split.folds, int) or cfg.split.folds < 2:
+        raise InputError(f"split.folds={cfg.split.folds}: choose a whole number from 2")
+    if cfg.data.get("test") is not None:
+        raise InputError("data.test is the same footage in every fold: leave it out, or use cardpose.train")
+    build.plain(cfg)
+    build.check(cfg)
+    net = build.build_net(cfg)
+    if cfg.weights:
+        checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
+    data = build.build_data(cfg, net)
+    splits = [instantiate(cfg.split, fold=fold)(data.annotations) for fold in range(cfg.split.folds)]
+    data.prepare_data()
+    return data, splits
+
+
+def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
+    """The folder of the folds: a new one, or `cfg.dir` where its folds are of this configuration and these splits.
+
+    Raises:
+        InputError: `cfg.dir` holds something else.
+    """
+    config = {key: value for key, value in build.plain(cfg).items() if key != "dir"}
+    if cfg.dir is None:
+        now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = Path(run_folder(None, f"{cfg.name}_folds", now)).absolute()
+    else:
+        folder = Path(cfg.dir).absolute()
+    if (folder / NOTE).is_file():
+        _check_same(folder, config, splits)
+        return folder
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            f"dir={cfg.dir}: holds something else than folds of cardpose.crossval: choose a new folder, or "
+            "leave dir out"
+        )
+    with replace_file(folder / NOTE) as temporary:
+        OmegaConf.save(config, temporary)
+    return folder
+
+
+def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -> None:
+    begun = OmegaConf.to_container(OmegaConf.load(folder / NOTE))
+    assert isinstance(begun, dict)
+    before, now = flatten_config(begun), flatten_config(config)  # type: ignore[arg-type]
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"dir={folder}: was begun with {key}={before.get(key)}, not {now.get(key)}: give the choices that it "
+                "was begun with, or leave dir out"
+            )
+    for fold, split in enumerate(splits):
+        saved = fold_folder(folder, fold) / "split.json"
+        if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():
+            raise InputError(
+                f"{saved}: names other frames than the footage has now: put the footage back as it was, or leave dir "
+                "out"
+            )
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    """The run folder of a fold."""
+    return folder / f"fold_{fold}"
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has written all that it writes; metrics.json is the last of it."""
+    return (run / "metrics.json").is_file()
+
+
+def run_folds(folder: Path, folds: int, overrides: Sequence[str]) -> list[int]:
+    """Train and test the folds that are not finished, one after another.
+
+    Args:
+        folder: of the folds.
+        folds: how many.
+        overrides: of the command line.
+
+    Returns:
+        The folds that failed.
+
+    Raises:
+        SystemExit: Ctrl-C, once the fold in hand has left its checkpoint.
+    """
+    failed = []
+    for fold in range(folds):
+        run = fold_folder(folder, fold)
+        if is_finished(run):
+            log.info("fold %d of %d is finished: %s", fold, folds, run)
+            continue
+        log.info("fold %d of %d: %s", fold, folds, run)
+        code, interrupted = call(command(run, fold, overrides))
+        if interrupted:
+            log.warning("Interrupted. To go on: %s", in_shell(folder, overrides))
+            raise SystemExit(INTERRUPTED)
+        if code:
+            log.error("fold %d failed with exit code %d, see above: %s", fold, code, run)
+            failed.append(fold)
+    if failed:
+        log.error(
+            "Failed: fold %s. To try again: %s", ", ".join(map(str, failed)), in_shell(folder, overrides)
+        )
+    return failed
+
+
+def command(run: Path, fold: int, overrides: Sequence[str]) -> list[str]:
+    """What trains a fold in the folder `run`: from its last checkpoint where it has one."""
+    last = run / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        arguments = [_override("resume", last)]
+    else:
+        arguments = [*_of_train(overrides), f"split.fold={fold}", _override("hydra.run.dir", run)]
+    return [sys.executable, "-m", "cardpose.train", *arguments]
+
+
+def in_shell(folder: Path, overrides: Sequence[str]) -> str:
+    """The command that goes on with the folds in `folder`."""
+    words = ["python", "-m", "cardpose.crossval", *_of_train(overrides), _override("dir", folder)]
+    return shlex.join(words)
+
+
+def _of_train(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.startswith("dir=")]
+
+
+def _override(key: str, path: Path) -> str:
+    """`key=path` as Hydra reads it, whatever the path holds.
+
+    >>> _override("dir", Path("outputs/a")), _override("dir", Path("a=1,b"))
+    ('dir=outputs/a', "dir='a=1,b'")
+    """
+    text = str(path)
+    if all(letter.isalnum() or letter in "/._-" for letter in text):
+        return f"{key}={text}"
+    return f"{key}='" + text.replace("'", "\\'") + "'"
+
+
+def call(words: Sequence[str]) -> tuple[int, bool]:
+    """Run a command; its exit code, and whether Ctrl-C came meanwhile.
+
+    The terminal sends Ctrl-C to the command, too, which ends in its own time. Where this process is told to end, the
+    command ends with it: nobody would wait for it.
+    """
+    pressed: list[int] = []
+    with (
+        _handling(signal.SIGINT, lambda number, _: pressed.append(number)),
+        _handling(signal.SIGTERM, _leave),
+    ):
+        code = subprocess.call(words)
+    return code, bool(pressed) or code in (INTERRUPTED, -signal.SIGINT)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)  # `subprocess.call` kills the command on its way out
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
