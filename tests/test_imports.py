@@ -15,7 +15,8 @@ ROOT = Path(cardpose.__file__).parent
 LAYERS = (
     ("errors", "packet"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
-    ("heatmaps", "geometry", "card_losses"),
+    ("heatmaps", "geometry", "card_losses", "intervals"),
+    ("clips",),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),
