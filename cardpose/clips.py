@@ -22,9 +22,9 @@ FOUND = 0.3
 """Height from which on a peak is a corner, as in conf/head/box.yaml."""
 BORDER = 0.01
 """Of the frame's longer side; the outermost pixel of a heatmap, where the peak of a corner outside ends up."""
-MISFIT = 0.03
-"""Reprojection error, of the packet's extent in the image: good corners stay below 0.017, one at a wrong place of the
-packet gives more."""
+MISFIT = 0.2
+"""Reprojection error, of the packet's extent in the image. Good corners stay below 0.02 and one at a wrong place mostly
+below 0.2, which the count's own robust fit puts up with; more of them, or corners of no packet, lie above."""
 OUTLIER_DEVIATIONS, OUTLIER_CARDS = 5.0, 4.0
 """An outlier is farther from the clip's answer than both: robust standard deviations, and cards."""
 MIN_SPREAD = 0.1

@@ -17,6 +17,7 @@ LAYERS = (
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
     ("heatmaps", "geometry", "card_losses", "intervals"),
     ("clips",),
+    ("videos",),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),
