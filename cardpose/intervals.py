@@ -19,7 +19,7 @@ MIN_VIDEOS = 2
 """Of one video, the interval is 6 times the error that it happens to have."""
 
 _STUDENT = {2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.860}
-"""Degrees of freedom -> what nine of ten values of Student's t are below in size."""
+"""Degrees of freedom -> what nine of ten values of Student's t are below in size, where there is no rank yet."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ def fit_interval(
     2018, Distribution-Free Predictive Inference for Regression, 2.2 and 5.2): the score of a video is its error in
     units of what `Interval` expects of it, and the interval is as wide as the ceil(0.9 (V + 1))-th smallest score
     says. It holds for nine new videos of ten whatever the errors' distribution, if they are of the same kind.
+
     Fewer videos have no such score. There the scores count as normal about 0 of unknown size, and Student's t says how
     many times their root mean square holds nine new ones of ten (Student 1908): exact for normal errors, and as wide
-    as few videos make it.
+    as few videos make it. A few may all happen to be well met; so the error that a video's frames share counts as no
+    smaller than what each adds to it, and two videos then give an interval that is rather too wide than too narrow.
 
     Args:
         cards: (V,) estimates of the videos in cards.
@@ -79,24 +81,18 @@ def fit_interval(
     """
     known = (frames > 0) & ~np.isnan(true)
     cards, true, frames, frame_error = (values[known] for values in (cards, true, frames, frame_error))
-    if len(cards) < MIN_VIDEOS:
+    count = len(cards)
+    if count < MIN_VIDEOS:
         return None
     expected = 1 + GROWTH * np.maximum(cards, 0)
     error = np.abs(cards - true) / expected
-    noise = _noise(np.mean(error**2), np.mean(frame_error / expected**2))
-    unit = _quantile(error / np.sqrt(1 + noise / frames))
-    return Interval(floor=unit, slope=GROWTH * unit, noise=noise, videos=len(cards))
-
-
-def _noise(video_error: float, frame_error: float) -> float:
-    """`Interval.noise` from mean squared errors, 0 where single frames are no worse than whole videos."""
-    return max(float(frame_error / video_error) - 1, 0.0) if video_error > 0 else 0.0
-
-
-def _quantile(scores: np.ndarray) -> float:
-    """What a new score is not above, nine times of ten."""
-    count = len(scores)
-    rank = math.ceil(LEVEL * (count + 1))
-    if rank <= count:
-        return float(np.sort(scores)[rank - 1])
-    return _STUDENT[count] * float(np.sqrt(np.mean(scores**2)))
+    shared, of_a_frame = np.mean(error**2), np.mean(frame_error / expected**2)
+    if count in _STUDENT:
+        shared = max(shared, of_a_frame / 2)
+    noise = max(of_a_frame / shared - 1, 0.0) if shared > 0 else 0.0
+    more = 1 + noise / frames
+    if count in _STUDENT:
+        unit = _STUDENT[count] * math.sqrt(shared / np.mean(more))
+    else:
+        unit = np.sort(error / np.sqrt(more))[math.ceil(LEVEL * (count + 1)) - 1]
+    return Interval(floor=float(unit), slope=float(GROWTH * unit), noise=float(noise), videos=count)
