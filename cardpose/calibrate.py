@@ -5,6 +5,7 @@ clip (a full deck is 52) says how far; the more, and the more different, the bet
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def calibrate(cfg: DictConfig) -> Path:
     before = checkpoint["state_dict"][CALIBRATION]
     checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / DECK])
     described["calibration"] = {"clips": list(cfg.clips), "scale": scale, "offset": offset}
+    if interval := checkpoints.interval(described):
+        described["interval"] = asdict(interval.rescaled(scale, offset))
     out = Path(cfg.out or Path(cfg.ckpt).with_name(f"{Path(cfg.ckpt).stem}_calibrated.ckpt"))
     with write_errors(out), replace_file(out) as temporary:
         torch.save(checkpoint, temporary)

@@ -6,6 +6,7 @@ need: nothing is rebuilt from the command line.
 
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from cardpose import __version__
 from cardpose.errors import InputError
+from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, DECK
 
 KEY = "cardpose"
@@ -27,6 +29,8 @@ SAYS = {
     "git_commit": str,
 }
 """What the entry holds."""
+INTERVAL = {field.name for field in fields(Interval)}
+"""What its "interval" holds, which is there where one was calibrated."""
 
 SHOWN = 3
 """Differing keys that a refusal spells out."""
@@ -80,12 +84,23 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
         )
+    held = described.get("interval")
+    if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL):
+        raise InputError(
+            f"{path}: its interval is {held}, this version's holds {', '.join(sorted(INTERVAL))}; "
+            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
+        )
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(
             f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "
             f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
         )
     return checkpoint
+
+
+def interval(described: Mapping[str, Any]) -> Interval | None:
+    """The calibration that the "cardpose" entry holds; None where there is none, as before there was one."""
+    return Interval(**described["interval"]) if "interval" in described else None
 
 
 def _load(path: Path) -> Any:

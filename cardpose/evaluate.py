@@ -41,7 +41,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
         config.heatmap.decode = cfg.heatmap.decode
         build.build_decoder(config)  # an unknown one is refused before the frames are read
     measured = measure.run(config, checkpoint, make_split)
-    write_report(folder, measured.results, measured.sheets, measured.constant)
+    write_report(folder, measured.results, measured.sheets, measured.constant, measured.interval)
     write_metrics(folder / "metrics.json", measured.metrics)
     return measured.metrics
 

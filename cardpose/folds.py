@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from cardpose.clips import Flag
 from cardpose.data.tables import read_table
 from cardpose.metrics import thickness_errors
 from cardpose.packet import CORNERS
@@ -19,6 +20,7 @@ Scores = Mapping[str, float]
 """Under the keys of metrics.json, NaN where a set cannot give one."""
 
 MEAN, SPREAD = "mean", "std"
+_FLAGS = {flag.label: int(flag) for flag in Flag}
 COLUMNS = (
     ("card error", "card_mae", "{:.2f}"),
     ("per video", "card_mae_video", "{:.2f}"),
@@ -29,12 +31,15 @@ COLUMNS = (
     ("corner px", "corner_px_median", "{:.2f}"),
     ("PCK 5 %", "pck_5", "{:.1%}"),
     ("visib. F1", "visibility_f1", "{:.3f}"),
+    ("90 % holds", "interval_coverage", "{:.1%}"),
+    ("90 % wide", "interval_width", "{:.1f}"),
 )
 """Heading, key and form of what is shown; table.csv has all keys."""
 LEGEND = (
     "card error: mean absolute error in cards per frame, beside it per video and that of always saying the training "
     "frames' mean count (const.); within 1: share of frames, and of videos, whose rounded count is at most one card "
-    "off; corner px: median error in pixels of the source frame"
+    "off; corner px: median error in pixels of the source frame; 90 % holds, wide: share of videos whose count lies in "
+    "the interval, and its mean width in cards"
 )
 
 
@@ -137,6 +142,7 @@ def frame_of(row: Mapping[str, str]) -> FrameResult:
         cards=_number(row["cards"]),
         cards_predicted=_number(row["cards_predicted"]),
         cards_spread=_number(row["cards_spread"]),
+        flag=_FLAGS[row["flag"]],
         corners=label,
         visibility=visibility,
         corners_predicted=predicted,

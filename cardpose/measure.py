@@ -13,6 +13,7 @@ from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.progress import TrainingProgress
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
+from cardpose.intervals import Interval
 from cardpose.packet import Annotation
 from cardpose.results import FrameResult
 
@@ -26,12 +27,14 @@ class Measured:
         results: one a frame.
         sheets: the worst frames with their pictures, by the sheet's name.
         constant: the count that the constant predictor says.
+        interval: the checkpoint's calibration, None where it has none.
     """
 
     metrics: dict[str, float]
     results: Sequence[FrameResult]
     sheets: Mapping[str, Sequence[tuple[FrameResult, np.ndarray]]]
     constant: float
+    interval: Interval | None
 
 
 def read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -67,12 +70,12 @@ def run(
     data.make_split = make_split or data.make_split
     data.prepare_data()
     module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
-    module.load_state_dict(checkpoint["state_dict"])
+    module.load(checkpoint)
     collect = CollectFrames()
     trainer = build.build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
     constant = float(module.test_metrics.cards.constant)
-    return Measured(metrics, collect.results, collect.sheets(), constant)
+    return Measured(metrics, collect.results, collect.sheets(), constant, module.interval)
 
 
 def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:

@@ -15,22 +15,25 @@ from torchmetrics.utilities import dim_zero_cat
 
 from cardpose.affine import apply_affine
 from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, VISIBLE, Batch, Prediction
+from cardpose.videos import VideoEstimates, estimate_videos, flag_frames
 
 PCK_SHARE = 0.05
 """A corner counts as found within this share of the packet's back diagonal."""
 
 
-def card_scores(pred: Tensor, target: Tensor, video: Tensor, constant: float) -> dict[str, Tensor]:
+def card_scores(
+    pred: Tensor, target: Tensor, pred_video: Tensor, target_video: Tensor, constant: float
+) -> dict[str, Tensor]:
     """Card error per frame and per video, of the model and of a predictor that always says `constant`.
 
-    A video's estimate is the median of its frames' estimates (between the middle two where their number
-    is even). `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are
-    shares of abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
+    `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are shares of
+    abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
 
     Args:
-        pred: (B,) estimates in cards.
+        pred: (B,) estimates of the frames in cards.
         target: (B,) true counts, NaN where unknown; those frames are left out.
-        video: (B,) which video each frame is of.
+        pred_video: (V,) estimates of the videos in cards, see `videos.estimate_videos`.
+        target_video: (V,) as `target`.
         constant: the mean count of the training frames.
 
     Returns:
@@ -38,17 +41,16 @@ def card_scores(pred: Tensor, target: Tensor, video: Tensor, constant: float) ->
         of the eight with the suffix `_constant` for the constant predictor.
 
     >>> scores = card_scores(torch.tensor([9.0, 11.0, 14.0, 21.0]), torch.tensor([10.0, 10.0, 10.0, 20.0]),
-    ...                      torch.tensor([0, 0, 0, 1]), constant=15.0)
+    ...                      torch.tensor([11.0, 21.0]), torch.tensor([10.0, 20.0]), constant=15.0)
     >>> [float(scores[key]) for key in ("card_mae", "card_within_1", "card_mae_video", "card_mae_constant")]
     [1.75, 0.75, 1.0, 5.0]
     """
-    known = ~torch.isnan(target)
-    pred, target, video = pred[known], target[known], video[known]
-    videos = [video == index for index in torch.unique(video)]
-    target_video = _medians(target, videos)
+    known, known_video = ~torch.isnan(target), ~torch.isnan(target_video)
+    pred, target = pred[known], target[known]
+    pred_video, target_video = pred_video[known_video], target_video[known_video]
     parts = {
         "": (pred, target),
-        "_video": (_medians(pred, videos), target_video),
+        "_video": (pred_video, target_video),
         "_constant": (torch.full_like(target, constant), target),
         "_video_constant": (torch.full_like(target_video, constant), target_video),
     }
@@ -57,11 +59,6 @@ def card_scores(pred: Tensor, target: Tensor, video: Tensor, constant: float) ->
         for suffix, (said, true) in parts.items()
         for name, score in _count_scores(said, true).items()
     }
-
-
-def _medians(values: Tensor, groups: list[Tensor]) -> Tensor:
-    """(B,) values and G masks (B,) -> (G,)."""
-    return torch.stack([values[group].quantile(0.5) for group in groups]) if groups else values[:0]
 
 
 def _count_scores(pred: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -229,14 +226,15 @@ class _Gathered(Metric):
 
 
 class CardError(_Gathered):
-    """`card_scores` over all updates; `update(pred (B,), target (B,), video (B,))`.
+    """`card_scores` over all updates; `update(pred, target, video, spread, flags)`, (B,) each as `estimate_videos`
+    takes them.
 
     Args:
         constant: mean count of the training frames, the baseline's one answer; NaN until known. It travels in
             the state dict, so a checkpoint knows its own baseline.
     """
 
-    names = ("pred", "target", "video")
+    names = ("pred", "target", "video", "spread", "flags")
     constant: Tensor
 
     def __init__(self, constant: float = torch.nan) -> None:
@@ -244,8 +242,15 @@ class CardError(_Gathered):
         self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32))
 
     def compute(self) -> dict[str, Tensor]:
-        pred, target, video = self.gathered()
-        return card_scores(pred, target, video, float(self.constant))
+        pred, target, *_ = self.gathered()
+        videos = self.videos()
+        cards, true = torch.from_numpy(videos.cards), torch.from_numpy(videos.true)
+        return card_scores(pred, target, cards, true, float(self.constant))
+
+    def videos(self) -> VideoEstimates:
+        """The estimates of all videos so far."""
+        pred, target, video, spread, flags = (value.numpy() for value in self.gathered())
+        return estimate_videos(video, pred, spread, flags, target)
 
 
 class CornerError(_Gathered):
@@ -289,13 +294,18 @@ class FrameMetrics(nn.Module):
     def update(self, prediction: Prediction, batch: Batch) -> None:
         """Take one batch; its corners are brought to source pixels first."""
         target = apply_affine(batch["to_source"], batch["corners"])
-        self.cards.update(prediction.cards, batch["cards"], batch["video"])
+        flags = torch.from_numpy(flag_frames(prediction, batch))
+        self.cards.update(prediction.cards, batch["cards"], batch["video"], prediction.spread, flags)
         self.corners.update(prediction.corners, target, batch["visibility"])
         self.visibility.update(prediction.visibility, batch["visibility"])
 
     def compute(self) -> dict[str, Tensor]:
         """Scores of all frames since `reset`, without a prefix."""
         return {**self.cards.compute(), **self.corners.compute(), **self.visibility.compute()}
+
+    def videos(self) -> VideoEstimates:
+        """The estimates of all videos since `reset`."""
+        return self.cards.videos()
 
     def reset(self) -> None:
         """Forget all frames."""

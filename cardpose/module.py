@@ -1,10 +1,12 @@
 """The LightningModule: the network, its loss and its metrics under training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
@@ -13,10 +15,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cardpose import checkpoints
 from cardpose.affine import apply_affine
+from cardpose.intervals import Interval
 from cardpose.losses import PacketLoss
 from cardpose.metrics import FrameMetrics
 from cardpose.models.unet import Output, UNet
 from cardpose.packet import DECK, Batch, Prediction
+from cardpose.videos import interval_scores
 
 
 def optimizer_steps(trainer: Trainer) -> int:
@@ -44,6 +48,9 @@ class CardposeModule(LightningModule):
         seed: of what the network draws in training (dropout), by seed and step alone.
         memory_format: of images and weights, see `cardpose.hardware`.
         description: what every checkpoint says of itself, see `cardpose.checkpoints.describe`.
+
+    `interval` is calibrated on the validation videos, at each validation anew: a checkpoint holds that of its own
+    weights. None before the first, and where too few of them were held out whole.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class CardposeModule(LightningModule):
         self.seed = seed
         self.val_metrics = FrameMetrics(constant=mean_cards)
         self.test_metrics = FrameMetrics(constant=mean_cards)
+        self.interval: Interval | None = None
 
     def forward(self, image: Tensor) -> Output:
         """(B, 3, H, W) normalised images to the network's output."""
@@ -106,11 +114,16 @@ class CardposeModule(LightningModule):
         return self.to_prediction(self(batch["image"]), batch["to_source"])
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the whole validation set."""
+        """Calibrate the interval on the whole validation set, and log its metrics."""
+        videos = self.val_metrics.videos()
+        unseen = np.isin(videos.video, self.trainer.datamodule.unseen_videos)
+        self.interval = videos.of(unseen).fit_interval()
         self._log_metrics(self.val_metrics, "val")
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of the whole test set."""
+        """Log the metrics of the whole test set, and how the interval does on its videos."""
+        scores = interval_scores(self.test_metrics.videos(), self.interval)
+        self.log_dict({f"test/{name}": torch.tensor(score).double() for name, score in scores.items()})
         self._log_metrics(self.test_metrics, "test")
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -122,7 +135,13 @@ class CardposeModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint describe itself."""
         if self.description is not None:
-            checkpoint[checkpoints.KEY] = self.description
+            own = {} if self.interval is None else {"interval": asdict(self.interval)}
+            checkpoint[checkpoints.KEY] = {**self.description, **own}
+
+    def load(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take over the weights and the interval of a checkpoint, as `cardpose.checkpoints.read` returns it."""
+        self.load_state_dict(checkpoint["state_dict"])
+        self.interval = checkpoints.interval(checkpoint[checkpoints.KEY])
 
     def _losses(self, output: Output, batch: Batch, stage: str) -> dict[str, Tensor]:
         losses = self.loss(output, batch)

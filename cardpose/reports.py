@@ -11,10 +11,13 @@ import cv2
 import numpy as np
 from rich.table import Table
 
+from cardpose.clips import Flag
 from cardpose.data.files import replace_file
+from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, NOT_LABELLED
 from cardpose.plots import error_by_count, scatter_cards
 from cardpose.results import FrameResult, mean_or_nan
+from cardpose.videos import estimate_videos
 from cardpose.viz import caption, contact_sheet
 
 Cell = str | int | float
@@ -24,6 +27,10 @@ CARD_ROWS = (
     ("card error (RMSE)", "card_rmse", "{:.2f}"),
     ("within 1 card", "card_within_1", "{:.1%}"),
     ("within 2 cards", "card_within_2", "{:.1%}"),
+)
+INTERVAL_ROWS = (
+    ("90 % interval holds", "interval_coverage", "{:.1%}"),
+    ("90 % interval, cards wide", "interval_width", "{:.2f}"),
 )
 OTHER_ROWS = (
     ("corner error, median px", "corner_px_median", "{:.2f}"),
@@ -42,6 +49,7 @@ def write_report(
     results: Sequence[FrameResult],
     worst: Mapping[str, Sequence[tuple[FrameResult, np.ndarray]]],
     constant: float,
+    interval: Interval | None = None,
 ) -> None:
     """Write frames.csv, videos.csv, scatter.png, error_by_count.png and a contact sheet per entry of `worst`.
 
@@ -50,6 +58,7 @@ def write_report(
         results: all frames.
         worst: frames with their pictures, by the sheet's name, written as <name>.png; an empty one is not.
         constant: answer of the constant predictor.
+        interval: the network's calibration, None where it has none.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
@@ -57,7 +66,7 @@ def write_report(
     predicted = np.array([result.cards_predicted for result in results])
     true = np.array([result.cards for result in results])
     write_csv(folder / "frames.csv", map(frame_row, results))
-    write_csv(folder / "videos.csv", video_rows(results))
+    write_csv(folder / "videos.csv", video_rows(results, interval))
     write_png(folder / "scatter.png", scatter_cards(predicted, true))
     write_png(folder / "error_by_count.png", error_by_count(predicted, true, constant))
     for name, frames in worst.items():
@@ -76,6 +85,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
         "cards": result.cards,
         "cards_predicted": result.cards_predicted,
         "cards_spread": result.cards_spread,
+        "flag": Flag(result.flag).label,
         "card_error": result.card_error,
         "corner_px_mean": result.corner_px_mean,
         "thickness_px_bias": result.thickness_px_bias,
@@ -96,28 +106,41 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
     return row
 
 
-def video_rows(results: Sequence[FrameResult]) -> list[dict[str, Cell]]:
-    """Lines of videos.csv in order of appearance; a video's estimate is the median of its frames'."""
+def video_rows(results: Sequence[FrameResult], interval: Interval | None = None) -> list[dict[str, Cell]]:
+    """Lines of videos.csv in order of appearance: see `videos.estimate_videos`.
+
+    Args:
+        results: at least one.
+        interval: the network's calibration, None where it has none.
+    """
     by_video: dict[str, list[FrameResult]] = {}
     for result in results:
         by_video.setdefault(result.video, []).append(result)
-    return [_video_row(video, frames) for video, frames in by_video.items()]
+    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag, r.cards) for r in results]).T
+    videos = estimate_videos(np.array([result.video for result in results]), *columns)
+    low, high = videos.bounds(interval)
+    return [
+        {
+            "video": video,
+            "frames": len(frames),
+            "frames_used": int(videos.frames_used[i]),
+            "cards": float(videos.true[i]),
+            "cards_predicted": float(videos.cards[i]),
+            "low": float(low[i]),
+            "high": float(high[i]),
+            "card_error": float(abs(videos.cards[i] - videos.true[i])),
+            **_pixel_columns(frames),
+        }
+        for i, (video, frames) in enumerate(by_video.items())
+    ]
 
 
-def _video_row(video: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
-    # As `card_scores`: without the frames of unknown count; where no frame has a count, with all of them.
-    known = [frame for frame in frames if not math.isnan(frame.cards)] or frames
-    cards = float(np.median([frame.cards for frame in known]))
-    predicted = float(np.median([frame.cards_predicted for frame in known]))
+def _pixel_columns(frames: Sequence[FrameResult]) -> dict[str, Cell]:
+    """How far off the corners of a video's frames are, in source pixels."""
     corner_px = np.concatenate([frame.corner_px[frame.visibility != NOT_LABELLED] for frame in frames])
     thickness_px = np.concatenate([frame.thickness_px for frame in frames])
     thickness_px = thickness_px[~np.isnan(thickness_px)]
     return {
-        "video": video,
-        "frames": len(frames),
-        "cards": cards,
-        "cards_predicted": predicted,
-        "card_error": abs(predicted - cards),
         "corner_px_mean": mean_or_nan(corner_px),
         "corner_px_median": float(np.median(corner_px)) if len(corner_px) else math.nan,
         "thickness_px_bias": mean_or_nan(thickness_px),
@@ -172,6 +195,7 @@ def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str 
         table.add_column(header, justify="right")
     suffixes = ("", "_video", "_constant", "_video_constant")
     rows = [(label, [cell(key + suffix, form) for suffix in suffixes]) for label, key, form in CARD_ROWS]
+    rows += [(label, ["", cell(key, form)]) for label, key, form in INTERVAL_ROWS]
     rows += [(label, [cell(key, form)]) for label, key, form in OTHER_ROWS]
     for label, cells in rows:
         if any(cells):

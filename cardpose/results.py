@@ -9,6 +9,7 @@ from torch import Tensor
 from cardpose.affine import apply_affine
 from cardpose.metrics import corner_errors, thickness_errors
 from cardpose.packet import Batch, Prediction
+from cardpose.videos import flag_frames
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class FrameResult:
         cards: true count, NaN where unknown.
         cards_predicted: estimate in cards.
         cards_spread: its standard deviation as the network sees it, in cards; NaN where it does not tell.
+        flag: `clips.Flag`, why it does not count in its video's estimate.
         corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
         visibility: (8,) 0, 1 or 2.
         corners_predicted: (8, 2) float64 in source pixels.
@@ -36,6 +38,7 @@ class FrameResult:
     cards: float
     cards_predicted: float
     cards_spread: float
+    flag: int
     corners: np.ndarray
     visibility: np.ndarray
     corners_predicted: np.ndarray
@@ -84,7 +87,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
         "visible_probability": prediction.visibility,
     }
     arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
-    visibility = batch["visibility"].cpu()
+    visibility, flags = batch["visibility"].cpu(), flag_frames(prediction, batch)
     corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     thickness_px = thickness_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     return [
@@ -94,6 +97,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
             cards=float(arrays["cards"][i]),
             cards_predicted=float(arrays["cards_predicted"][i]),
             cards_spread=float(arrays["cards_spread"][i]),
+            flag=int(flags[i]),
             visibility=visibility[i].numpy(),
             corner_px=corner_px[i].numpy(),
             thickness_px=thickness_px[i].numpy(),

@@ -65,11 +65,11 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     trainer = build.build_trainer(cfg, [*chosen, collect], instantiate(cfg.logger), default_root_dir=folder)
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
-        best = checkpoints.read(folder / "checkpoints" / "best.ckpt")
-        module.load_state_dict(best["state_dict"])
+        module.load(checkpoints.read(folder / "checkpoints" / "best.ckpt"))
         validated = validate(cfg, module, data)
         tested = trainer.test(module, data, verbose=False)[0]
-    write_report(folder / "test", collect.results, collect.sheets(), mean_cards(data.train_cards))
+    constant = mean_cards(data.train_cards)
+    write_report(folder / "test", collect.results, collect.sheets(), constant, module.interval)
     metrics = {**validated, **tested}
     write_metrics(folder / "metrics.json", metrics)
     log_hyperparameters(trainer, config, tested)

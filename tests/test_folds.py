@@ -30,6 +30,7 @@ def frame(video: str = "videos/7.mp4", index: int = 0, error: float = 1.0, **cha
         "cards": 7.0,
         "cards_predicted": 7.0 + error,
         "cards_spread": math.nan,
+        "flag": 2,
         "corners": corners,
         "visibility": visibility,
         "corners_predicted": predicted,

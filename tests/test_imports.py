@@ -15,7 +15,9 @@ ROOT = Path(cardpose.__file__).parent
 LAYERS = (
     ("errors", "packet"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
-    ("heatmaps", "geometry", "card_losses"),
+    ("heatmaps", "geometry", "card_losses", "intervals"),
+    ("clips",),
+    ("videos",),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "results"),
     ("module", "plots", "viz"),

@@ -45,10 +45,10 @@ def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]
     noise = torch.randn(frames, 8, 2, generator=generator) * 12
     prediction = Prediction(
         corners=apply_affine(to_source, corners) + noise,
-        confidence=torch.rand(frames, 8, generator=generator),
+        confidence=0.5 + torch.rand(frames, 8, generator=generator),  # every frame shows a packet
         visibility=torch.rand(frames, 8, generator=generator),
-        cards=torch.rand(frames, generator=generator) * 52,
-        spread=torch.rand(frames, generator=generator),
+        cards=3.0 + 9 * video + 3.9 * torch.rand(frames, generator=generator),  # too near to be outliers
+        spread=torch.full((frames,), torch.nan),
     )
     return prediction, batch
 
@@ -222,8 +222,9 @@ def test_frames_without_a_count_give_nan_and_leave_the_rest() -> None:
 
 def test_a_prediction_that_is_nan_is_not_hidden() -> None:
     nan = torch.tensor([torch.nan, 10.0])
-    scores = card_scores(nan, torch.tensor([10.0, 10.0]), torch.tensor([0, 1]), CONSTANT)
+    scores = card_scores(nan, torch.full((2,), 10.0), nan[:1], torch.tensor([10.0]), CONSTANT)
     assert scores["card_mae"].isnan()
+    assert scores["card_mae_video"].isnan()
     assert scores["card_within_1"] == 0.5
 
 

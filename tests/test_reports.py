@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,9 @@ import torch
 from rich.console import Console
 
 from cardpose import reports
+from cardpose.clips import Flag, fuse
 from cardpose.errors import InputError
+from cardpose.intervals import Interval
 from cardpose.metrics import FrameMetrics
 from cardpose.packet import CORNERS, Batch, Prediction
 from cardpose.results import FrameResult, frame_results
@@ -95,13 +98,35 @@ def test_frame_rows_hold_every_digit_and_leave_the_unknown_empty(
             assert (row[f"{name}_x"] == "") == (result.visibility[i] == 0)
 
 
+def test_the_interval_stands_beside_the_estimate_and_flags_beside_the_frames(
+    tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
+) -> None:
+    results, _ = evaluated
+    lost = [replace(r, flag=int(Flag.NO_PACKET)) if r.video == VIDEOS[1] else r for r in results]
+    interval = Interval(floor=2.0, slope=0.1, noise=0.5, videos=8)
+    reports.write_report(tmp_path, lost, {}, constant=12.5, interval=interval)
+    first, second, third = read_csv(tmp_path / "videos.csv")
+    for row in (first, third):
+        low, high = interval.bounds(float(row["cards_predicted"]), int(row["frames_used"]))
+        assert (float(row["low"]), float(row["high"])) == (low, high)
+    assert (second["frames_used"], second["low"], second["high"]) == ("0", "", "")
+    said = [r.cards_predicted for r in results if r.video == VIDEOS[1]]
+    assert float(second["cards_predicted"]) == np.median(said)  # no packet found, and yet scored
+    flags = {row["flag"] for row in read_csv(tmp_path / "frames.csv") if row["video"] == VIDEOS[1]}
+    assert flags == {"no packet"}
+
+
 def test_an_unknown_count_still_has_a_video_estimate(
     evaluated: tuple[list[FrameResult], dict[str, float]],
 ) -> None:
     row = reports.video_rows(evaluated[0])[2]
     assert math.isnan(float(row["cards"]))
-    expected = np.median([r.cards_predicted for r in evaluated[0] if r.video == VIDEOS[2]])
-    assert row["cards_predicted"] == expected
+    own = [result for result in evaluated[0] if result.video == VIDEOS[2]]
+    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag) for r in own]).T
+    clip = fuse(*columns)
+    assert (row["cards_predicted"], row["frames_used"]) == (clip.cards, clip.frames_used)
+    assert clip.frames_used > 0
+    assert math.isnan(float(row["low"]))
 
 
 def test_a_report_has_its_pictures(
@@ -149,6 +174,8 @@ def test_the_table_has_the_baseline_beside_the_model_and_leaves_nan_out() -> Non
         "test/card_mae_video": 0.987,
         "test/card_mae_constant": 12.5,
         "test/card_mae_video_constant": 13.5,
+        "test/interval_coverage": 0.875,
+        "test/interval_width": 4.321,
         "test/pck_5": 0.75,
         "test/visibility_auroc": math.nan,
         "val/card_rmse": 3.0,
@@ -158,7 +185,8 @@ def test_the_table_has_the_baseline_beside_the_model_and_leaves_nan_out() -> Non
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     (card_line,) = (line for line in lines if "MAE" in line)
     assert all(text in card_line for text in ("1.23", "0.99", "12.50", "13.50"))
-    assert any("75.0%" in line for line in lines)
+    for text in ("75.0%", "87.5%", "4.32"):
+        assert any(text in line for line in lines)
     assert not any("AUROC" in line or "RMSE" in line or "nan" in line for line in lines)
 
 

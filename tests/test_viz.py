@@ -29,6 +29,7 @@ def make_result(**changes: object) -> FrameResult:
         "cards": 7.0,
         "cards_predicted": 8.25,
         "cards_spread": 1.5,
+        "flag": 0,
         "corners": BOX,
         "visibility": np.full(8, VISIBLE),
         "corners_predicted": BOX + np.array([3.0, 4.0]),

@@ -186,6 +186,12 @@ class CardDataModule(LightningDataModule):
         return self.videos if self.test is None else tuple(video.file for video in self.test.footage.videos)
 
     @property
+    def unseen_videos(self) -> list[int]:
+        """The validation videos of which no frame is trained on, as indices into `videos`."""
+        unseen = {video for video, _ in self.split.val} - {video for video, _ in self.split.train}
+        return [number for number, video in enumerate(self.videos) if video in unseen]
+
+    @property
     def train_cards(self) -> np.ndarray:
         """Known counts of the training frames, float32: what a constant predictor learns from."""
         train = set(self.split.train)
