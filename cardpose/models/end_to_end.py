@@ -1,0 +1,56 @@
+"""From a picture's bytes to numbers: what a trained network is once it is at work, in PyTorch or exported."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cardpose.models.unet import UNet
+from cardpose.packet import DECK
+
+
+class Reading(NamedTuple):
+    """What the graph says of a batch; its field names are those of an exported file's outputs.
+
+    Args:
+        corners: (B, 8, 2) in pixels of the network's image.
+        confidence: (B, 8) height of each heatmap's peak.
+        visibility: (B, 8) probability that the corner is visible.
+        cards: (B,) estimated count in cards.
+        spread: (B,) its standard deviation in cards, NaN where the network does not tell.
+    """
+
+    corners: Tensor
+    confidence: Tensor
+    visibility: Tensor
+    cards: Tensor
+    spread: Tensor
+
+
+class EndToEnd(nn.Module):
+    """Normalisation, network and decoding in one module, of operations that ONNX has.
+
+    Args:
+        net: the network.
+        decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: UNet, decode: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out
+        self.decode = decode
+        self.register_buffer("mean", torch.tensor(net.encoder.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(net.encoder.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Reading:
+        """(B, H, W, 3) RGB, uint8 or float from 0 to 255; such a layout is channels-last without a copy."""
+        normalised = (image.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+        output = self.net(normalised)
+        corners, confidence = self.decode(output.heatmaps)
+        return Reading(
+            corners, confidence, output.visibility.sigmoid(), output.cards * DECK, output.spread * DECK
+        )
