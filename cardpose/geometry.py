@@ -211,3 +211,20 @@ def _start(model: _Model, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _determined(given: Tensor, back: Tensor) -> Tensor:
     """(B,) whether the corners that there are (B, 8) fix the thickness; `back` (8,) says which lie on the back."""
     return (given.sum(-1) >= MIN_CORNERS) & (given & back).any(-1) & (given & ~back).any(-1)
+
+
+def project(box: BoxFit, focal: float, centre: tuple[float, float]) -> Tensor:
+    """Where the corners of a fitted box lie in the image, those included that cannot be seen.
+
+    Args:
+        box: as `fit_box` returns it.
+        focal, centre: as it was fitted with.
+
+    Returns:
+        (B, 8, 2) pixels, order of `packet.CORNERS`; NaN where the box is not determined.
+    """
+    x, y, depth = (box.thickness.new_tensor(values) for values in (_X, _Y, _DEPTH))
+    z = depth * box.thickness[:, None]  # (B, 8)
+    place = torch.stack([x.expand_as(z), y.expand_as(z), z], -1) @ box.rotation.transpose(1, 2)
+    place = place + box.translation[:, None]  # (B, 8, 3) in the camera's axes
+    return focal * place[..., :2] / place[..., 2:].clamp_min(1.0) + place.new_tensor(centre)

@@ -12,10 +12,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from cardpose import checkpoints
 from cardpose.cli import user_line
 from cardpose.data.folder import Video, write_folder
 from cardpose.data.video import VideoWriter
+from cardpose.models.from_config import end_to_end
 from cardpose.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 
 EXTRAS = {
@@ -155,3 +158,44 @@ def cardcut_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"real footage is not at {root}")
     return root
+
+
+NETWORK = {
+    "model": {
+        "_target_": "cardpose.models.unet.UNet",
+        "encoder": {
+            "_target_": "cardpose.models.encoders.ConvEncoder",
+            "widths": [4, 8, 8],
+            "depths": [1, 1, 1],
+        },
+        "decoder": {
+            "_target_": "cardpose.models.decoder.UNetDecoder",
+            "_partial_": True,
+            "stride": 2,
+            "width": 4,
+            "max_width": 8,
+        },
+        "head": {
+            "_target_": "cardpose.models.head.CountVisibilityHead",
+            "_partial_": True,
+            "describe": {"_target_": "cardpose.models.head.FittedBox", "found": 0.3, "tolerance": 0.024},
+            "hidden": 8,
+        },
+    },
+    "data": {"size": [48, 64]},
+    "heatmap": {"stride": 2, "sigma": 1.0, "decode": "quadratic"},
+}
+"""The parts of a checkpoint's configuration that a prediction needs."""
+
+
+@pytest.fixture(scope="session")
+def drawn_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a tiny network drawn at random: its corners and counts follow the picture, somehow."""
+    path = tmp_path_factory.mktemp("drawn") / "best.ckpt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = end_to_end(NETWORK).net
+        torch.nn.init.normal_(net.decoder.to_heatmaps.weight, std=9.0)  # peaks that count as found
+    weights = {f"net.{key}": value for key, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, checkpoints.KEY: checkpoints.describe(NETWORK, {})}, path)
+    return path

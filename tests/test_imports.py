@@ -14,22 +14,26 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("affine", "letterbox", "hardware", "schedules", "peaks", "timing"),
+    ("affine", "letterbox", "hardware", "schedules", "peaks", "timing", "overlap"),
     ("heatmaps", "geometry", "card_losses", "intervals"),
     ("clips",),
-    ("videos",),
+    ("videos", "tracking"),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
-    ("losses", "results"),
-    ("module", "plots", "viz"),
-    ("callbacks", "reports"),
-    ("folds", "conditions"),
-    ("build", "cli", "fold_report"),
+    ("losses", "results", "backends", "sources"),
+    ("module", "plots", "viz", "inference", "framebar"),
+    ("callbacks", "reports", "predictions"),
+    ("overlay", "folds", "conditions"),
+    ("build", "cli", "stages", "fold_report"),
     ("measure", "backbones", "fold_runs"),
-    ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert"),
+    ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict"),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
 
-EXTRAS = {"timm": "models.timm_features", "efficientnet_lite_pytorch": "models.efficientnet_lite"}
+EXTRAS = {
+    "timm": "models.timm_features",
+    "efficientnet_lite_pytorch": "models.efficientnet_lite",
+    "onnxruntime": "backends",
+}
 """Libraries that the base install lacks, and the one module that imports each, when it is used."""
 
 ENTRIES = {part for parts in LAYERS[-3:] for part in parts}

@@ -1,0 +1,205 @@
+"""A trained model at work: pictures in, corners in their pixels and counts out.
+
+    predictor = Predictor.from_checkpoint("outputs/<run>/checkpoints/best.ckpt")
+    predictor("packet.jpg").cards                                     one picture, a file or an array
+    for prediction in predictor.stream(frames): ...                   any number of them
+
+Needs neither Lightning nor Hydra nor albumentations. Reading footage is `cardpose.data`'s, one answer out of a clip's
+frames `cardpose.clips`', smoothing over time `cardpose.tracking`'s.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cardpose.backends import Backend, OnnxBackend, TorchBackend
+from cardpose.clips import FOUND, Flag, check_frames
+from cardpose.data.images import read_image
+from cardpose.errors import InputError
+from cardpose.geometry import PHONE_FOCAL, fit_box, project
+from cardpose.intervals import Interval
+from cardpose.letterbox import letterbox
+
+FIT_SIDE = 256.0
+"""Pixels of the frame's longer side when the box is fitted."""
+TOLERANCE = 0.024
+"""Of the frame's longer side; a corner farther from the box counts less, as in conf/head/box.yaml."""
+
+
+@dataclass(frozen=True)
+class FramePrediction:
+    """What the model says of one frame.
+
+    Args:
+        width, height: of the frame in pixels.
+        corners: (8, 2) float64 in pixels of the frame, x right, y down; order of `packet.CORNERS`.
+        confidence: (8,) height of each heatmap's peak, 0 to 1.
+        visibility: (8,) probability that the corner is visible, 0 to 1.
+        cards: estimated count in cards.
+        spread: its standard deviation in cards, NaN where the network does not tell.
+        thickness_mm: of the packet, by the box that fits the corners; NaN where they do not determine it.
+        box: (8, 2) corners of that box in pixels of the frame, the hidden ones too; NaN where there is none.
+        flag: why the frame is of little use, or `Flag.GOOD`.
+    """
+
+    width: int
+    height: int
+    corners: np.ndarray
+    confidence: np.ndarray
+    visibility: np.ndarray
+    cards: float
+    spread: float
+    thickness_mm: float
+    box: np.ndarray
+    flag: Flag
+
+    def completed(self) -> np.ndarray:
+        """(8, 2) corners that were found, the others where the box has them; NaN where there is neither."""
+        of_box = self.box if self.flag in (Flag.GOOD, Flag.CUT_OFF) else np.nan
+        found = (self.confidence > FOUND)[:, None]
+        return np.where(found, self.corners, of_box)
+
+
+class Prepared(NamedTuple):
+    """A frame as the network wants it: (H, W, 3) uint8, the way back (2, 3), and the frame's own size in pixels."""
+
+    image: np.ndarray
+    to_source: np.ndarray
+    width: int
+    height: int
+
+
+class Predictor:
+    """Predicts frames of any size and shape, letterboxed as in training.
+
+    Args:
+        backend: what computes.
+        interval: calibration of a clip's interval, where the model has one.
+    """
+
+    def __init__(self, backend: Backend, interval: Interval | None = None) -> None:
+        self.backend = backend
+        self.interval = interval
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Predictor":
+        """The network of a run's checkpoint, on a torch device.
+
+        Raises:
+            InputError: no such file, not a checkpoint of cardpose, or one of another version's networks.
+        """
+        backend = TorchBackend(path, device)
+        return cls(backend, backend.interval)
+
+    @classmethod
+    def from_onnx(cls, path: str | Path) -> "Predictor":
+        """A file of `cardpose.export`, by ONNX Runtime on the CPU.
+
+        Raises:
+            InputError: no such file, not ONNX, not of cardpose, or ONNX Runtime is not installed.
+        """
+        backend = OnnxBackend(path)
+        return cls(backend, backend.interval)
+
+    def __call__(self, picture: np.ndarray | str | Path) -> FramePrediction:
+        """Predict one picture: (H, W, 3) uint8 RGB, or an image file, turned as its EXIF orientation says.
+
+        Raises:
+            InputError: the file is missing or no image.
+            ValueError: an array of another shape or type.
+        """
+        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
+        return self.batch([image])[0]
+
+    def batch(self, images: Sequence[np.ndarray] | np.ndarray) -> list[FramePrediction]:
+        """Predict (B, H, W, 3) uint8 RGB, or a list of images that may differ in size, all at once.
+
+        Raises:
+            ValueError: an array of another shape or type.
+        """
+        return self.predict([self.prepare(image) for image in images])
+
+    def stream(self, frames: Iterable[np.ndarray], batch_size: int = 16) -> Iterator[FramePrediction]:
+        """Predict one (H, W, 3) uint8 RGB frame after another, `batch_size` at a time.
+
+        Raises:
+            ValueError: an array of another shape or type.
+        """
+        frames = iter(frames)
+        while images := list(islice(frames, batch_size)):
+            yield from self.batch(images)
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Letterbox (H, W, 3) uint8 RGB; apart from `predict`, so that another thread can do it.
+
+        Raises:
+            ValueError: an array of another shape or type.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(f"want uint8 RGB (height, width, 3), got {image.dtype} {image.shape}")
+        return Prepared(*letterbox(image, self.backend.size), width=image.shape[1], height=image.shape[0])
+
+    def predict(self, prepared: Sequence[Prepared]) -> list[FramePrediction]:
+        """Predict a batch of prepared frames, in their order."""
+        if not prepared:
+            return []
+        said = self.backend(np.stack([frame.image for frame in prepared]))
+        to_source = np.stack([frame.to_source for frame in prepared]).astype(np.float64)  # (B, 2, 3)
+        corners = said["corners"] @ to_source[:, :, :2].transpose(0, 2, 1) + to_source[:, None, :, 2]
+        size = np.array([(frame.width, frame.height) for frame in prepared])
+        flags = check_frames(said["confidence"], corners, size)
+        thickness, box = fit_boxes(said["confidence"], corners, size)
+        return [
+            FramePrediction(
+                width=prepared[i].width,
+                height=prepared[i].height,
+                corners=corners[i],
+                confidence=said["confidence"][i],
+                visibility=said["visibility"][i],
+                cards=float(said["cards"][i]),
+                spread=float(said["spread"][i]),
+                thickness_mm=float(thickness[i]),
+                box=box[i],
+                flag=Flag(int(flags[i])),
+            )
+            for i in range(len(prepared))
+        ]
+
+
+def fit_boxes(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes that fit the found corners, seen by a phone's camera.
+
+    Args:
+        confidence: (B, 8) heights of the heatmaps' peaks.
+        corners: (B, 8, 2) in source pixels.
+        size: (B, 2) width and height of the source frames in pixels.
+
+    Returns:
+        Thickness (B,) in mm and corners (B, 8, 2) in source pixels; NaN where the found ones do not determine it.
+    """
+    middle = (size[:, None] - 1) / 2
+    scale = FIT_SIDE / size.max(1)[:, None, None]  # one focal length and tolerance for frames of every size
+    focal, centre = PHONE_FOCAL * FIT_SIDE, (0.0, 0.0)  # a wrong focal length hardly matters
+    weights = torch.from_numpy(np.where(confidence > FOUND, confidence, 0.0))
+    fit = fit_box(
+        torch.from_numpy((corners - middle) * scale), weights, focal, centre, tolerance=TOLERANCE * FIT_SIDE
+    )
+    return fit.thickness.numpy(), project(fit, focal, centre).numpy() / scale + middle
+
+
+def load(path: str | Path, device: str = "cpu") -> Predictor:
+    """A predictor from either kind of file: ONNX by its suffix, else a checkpoint.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    if Path(path).suffix.lower() == ".onnx":
+        if device != "cpu":
+            raise InputError(f"{path}: an ONNX file computes on the CPU: leave accelerator=gpu away")
+        return Predictor.from_onnx(path)
+    return Predictor.from_checkpoint(path, device)
