@@ -13,13 +13,18 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says.
 
+    Grey becomes three alike channels, 16 bits become 8, CMYK RGB, and transparency is left out.
+
     Raises:
-        InputError: the file is missing, empty or no image.
+        InputError: the file is missing, empty, no image, or too large.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() and path.stat().st_size else None
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() and path.stat().st_size else None
+    except cv2.error as error:  # more pixels than OpenCV opens, 2^30
+        raise InputError(f"{path}: too large an image ({error.err}): make it smaller") from error
     if image is None:
         raise InputError(f"{path}: missing or not a whole image: copy it again from its source")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def list_frames(folder: Path) -> dict[int, Path]:

@@ -19,6 +19,7 @@ from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 
 _BT709 = 1
+_TEXT = "tty"  # FFmpeg films any .txt file as a terminal would show it
 _TICKS = 90_000
 """Ticks a second of the written files: exact for 24, 25, 30, 50, 60 and 30000/1001 frames a second."""
 
@@ -29,7 +30,8 @@ class VideoInfo:
 
     Args:
         path: the file.
-        num_frames: frames that a player shows; frame indices run from 0 to num_frames - 1.
+        num_frames: frames that a player shows; frame indices run from 0 to num_frames - 1. Where the file breaks
+            off, what its container promises.
         width, height: pixels of a shown frame, so with the rotation applied.
         rate: average frames a second.
         duration: seconds.
@@ -63,7 +65,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise InputError(f"{path}: the file is empty: copy it again from its source")
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
+            if not container.streams.video or container.format.name == _TEXT:
                 raise InputError(f"{path}: holds no video stream: remove it or choose another file")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
@@ -76,15 +78,16 @@ def _damaged(path: Path, what: str) -> InputError:
     return InputError(f"{path}: not a whole video ({what}): copy or record it again")
 
 
-def _indexed_frames(path: Path, stream: VideoStream) -> int:
+def _indexed_frames(path: Path, stream: VideoStream, *, whole: bool = True) -> int:
     """Frames shown according to the container's index, without reading them; 0 where it has no full index.
 
-    An MP4 has an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone).
+    An MP4 has an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone). `whole`
+    refuses a file that ends before its last frame.
     """
     entries = list(stream.index_entries)
     if not stream.frames or len(entries) < stream.frames:
         return 0
-    if max(entry.pos + entry.size for entry in entries) > path.stat().st_size:
+    if whole and max(entry.pos + entry.size for entry in entries) > path.stat().st_size:
         raise _damaged(path, "the file ends before its last frame")
     return sum(not entry.is_discard for entry in entries)
 
@@ -111,8 +114,12 @@ def _upright(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, -turns))
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
     """Describe a video; decodes one frame, and reads the file through only where its container has no index.
+
+    Args:
+        path: the video.
+        whole: refuse one that is truncated.
 
     Raises:
         InputError: the file is missing, empty, truncated, no video, or without a frame.
@@ -122,7 +129,7 @@ def probe(path: str | Path) -> VideoInfo:
         first = next(container.decode(stream), None)
         if first is None:
             raise InputError(f"{path}: holds no frame: remove it or record it again")
-        num_frames = _indexed_frames(path, stream)
+        num_frames = _indexed_frames(path, stream, whole=whole)
         if num_frames == 0:
             container.seek(0)
             num_frames = _demuxed_frames(container, stream)
