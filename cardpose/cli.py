@@ -81,9 +81,10 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                     forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
                     print(f"cardpose.{config_name}: {user_line(error)}", file=sys.stderr)
                     raise SystemExit(USER_ERROR) from None
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as stop:
                     forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-                    print(f"cardpose.{config_name}: interrupted: run the same command again", file=sys.stderr)
+                    mend = str(stop) or "run the same command again"
+                    print(f"cardpose.{config_name}: interrupted: {mend}", file=sys.stderr)
                     raise SystemExit(INTERRUPTED) from None
 
             try:

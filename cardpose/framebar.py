@@ -1,0 +1,74 @@
+"""A bar over the frames of many sources with rate and time left, and lines above it; lines alone where there is no
+terminal."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cardpose.errors import InputError
+from cardpose.sources import Source
+
+
+class FrameBar:
+    """On stderr; a context manager.
+
+    Args:
+        sources: whose frames are counted.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        columns = (
+            TextColumn("predicting"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames, {task.fields[rate]:.0f} frames/s,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        console = Console(stderr=True)
+        shown = console.is_terminal
+        self._bar = Progress(*columns, console=console, disable=not shown, redirect_stdout=False)
+        self._task = self._bar.add_task("", total=known_frames(sources) if shown else None, rate=0.0)
+        self._frames = 0
+
+    def __enter__(self) -> "FrameBar":
+        self._start = time.perf_counter()
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Write a line, above the bar where there is one; from any thread."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def frame(self) -> None:
+        """One more frame is done."""
+        self._frames += 1
+        self._bar.update(self._task, advance=1, rate=self._bar.tasks[0].speed or 0.0)
+
+    @property
+    def rate(self) -> str:
+        """Time since the start, and frames a second, in words."""
+        seconds = time.perf_counter() - self._start
+        return f"{seconds:.1f} s, {self._frames / seconds:.0f} frames/s"
+
+
+def known_frames(sources: Sequence[Source]) -> int | None:
+    """Frames of all sources; None where one does not tell."""
+    total = 0
+    for source in sources:
+        try:
+            frames = source.num_frames
+        except InputError:
+            continue  # it is said when its turn comes
+        if frames is None:
+            return None
+        total += frames
+    return total

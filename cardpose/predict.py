@@ -1,0 +1,105 @@
+"""Predict footage without labels. `python -m cardpose.predict --help` teaches; the recipe is `predict`."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from cardpose import __version__
+from cardpose.cli import entry, forget_empty_run
+from cardpose.errors import InputError
+from cardpose.framebar import FrameBar
+from cardpose.inference import load
+from cardpose.overlay import overlay_paths
+from cardpose.predictions import PredictionFolder
+from cardpose.sources import find_sources
+from cardpose.stages import Run
+
+
+def predict(cfg: DictConfig) -> None:
+    """Predict `cfg.source` into the folder `cfg.out`.
+
+    Args:
+        cfg: conf/predict.yaml, composed.
+
+    Raises:
+        InputError: what the user can mend; some sources that cannot be read are a line each, if others can.
+        KeyboardInterrupt: Ctrl-C, with a word on how to go on.
+    """
+    check(cfg)
+    share_cores()
+    predictor = load(cfg.ckpt, choose_device(cfg.accelerator))
+    given = list(cfg.source) if isinstance(cfg.source, ListConfig) else [cfg.source]
+    sources, problems = find_sources(given, sys.stdin)
+    if not sources:
+        raise InputError(problems[0] if problems else "source names nothing: add source=<picture or video>")
+    about = {"cardpose": __version__, "model": digest(cfg.ckpt), "overlay": cfg.overlay}
+    with PredictionFolder(cfg.out, about, cfg.skip_existing) as folder:
+        left = [source for source in sources if source.name not in folder.finished]
+        overlays = overlay_paths(Path(cfg.out) / "overlay", [s.name for s in sources]) if cfg.overlay else {}
+        with FrameBar(left) as bar:
+            for problem in problems:
+                bar.say(problem)
+            try:
+                summary = Run(predictor, folder, overlays, cfg.batch_size, bar)(left)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("add skip_existing=true to go on") from None
+            summary.failed[:0] = problems
+            bar.say(f"{summary}; {bar.rate}")
+        if summary.failed and not summary.clips and not folder.finished:
+            raise InputError(summary.failed[0] if len(sources) == 1 else "none of the sources can be read")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        InputError: a key is missing or wrong.
+    """
+    for key, example in (("ckpt", "outputs/<run>/checkpoints/best.ckpt"), ("source", "<picture or video>")):
+        if OmegaConf.is_missing(cfg, key):
+            raise InputError(f"{key} is not given: add {key}={example}")
+    if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
+        raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
+
+
+def share_cores() -> None:
+    """Leave a core to reading and writing: on few cores, threads of the network that wait for each other cost more."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores - 1))
+    cv2.setNumThreads(1)
+
+
+def choose_device(accelerator: str) -> str:
+    """The torch device for auto, cpu or gpu.
+
+    Raises:
+        InputError: another word, or a GPU that is not there.
+    """
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise InputError(f"accelerator={accelerator}: choose auto, cpu or gpu")
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError("accelerator=gpu: there is no CUDA GPU here: choose auto or cpu")
+    return "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file: which model made a folder's predictions."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@entry("predict")
+def main(cfg: DictConfig) -> None:
+    predict(cfg)
+    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+    print(cfg.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+"""python -m cardpose.predict, end to end on clips made here, and against the network under training."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from cardpose import build, checkpoints, measure, predict
+from cardpose.data.files import replace_file
+from cardpose.data.video import VideoFrame, iterate, probe
+from cardpose.inference import Predictor
+from cardpose.predictions import PredictionFolder
+from cardpose.sources import CameraSource
+
+Compose = Callable[..., DictConfig]
+Command = Callable[..., tuple[int, str]]
+FILES = ("predictions.jsonl", "frames.csv", "clips.csv")
+
+
+@pytest.fixture
+def command(
+    drawn_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """command(*overrides) runs the entry in an empty folder: exit code and what it wrote on stderr."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    threads = torch.get_num_threads()
+
+    def run(*overrides: str, ckpt: Path = drawn_checkpoint) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cardpose.predict", f"ckpt={ckpt}", "accelerator=cpu", *overrides])
+        code = 0
+        try:
+            predict.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        torch.set_num_threads(threads)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return code, err
+
+    return run
+
+
+@pytest.fixture
+def clips(tmp_path: Path, make_clip: Callable[..., Path]) -> Path:
+    """A folder of three clips of 5, 6 and 7 frames."""
+    for number in range(3):
+        make_clip(tmp_path / "clips" / f"{number}.mp4", num_frames=5 + number, cards=10 * number + 5)
+    return tmp_path / "clips"
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open(newline="")))
+
+
+def test_a_checkpoint_predicts_as_under_training(
+    compose_entry: Compose, tmp_path: Path, finished_run: Path, tiny_folder: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    checkpoint = checkpoints.read(best)
+    arguments = (f"ckpt={best}", "data=folder", f"data.root={tiny_folder}", "data.num_workers=0", "split=all")
+    cfg = compose_entry("evaluate", tmp_path / "evaluate", *arguments, "accelerator=cpu")
+    config = measure.merge(checkpoint[checkpoints.KEY]["config"], cfg)
+    config.trainer.precision = "32-true"
+    results = measure.run(config, checkpoint).results
+    predictor = Predictor.from_checkpoint(best)
+    for video in {result.video for result in results}:
+        frames = list(iterate(tiny_folder / video))
+        said = list(predictor.stream(frame.image for frame in frames))
+        for result in (result for result in results if result.video == video):
+            one = said[result.frame_index]
+            np.testing.assert_allclose(one.corners, result.corners_predicted, atol=1e-3)
+            np.testing.assert_allclose(one.confidence, result.confidence, atol=1e-5)
+            np.testing.assert_allclose(one.visibility, result.visible_probability, atol=1e-5)
+            assert one.cards == pytest.approx(result.cards_predicted, abs=1e-3)
+
+
+def test_the_module_and_the_predictor_agree_on_odd_sizes(finished_run: Path) -> None:
+    """The letterbox too: against the module, fed by hand."""
+    best = finished_run / "checkpoints" / "best.ckpt"
+    checkpoint = checkpoints.read(best)
+    config = DictConfig(checkpoint[checkpoints.KEY]["config"])
+    net = build.build_net(config, trained=True)
+    module = build.build_module(config, net, 26.0, {}).eval()
+    module.load_state_dict(checkpoint["state_dict"], strict=False)
+    predictor = Predictor.from_checkpoint(best)
+    image = np.random.default_rng(0).integers(0, 256, (77, 131, 3), np.uint8)
+    prepared = predictor.prepare(image)
+    pixels = torch.from_numpy(prepared.image).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.encoder.mean, net.encoder.std))
+    with torch.inference_mode():
+        want = module.to_prediction(module((pixels - mean) / std), torch.from_numpy(prepared.to_source)[None])
+    said = predictor(image)
+    np.testing.assert_allclose(said.corners, want.corners[0], atol=1e-3)
+    assert said.cards == pytest.approx(float(want.cards[0]), abs=1e-3)
+
+
+def test_a_folder_of_clips(command: Command, drawn_checkpoint: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, err = command(f"source={clips}", f"out={out}", "batch_size=4")
+    assert code == 0
+    assert "18 frames of 3 clips" in err
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "predict.json"])
+    frames, rows, answers = lines(out), table(out / "frames.csv"), table(out / "clips.csv")
+    assert [(row["clip"], row["frames"]) for row in answers] == [
+        (str(clips / f"{number}.mp4"), str(5 + number)) for number in range(3)
+    ]
+    assert [(frame["clip"], frame["frame_index"]) for frame in frames] == [
+        (str(clips / f"{number}.mp4"), index) for number in range(3) for index in range(5 + number)
+    ]
+    for frame, row in zip(frames, rows, strict=True):
+        assert (frame["clip"], str(frame["frame_index"])) == (row["clip"], row["frame_index"])
+        assert frame["cards"] == float(row["cards"])
+        assert frame["corners"][2] == [float(row["upper_left_back_x"]), float(row["upper_left_back_y"])]
+        assert (frame["width"], frame["height"]) == (64, 48)
+        assert frame["spread"] is None
+        assert row["cards_spread"] == ""
+    assert frames[4]["running"]["cards"] == float(answers[0]["cards"])
+    assert frames[1]["timestamp"] == pytest.approx(1 / 30, abs=1e-3)
+    said = Predictor.from_checkpoint(drawn_checkpoint)(next(iterate(clips / "0.mp4")).image)
+    np.testing.assert_allclose(said.corners, frames[0]["corners"], atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["video", "picture", "frames", "glob", "list", "stdin"])
+def test_every_kind_of_source(
+    command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    image = next(iterate(clips / "0.mp4")).image
+    (tmp_path / "frames").mkdir()
+    for index in (0, 4, 11):
+        write_image(tmp_path / "frames" / f"{index}.png", image)
+    write_image(tmp_path / "one.png", image)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{clips}/1.mp4\n{tmp_path}/one.png\n"))
+    source, counts = {
+        "video": (f"{clips}/0.mp4", ["5"]),
+        "picture": (f"{tmp_path}/one.png", ["1"]),
+        "frames": (f"{tmp_path}/frames", ["3"]),
+        "glob": (f"{clips}/*.mp4", ["5", "6", "7"]),
+        "list": (f"[{clips}/2.mp4,{tmp_path}/one.png]", ["7", "1"]),
+        "stdin": ("-", ["6", "1"]),
+    }[kind]
+    code, err = command(f"source={source}", f"out={tmp_path}/out", "overlay=true")
+    assert code == 0, err
+    assert [row["frames"] for row in table(tmp_path / "out" / "clips.csv")] == counts
+    drawn = sorted(path.name for path in (tmp_path / "out" / "overlay").rglob("*.*"))
+    assert (
+        drawn
+        == {
+            "video": ["0.mp4"],
+            "picture": ["one.png"],
+            "frames": ["0.jpg", "11.jpg", "4.jpg"],
+            "glob": ["0.mp4", "1.mp4", "2.mp4"],
+            "list": ["2.mp4", "one.png"],
+            "stdin": ["1.mp4", "one.png"],
+        }[kind]
+    )
+    if kind in ("picture", "frames"):
+        assert all(
+            frame["tracked"] is None and frame["timestamp"] is None for frame in lines(tmp_path / "out")
+        )
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    with replace_file(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+@pytest.mark.parametrize("size", [(64, 48), (101, 75), (1920, 40)])
+@pytest.mark.parametrize("rate", [30.0, 12.5])
+def test_the_overlay_is_a_film_of_the_same_frames(
+    command: Command, tmp_path: Path, make_clip: Callable[..., Path], size: tuple[int, int], rate: float
+) -> None:
+    even = tuple(side + side % 2 for side in size)
+    clip = make_clip(tmp_path / "a.mp4", num_frames=9, size=even, rate=rate)
+    assert command(f"source={clip}", f"out={tmp_path}/out", "overlay=true")[0] == 0
+    info, drawn = probe(clip), probe(tmp_path / "out" / "overlay" / "a.mp4")
+    assert drawn.num_frames == info.num_frames == 9
+    assert drawn.rate == pytest.approx(info.rate, rel=1e-3)
+    times = [[frame.timestamp for frame in iterate(path)] for path in (clip, tmp_path / "out/overlay/a.mp4")]
+    np.testing.assert_allclose(times[0], times[1], atol=1e-3)
+    assert drawn.width / drawn.height == pytest.approx(even[0] / even[1], rel=0.05)
+
+
+def test_interrupted_and_gone_on_with_is_uninterrupted(
+    command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert command(f"source={clips}", f"out={whole}", "overlay=true")[0] == 0
+    write, count = PredictionFolder.write_frame, [0]
+
+    def stopped(self: PredictionFolder, frame: object) -> None:
+        count[0] += 1
+        if count[0] == 9:
+            raise KeyboardInterrupt
+        write(self, frame)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PredictionFolder, "write_frame", stopped)
+        code, err = command(f"source={clips}", f"out={torn}", "overlay=true")
+    assert code == 130
+    assert "interrupted: add skip_existing=true to go on" in err
+    assert len(lines(torn)) == len(table(torn / "frames.csv")) == 8
+    assert len(table(torn / "clips.csv")) == 1
+    with (torn / "predictions.jsonl").open("a") as file:
+        file.write('{"clip": "')  # of a run that was killed in the middle of a line
+    with (torn / "frames.csv").open("a") as file:
+        file.write("clips/1.mp4,3")
+    code, err = command(f"source={clips}", f"out={torn}", "overlay=true", "skip_existing=true")
+    assert code == 0
+    assert "13 frames of 2 clips" in err
+    for name in (*FILES, *(f"overlay/{number}.mp4" for number in range(3))):
+        assert (torn / name).read_bytes() == (whole / name).read_bytes(), name
+    code, err = command(f"source={clips}", f"out={torn}", "overlay=true", "skip_existing=true")
+    assert (code, "0 frames of 0 clips" in err) == (0, True)
+
+
+def test_a_folder_of_other_predictions_is_left_alone(command: Command, clips: Path, tmp_path: Path) -> None:
+    command(f"source={clips}/0.mp4", f"out={tmp_path}/out")
+    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    for override, said in (
+        ("skip_existing=false", "add skip_existing=true"),
+        ("overlay=true", "skip_existing"),
+    ):
+        code, err = command(f"source={clips}/1.mp4", f"out={tmp_path}/out", override)
+        assert code == 2
+        assert said in err
+    code, err = command(f"source={clips}/1.mp4", f"out={tmp_path}/out", "overlay=true", "skip_existing=true")
+    assert code == 2
+    assert "another model or overlay" in err
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
+
+
+def test_a_video_that_breaks_off_is_one_warning(
+    command: Command, clips: Path, tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", num_frames=40, size=(320, 240))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    code, err = command(f"source=[{path},{clips}/0.mp4]", f"out={tmp_path}/out", "overlay=true")
+    assert code == 0
+    assert len([line for line in err.splitlines() if "breaks off" in line]) == 1
+    rows = table(tmp_path / "out" / "clips.csv")
+    read, bad = int(rows[0]["frames"]), int(rows[0]["bad_frames"])
+    assert read > 0
+    assert read + bad == 40
+    assert f"; {bad} bad frame" in err
+    assert probe(tmp_path / "out" / "overlay" / "a.mp4").num_frames == read
+
+
+def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
+    command: Command, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"no video")
+    source = f"source=[{tmp_path}/no.mp4,{clips}/0.mp4,{tmp_path}/nowhere.mp4]"
+    code, err = command(source, f"out={tmp_path}/out")
+    assert code == 0
+    assert [row["clip"] for row in table(tmp_path / "out" / "clips.csv")] == [f"{clips}/0.mp4"]
+    assert err.count("no.mp4: not a whole video") == err.count("nowhere.mp4: no such file") == 1
+    assert "2 sources could not be read" in err
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "said"),
+    [
+        ("{0}/no.mp4", "{0}/out", "no.mp4: not a whole video"),
+        ("{0}/no.jpg", "{0}/out", "no.jpg: missing or not a whole image"),
+        ("{0}/*.avi", "{0}/out", "*.avi: matches nothing"),
+        ("{0}/nowhere", "{0}/out", "nowhere: no such file or folder"),
+        ("97", "{0}/out", "camera 97: not there"),
+        ("[]", "{0}/out", "source names nothing"),
+        ("{0}/clips", "{0}/no.mp4/out", "no.mp4/out: cannot be a folder (Not a directory)"),
+        ("{0}/clips", "{0}/no.mp4", "no.mp4: cannot be a folder (File exists)"),
+    ],
+)
+def test_where_nothing_can_be_done(
+    command: Command, clips: Path, tmp_path: Path, source: str, out: str, said: str
+) -> None:
+    for name in ("no.mp4", "no.jpg"):
+        (tmp_path / name).write_bytes(b"no picture and no video")
+    code, err = command(f"source={source.format(tmp_path)}", f"out={out.format(tmp_path)}")
+    assert code == 2
+    assert [said in line for line in err.splitlines() if line.startswith("cardpose.predict: ")] == [True]
+    assert not (tmp_path / "out").exists()
+    assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("batch_size=0", "batch_size=0"), ("accelerator=tpu", "accelerator=tpu"), ("ckpt=no.onnx", "no.onnx")],
+)
+def test_a_value_that_cannot_work(
+    command: Command, clips: Path, tmp_path: Path, override: str, said: str
+) -> None:
+    code, err = command(f"source={clips}", f"out={tmp_path}/out", override)
+    assert code == 2
+    assert said in err
+
+
+def test_pictures_of_extreme_size(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, shape in enumerate([(1, 1, 3), (1, 3000, 3), (4001, 4001, 3)]):
+        write_image(tmp_path / "in" / f"p{number}.png", np.full(shape, 90, np.uint8))
+    code, _ = command(f"source={tmp_path}/in", f"out={tmp_path}/out", "overlay=true")
+    assert code == 0
+    assert len(table(tmp_path / "out" / "clips.csv")) == 3
+    assert len(list((tmp_path / "out" / "overlay").iterdir())) == 3
+
+
+def test_ctrl_c_ends_a_camera_well(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def frames(self: CameraSource) -> object:
+        image = np.full((48, 64, 3), 90, np.uint8)
+        for index in range(10**6):
+            yield VideoFrame(index, index / 30, image)
+
+    write, count = PredictionFolder.write_frame, [0]
+
+    def stopped(self: PredictionFolder, frame: object) -> None:
+        write(self, frame)  # type: ignore[arg-type]
+        count[0] += 1
+        if count[0] == 12:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CameraSource, "frames", frames)
+    monkeypatch.setattr(PredictionFolder, "write_frame", stopped)
+    code, _ = command("source=0", f"out={tmp_path}/out", "overlay=true")
+    assert code == 0
+    assert [row["frames"] for row in table(tmp_path / "out" / "clips.csv")] == ["12"]
+    assert len(list((tmp_path / "out" / "overlay").glob("*.mp4"))) == 1
