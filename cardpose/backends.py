@@ -5,7 +5,6 @@ Adding a new backend: a class with `size`, `interval` and `__call__` as in `Back
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ import torch
 from cardpose import checkpoints
 from cardpose.errors import InputError
 from cardpose.intervals import Interval
+from cardpose.models.encoders import needs_extra
 from cardpose.models.end_to_end import Reading
 from cardpose.models.from_config import end_to_end
 from cardpose.packet import CORNERS
@@ -59,7 +59,7 @@ class TorchBackend:
         self._module.to(device).eval()
         self._device = device
         self.size = (height, width)
-        self.interval = read_interval(described)
+        self.interval = checkpoints.interval(described)
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,8 +71,8 @@ class TorchBackend:
 class OnnxBackend:
     """A file of `cardpose.export`, by ONNX Runtime on the CPU.
 
-    The file's one input is (B, H, W, 3); its outputs are named as the fields of `Reading`, and its metadata has an
-    entry "cardpose" in JSON with at least `size` and `keypoints`.
+    The file's one input is (B, 3, H, W) uint8; its outputs are named as the fields of `Reading`, and its metadata has
+    an entry "cardpose" in JSON with `size`, `keypoints` and, where there is one, `interval`.
 
     Args:
         path: the file.
@@ -85,7 +85,7 @@ class OnnxBackend:
         try:
             import onnxruntime
         except ImportError as error:
-            raise InputError(f'{path} needs the extra "onnx": pip install -e ".[onnx]"') from error
+            raise needs_extra(str(path), "onnx") from error
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file: write one with cardpose.export")
         options = onnxruntime.SessionOptions()
@@ -100,12 +100,13 @@ class OnnxBackend:
             raise InputError(f"{path}: not a whole ONNX file ({said}): export it again") from None
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
-        self.interval = read_interval(about)
+        self.interval = Interval(**about["interval"]) if about.get("interval") else None
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend`."""
-        values = self._session.run(list(Reading._fields), {self._input: images})
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        values = self._session.run(list(Reading._fields), {self._input: planes})
         return {name: value.astype(np.float64) for name, value in zip(Reading._fields, values, strict=True)}
 
     def _metadata(self, path: str | Path) -> dict[str, Any]:
@@ -123,9 +124,3 @@ class OnnxBackend:
         if tuple(about.get("keypoints", ())) != CORNERS:
             raise InputError(f"{path}: of another order of corners: export it with this version of cardpose")
         return about
-
-
-def read_interval(described: Mapping[str, Any]) -> Interval | None:
-    """The interval's calibration out of what a checkpoint or an exported file says of itself; None: it has none."""
-    stored = described.get("interval")
-    return Interval(**stored) if stored else None

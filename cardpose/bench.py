@@ -21,6 +21,7 @@ from rich.table import Table
 
 from cardpose import build, hardware, heatmaps
 from cardpose.backbones import bench_backbones
+from cardpose.bench_predict import bench_predict
 from cardpose.checkpoints import git_commit
 from cardpose.cli import entry
 from cardpose.data.datamodule import CardDataModule
@@ -206,6 +207,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "training": bench_training,
     "render": bench_render,
     "backbones": bench_backbones,
+    "predict": bench_predict,
 }
 
 

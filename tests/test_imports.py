@@ -24,7 +24,7 @@ LAYERS = (
     ("callbacks", "reports", "predictions"),
     ("overlay", "folds", "conditions"),
     ("build", "cli", "stages", "fold_report"),
-    ("measure", "backbones", "fold_runs"),
+    ("measure", "backbones", "fold_runs", "bench_predict"),
     ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict"),
 )
 """A part imports itself and the layers above it, never one beside or below it."""

@@ -1,5 +1,6 @@
 """One predictor: any size and shape, one picture or many, and nothing of training behind it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from cardpose.errors import InputError
 from cardpose.inference import Predictor, Prepared, fit_boxes, load
 from cardpose.intervals import Interval
 from cardpose.letterbox import invert_affine
+from cardpose.models.end_to_end import Reading
+from cardpose.packet import CORNERS
 
 SHAPES = [(48, 64), (480, 640), (641, 479), (7, 300), (300, 7), (1, 1), (33, 1001)]
 
@@ -146,6 +149,69 @@ def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=name) as refused:
             load(tmp_path / name)
         assert "\n" not in str(refused.value)
+
+
+def write_onnx(path: Path, metadata: dict[str, str], *outputs: str) -> Path:
+    """A graph that says of every image: corner i at (i, i), found and seen, as many cards as its first pixel's red."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    constants = {
+        "corners": np.repeat(np.arange(8.0)[None, :, None], 2, axis=2),
+        "confidence": np.ones((1, 8)),
+        "visibility": np.ones((1, 8)),
+        "spread": np.ones(1),
+    }
+    nodes = [
+        helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value.astype(np.float32)))
+        for name, value in constants.items()
+    ]
+    starts = onnx.numpy_helper.from_array(np.array([0, 0, 0, 0]), "starts")
+    ends = onnx.numpy_helper.from_array(np.array([1, 1, 1, 1]), "ends")
+    shape = onnx.numpy_helper.from_array(np.array([1]), "shape")
+    nodes += [
+        helper.make_node("Slice", ["image", "starts", "ends"], ["pixel"]),
+        helper.make_node("Cast", ["pixel"], ["number"], to=kinds.FLOAT),
+        helper.make_node("Reshape", ["number", "shape"], ["cards"]),
+    ]
+    image = helper.make_tensor_value_info("image", kinds.UINT8, ["batch", 3, 48, 64])
+    said = [helper.make_tensor_value_info(name, kinds.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "g", [image], said, [starts, ends, shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    return path
+
+
+ABOUT = {"size": [48, 64], "keypoints": list(CORNERS), "interval": None}
+
+
+def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
+    metadata = {checkpoints.KEY: json.dumps(ABOUT)}
+    predictor = load(write_onnx(tmp_path / "a.onnx", metadata, *Reading._fields))
+    image = np.full((96, 128, 3), (17, 0, 0), np.uint8)
+    said = predictor(image)
+    assert said.cards == 17.0
+    np.testing.assert_allclose(said.corners, np.repeat(np.arange(8)[:, None] * 2 + 0.5, 2, axis=1))
+    assert predictor.interval is None
+
+
+@pytest.mark.parametrize(
+    ("about", "outputs", "said"),
+    [
+        (None, Reading._fields, "not of cardpose"),
+        ("{", Reading._fields, "not of cardpose"),
+        (json.dumps([]), Reading._fields, "not of cardpose"),
+        (json.dumps(ABOUT), ("corners", "cards"), "not of cardpose"),
+        (json.dumps({**ABOUT, "keypoints": ["nose"]}), Reading._fields, "another order of corners"),
+    ],
+)
+def test_an_onnx_file_of_something_else(
+    tmp_path: Path, about: str | None, outputs: tuple[str, ...], said: str
+) -> None:
+    path = write_onnx(tmp_path / "b.onnx", {checkpoints.KEY: about} if about else {}, *outputs)
+    with pytest.raises(InputError, match=rf"b\.onnx: .*{said}"):
+        load(path)
 
 
 def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
