@@ -50,9 +50,11 @@ def predict(cfg: DictConfig) -> None:
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("add skip_existing=true to go on") from None
             summary.failed[:0] = problems
+            if summary.failed and not summary.clips and not folder.finished:
+                raise InputError(
+                    summary.failed[0] if len(summary.failed) == 1 else "none of the sources can be read"
+                )
             bar.say(f"{summary}; {bar.rate}")
-        if summary.failed and not summary.clips and not folder.finished:
-            raise InputError(summary.failed[0] if len(sources) == 1 else "none of the sources can be read")
 
 
 def check(cfg: DictConfig) -> None:
