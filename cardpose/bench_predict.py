@@ -67,7 +67,9 @@ def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
 
         for name, run in (("network alone", network), ("decoding alone", decode), ("end to end", both)):
             yield measure(f"predict, {name}", "frames/s", FRAMES, run, cfg.warmup, cfg.repeats)
-        yield measure("first prediction, a new process", "starts/min", 60, first, cfg.warmup, cfg.repeats)
+        yield measure(
+            "predict, a new process to its first frame", "starts/min", 60, first, cfg.warmup, cfg.repeats
+        )
     torch.set_num_threads(threads)
 
 

@@ -34,6 +34,7 @@ TERMS = ("heatmaps", "coordinates", "cards", "distribution", "visibility")
 def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
     """Binary cross-entropy of logits (B, 8) in units of log 2; the positive class is visible (2).
 
+    >>> import torch
     >>> visibility_bce(torch.zeros(1, 8), torch.full((1, 8), 2)).item()
     1.0
     """
