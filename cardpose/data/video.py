@@ -19,6 +19,8 @@ from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 
 _BT709 = 1
+_NARROW = 128
+"""Pixels of width below which x264's AVX-512 code gives other bytes now and then (x264 core of PyAV 18.1)."""
 _TEXT = "tty"  # FFmpeg films any .txt file as a terminal would show it
 _TICKS = 90_000
 """Ticks a second of the written files: exact for 24, 25, 30, 50, 60 and 30000/1001 frames a second."""
@@ -238,6 +240,8 @@ class VideoWriter:
         self.width, self.height = width, height
         self.rate = Fraction(rate).limit_denominator(1001)
         self._options = {"crf": str(crf), "preset": preset}
+        if width < _NARROW:
+            self._options["x264-params"] = "asm=0"
         self._count = 0
         self._last_pts = -1
         self._reformatter = VideoReformatter()
