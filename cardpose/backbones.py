@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cardpose import build, hardware
 from cardpose.cli import CONF, user_line
 from cardpose.models.unet import UNet
+from cardpose.threads import one_torch_thread
 from cardpose.timing import Timing, measure
 
 IMAGES = 8
@@ -23,22 +24,20 @@ log = logging.getLogger(__name__)
 
 def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
     """One image at a time through the network of each conf/model choice, on the CPU and one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     memory_format = hardware.choose_memory_format(cfg.trainer.memory_format)
     image = torch.randn(1, 3, *cfg.data.size).contiguous(memory_format=memory_format)
-    for name, net in networks(cfg):
-        net.to(memory_format=memory_format)  # type: ignore[call-overload]
-        parameters, multiply_adds = cost(net, image)
+    with one_torch_thread():
+        for name, net in networks(cfg):
+            net.to(memory_format=memory_format)  # type: ignore[call-overload]
+            parameters, multiply_adds = cost(net, image)
 
-        def forward(net: UNet = net) -> None:
-            with torch.inference_mode():
-                for _ in range(IMAGES):
-                    net(image)
+            def forward(net: UNet = net) -> None:
+                with torch.inference_mode():
+                    for _ in range(IMAGES):
+                        net(image)
 
-        label = f"backbones, {name}, {parameters / 1e6:.2f} M, {multiply_adds / 1e9:.3f} GMAC"
-        yield measure(label, "images/s", IMAGES, forward, cfg.warmup, cfg.repeats)
-    torch.set_num_threads(threads)
+            label = f"backbones, {name}, {parameters / 1e6:.2f} M, {multiply_adds / 1e9:.3f} GMAC"
+            yield measure(label, "images/s", IMAGES, forward, cfg.warmup, cfg.repeats)
 
 
 def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:

@@ -17,6 +17,7 @@ from cardpose.inference import Predictor
 from cardpose.predictions import PredictionFolder
 from cardpose.sources import VideoSource
 from cardpose.stages import Run
+from cardpose.threads import one_torch_thread
 from cardpose.timing import Timing, measure
 
 FRAMES, WIDTH, HEIGHT = 192, 640, 480
@@ -41,9 +42,7 @@ def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
 
     The network is `cfg.model` with random weights, on one thread, as where two cores are shared with decoding.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as temporary:
+    with one_torch_thread(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         predictor = Predictor.from_checkpoint(write_checkpoint(cfg, folder / "drawn.ckpt"))
         clip = write_clip(folder / "clip.mp4")
@@ -70,7 +69,6 @@ def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
         yield measure(
             "predict, a new process to its first frame", "starts/min", 60, first, cfg.warmup, cfg.repeats
         )
-    torch.set_num_threads(threads)
 
 
 def write_checkpoint(cfg: DictConfig, path: Path) -> Path:

@@ -48,6 +48,18 @@ def is_run_checkpoint(path: str | Path | None) -> bool:
     return path is not None and Path(path).is_file() and Path(path).absolute().parent.name == "checkpoints"
 
 
+def path_override(key: str, path: Path) -> str:
+    """`key=path` as Hydra reads it, whatever the path holds.
+
+    >>> path_override("dir", Path("outputs/a")), path_override("dir", Path("a=1,b"))
+    ('dir=outputs/a', "dir='a=1,b'")
+    """
+    text = str(path)
+    if all(letter.isalnum() or letter in "/._-" for letter in text):
+        return f"{key}={text}"
+    return f"{key}='" + text.replace("'", "\\'") + "'"
+
+
 def hydra_folder(resume: str | None, now: str) -> str:
     """Where in the run folder Hydra notes its configuration; a resume does not overwrite the run's own.
 

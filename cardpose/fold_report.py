@@ -10,10 +10,11 @@ from cardpose import checkpoints
 from cardpose.conditions import SHARPNESS, condition_rows, sharpness, viewpoints
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
+from cardpose.data.images import write_image
 from cardpose.folds import LEGEND, fold_table, frame_of, markdown, pool, read_scores, score_rows, worst
 from cardpose.packet import NOT_LABELLED
 from cardpose.plots import error_by_condition, error_by_count, scatter_cards
-from cardpose.reports import write_csv, write_png
+from cardpose.reports import write_csv
 from cardpose.results import FrameResult
 from cardpose.viz import caption, contact_sheet, draw_result
 
@@ -73,18 +74,18 @@ def write_frames(folder: Path, runs: Mapping[int, Path], data: CardDataModule) -
     results = [frame_of(row) for row in frames]
     predicted = np.array([result.cards_predicted for result in results])
     true = np.array([result.cards for result in results])
-    write_png(folder / "scatter.png", scatter_cards(predicted, true))
-    write_png(folder / "error_by_count.png", error_by_count(predicted, true))
+    write_image(folder / "scatter.png", scatter_cards(predicted, true))
+    write_image(folder / "error_by_count.png", error_by_count(predicted, true))
     look = Frames(data)
     errors = condition_rows(results, {"cards": true, **look.conditions(results)})
     write_csv(folder / "errors.csv", errors)
-    write_png(folder / "errors.png", error_by_condition(errors))
+    write_image(folder / "errors.png", error_by_condition(errors))
     for name, error in WORST.items():
         if chosen := worst(results, error, WORST_FRAMES):
             sheet = contact_sheet(
                 [look.draw(result) for result in chosen], [caption(frame) for frame in chosen]
             )
-            write_png(folder / f"{name}.png", sheet)
+            write_image(folder / f"{name}.png", sheet)
 
 
 class Frames:

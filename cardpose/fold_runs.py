@@ -21,7 +21,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose import build, checkpoints
-from cardpose.cli import INTERRUPTED, run_folder
+from cardpose.cli import INTERRUPTED, path_override, run_folder
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
 from cardpose.data.splits import Split
@@ -162,32 +162,20 @@ def command(run: Path, fold: int, overrides: Sequence[str]) -> list[str]:
     """What trains a fold in the folder `run`: from its last checkpoint where it has one."""
     last = run / "checkpoints" / "last.ckpt"
     if last.is_file():
-        arguments = [_override("resume", last)]
+        arguments = [path_override("resume", last)]
     else:
-        arguments = [*_of_train(overrides), f"split.fold={fold}", _override("hydra.run.dir", run)]
+        arguments = [*_of_train(overrides), f"split.fold={fold}", path_override("hydra.run.dir", run)]
     return [sys.executable, "-m", "cardpose.train", *arguments]
 
 
 def in_shell(folder: Path, overrides: Sequence[str]) -> str:
     """The command that goes on with the folds in `folder`."""
-    words = ["python", "-m", "cardpose.crossval", *_of_train(overrides), _override("dir", folder)]
+    words = ["python", "-m", "cardpose.crossval", *_of_train(overrides), path_override("dir", folder)]
     return shlex.join(words)
 
 
 def _of_train(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if not override.startswith("dir=")]
-
-
-def _override(key: str, path: Path) -> str:
-    """`key=path` as Hydra reads it, whatever the path holds.
-
-    >>> _override("dir", Path("outputs/a")), _override("dir", Path("a=1,b"))
-    ('dir=outputs/a', "dir='a=1,b'")
-    """
-    text = str(path)
-    if all(letter.isalnum() or letter in "/._-" for letter in text):
-        return f"{key}={text}"
-    return f"{key}='" + text.replace("'", "\\'") + "'"
 
 
 def call(words: Sequence[str]) -> tuple[int, bool]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from cardpose.bars import columns
 from cardpose.errors import InputError
 from cardpose.sources import Source
 
@@ -20,17 +21,11 @@ class FrameBar:
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        columns = (
-            TextColumn("predicting"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames, {task.fields[rate]:.0f} frames/s,"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-        )
         console = Console(stderr=True)
         shown = console.is_terminal
-        self._bar = Progress(*columns, console=console, disable=not shown, redirect_stdout=False)
+        self._bar = Progress(
+            *columns("predicting", "frames"), console=console, disable=not shown, redirect_stdout=False
+        )
         self._task = self._bar.add_task("", total=known_frames(sources) if shown else None, rate=0.0)
         self._frames = 0
 

@@ -1,12 +1,12 @@
 """What this machine computes fastest: precision and memory format, detected and never assumed."""
 
-import os
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
 from cardpose.errors import InputError
+from cardpose.threads import cores
 
 BF16 = "bf16-mixed"
 FULL = "32-true"
@@ -60,7 +60,7 @@ def describe() -> dict[str, str | int]:
     """The machine, for figures: processor, cores this process may use, torch threads, GPU or none."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "torch": torch.__version__,

@@ -9,7 +9,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from cardpose.data.files import replace_file
+from cardpose.data.images import write_image
 from cardpose.data.video import VideoWriter
 from cardpose.packet import HIDDEN, VISIBLE
 from cardpose.predictions import TrackedFrame
@@ -107,9 +107,7 @@ class Overlay:
             path = path / f"{index}.jpg"
         elif path.suffix.lower() not in _KEPT:
             path = path.with_name(f"{path.name}.png")
-        encoded = cv2.imencode(path.suffix, cv2.cvtColor(drawing, cv2.COLOR_RGB2BGR))[1]
-        with replace_file(path) as temporary:
-            temporary.write_bytes(encoded.tobytes())
+        write_image(path, drawing)
 
 
 def overlay_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:

@@ -1,11 +1,9 @@
 """Predict footage without labels. `python -m cardpose.predict --help` teaches; the recipe is `predict`."""
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 
-import cv2
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -19,6 +17,7 @@ from cardpose.overlay import overlay_paths
 from cardpose.predictions import PredictionFolder
 from cardpose.sources import find_sources
 from cardpose.stages import Run
+from cardpose.threads import share_cores
 
 
 def predict(cfg: DictConfig) -> None:
@@ -68,13 +67,6 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{key} is not given: add {key}={example}")
     if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
         raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
-
-
-def share_cores() -> None:
-    """Leave a core to reading and writing: on few cores, threads of the network that wait for each other cost more."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores - 1))
-    cv2.setNumThreads(1)
 
 
 def choose_device(accelerator: str) -> str:

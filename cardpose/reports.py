@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rich.table import Table
 
 from cardpose.clips import Flag
 from cardpose.data.files import replace_file
+from cardpose.data.images import write_image
 from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, NOT_LABELLED
 from cardpose.plots import error_by_count, scatter_cards
@@ -67,14 +67,14 @@ def write_report(
     true = np.array([result.cards for result in results])
     write_csv(folder / "frames.csv", map(frame_row, results))
     write_csv(folder / "videos.csv", video_rows(results, interval))
-    write_png(folder / "scatter.png", scatter_cards(predicted, true))
-    write_png(folder / "error_by_count.png", error_by_count(predicted, true, constant))
+    write_image(folder / "scatter.png", scatter_cards(predicted, true))
+    write_image(folder / "error_by_count.png", error_by_count(predicted, true, constant))
     for name, frames in worst.items():
         if frames:
             sheet = contact_sheet(
                 [picture for _, picture in frames], [caption(result) for result, _ in frames]
             )
-            write_png(folder / f"{name}.png", sheet)
+            write_image(folder / f"{name}.png", sheet)
 
 
 def frame_row(result: FrameResult) -> dict[str, Cell]:
@@ -155,13 +155,6 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]]) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    with replace_file(path) as temporary:  # not cv2.imwrite, which answers a full disk with False
-        temporary.write_bytes(encoded.tobytes())
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:

@@ -6,24 +6,25 @@ Writes a dataset folder. An interrupted run goes on, a finished folder is recogn
 `preview=sheet.png` draws a contact sheet with the corners instead.
 """
 
-import os
 from pathlib import Path
 
-import cv2
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from cardpose.bars import columns
 from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import replace_file, write_errors
+from cardpose.data.files import write_errors
 from cardpose.data.folder import DatasetFolder, Video, write_folder
+from cardpose.data.images import write_image
 from cardpose.data.video import VideoWriter
 from cardpose.errors import InputError
 from cardpose.synth.generate import Footage, claim, generate, missing
 from cardpose.synth.preview import contact_sheet
+from cardpose.threads import cores
 
 
 def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Path:
@@ -51,7 +52,7 @@ def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Pat
             return out
         with FileLock(out / ".lock"):
             if not _complete(footage, out):
-                _render(footage, out, workers or len(os.sched_getaffinity(0)))
+                _render(footage, out, workers or cores())
                 videos = [Video(footage.file(i), footage.cards(i), {}) for i in range(footage.clips)]
                 write_folder(out, videos, footage.annotations())
     return out
@@ -75,16 +76,10 @@ def _complete(footage: Footage, out: Path) -> bool:
 
 def _render(footage: Footage, out: Path, workers: int) -> None:
     done = footage.clips - len(missing(footage, out))
-    columns = (
-        TextColumn("rendering {task.fields[out]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("clips, {task.fields[rate]:.0f} frames/s,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
     try:
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with Progress(
+            *columns("rendering {task.fields[out]}", "clips"), console=Console(stderr=True)
+        ) as progress:
             task = progress.add_task("", total=footage.clips, completed=done, out=out, rate=0.0)
             for _ in generate(footage, out, VideoWriter, min(workers, footage.clips - done) or 1):
                 speed = progress.tasks[task].speed or 0.0
@@ -102,9 +97,7 @@ def draw_preview(footage: Footage, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"preview={path}: is no PNG: name it {path.with_suffix('.png')}")
-    encoded = cv2.imencode(".png", cv2.cvtColor(contact_sheet(footage), cv2.COLOR_RGB2BGR))[1]
-    with replace_file(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    write_image(path, contact_sheet(footage))
     return path
 
 

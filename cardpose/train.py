@@ -1,7 +1,6 @@
 """Train a model. `python -m cardpose.train --help` teaches; the recipe is `train`."""
 
 import logging
-import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
-from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint
+from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint, path_override
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
@@ -111,8 +110,7 @@ def resume_argument(last: Path) -> str:
     >>> print(resume_argument(Path("a=1,b/last.ckpt")))
     'resume='"'"'a=1,b/last.ckpt'"'"''
     """
-    plain = re.fullmatch(r"[\w./-]+", str(last))
-    return f"resume={last}" if plain else shlex.quote(f"resume='{last}'")
+    return shlex.quote(path_override("resume", last))
 
 
 def log_hyperparameters(trainer: Trainer, config: dict[str, Any], metrics: dict[str, float]) -> None:

@@ -1,7 +1,6 @@
 """From a dataset folder to batches: subsample, cache, split, load, and finish each batch on the device."""
 
 import logging
-import os
 import random
 import signal
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from cardpose.data.sampler import EpochShuffle, ResumableLoader, position
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
 from cardpose.packet import Annotation, Batch, Sample
+from cardpose.threads import cores
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class CardDataModule(LightningDataModule):
         self.augment, self.encode_heatmaps = augment, encode_heatmaps
         self.cache_dir, self.batch_size, self.seed = Path(cache_dir), batch_size, seed
         if num_workers is None:
-            num_workers = choose_num_workers(_cores(), torch.cuda.is_available())
+            num_workers = choose_num_workers(cores(), torch.cuda.is_available())
         self.num_workers = num_workers
         if film is not None and (film_frames is None) == (film_ratio is None):
             raise InputError(
@@ -292,11 +292,6 @@ class CardDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             **kwargs,
         )
-
-
-def _cores() -> int:
-    """Cores that this process may use; where the system does not tell, those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seed_worker(worker: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -25,6 +26,17 @@ def read_image(path: Path) -> np.ndarray:
     if image is None:
         raise InputError(f"{path}: missing or not a whole image: copy it again from its source")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 RGB, coded as the suffix says; the file is whole or absent.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    with replace_file(path) as temporary:  # not cv2.imwrite, which answers a full disk with False
+        temporary.write_bytes(encoded.tobytes())
 
 
 def list_frames(folder: Path) -> dict[int, Path]:

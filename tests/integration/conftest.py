@@ -33,6 +33,12 @@ Compose = Callable[..., DictConfig]
 
 
 @pytest.fixture(scope="session")
+def tiny_choices() -> tuple[str, ...]:
+    """Overrides of a training in seconds."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def compose_entry() -> Compose:
     """compose_entry(entry, folder, *overrides) as Hydra would for a run in `folder`; caches lie beside it."""
 

@@ -25,23 +25,7 @@ from cardpose.train import resumed, train
 Compose = Callable[..., DictConfig]
 Folds = Callable[..., tuple[Path, list[int]]]
 
-TINY = (
-    "data=folder",
-    "data.size=[32,64]",
-    "data.batch_size=4",
-    "data.num_workers=0",
-    "split.folds=2",
-    "split.val_videos=1",
-    "heatmap.stride=2",
-    "heatmap.sigma=1",
-    "model.encoder.widths=[4,8,8]",
-    "model.encoder.depths=[1,1,1]",
-    "model.decoder.width=4",
-    "model.head.hidden=8",
-    "trainer.max_epochs=2",
-    "trainer.accelerator=cpu",
-    "callbacks.pictures.frames=2",
-)
+TWO_FOLDS = "split.folds=2"
 CTRL_C = "test_resume.Interrupt"
 FILES = {
     "table.csv",
@@ -64,7 +48,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def run_folds(
-    compose_entry: Compose, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compose_entry: Compose,
+    tiny_choices: tuple[str, ...],
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Folds:
     """run_folds(name, *overrides, broken={fold: callback or exit code}) cross-validates in this process."""
 
@@ -95,7 +83,7 @@ def run_folds(
             return 0, False
 
         monkeypatch.setattr(fold_runs, "call", in_process)
-        chosen = [*TINY, f"data.root={tiny_folder}", f"dir={tmp_path / name}", *overrides]
+        chosen = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", f"dir={tmp_path / name}", *overrides]
         cfg = compose_entry("crossval", tmp_path / "none", *chosen)
         folder, failed, _ = crossval(cfg)
         return folder, failed
@@ -188,9 +176,11 @@ def test_a_path_with_any_letter_stays_one_argument(tmp_path: Path) -> None:
         assert (first.key_or_group, place.value()) == ("seed", str(folder))
 
 
-def test_ctrl_c_in_a_terminal_and_the_printed_command(tiny_folder: Path, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_terminal_and_the_printed_command(
+    tiny_choices: tuple[str, ...], tiny_folder: Path, tmp_path: Path
+) -> None:
     """The real processes: both hear Ctrl-C, nothing is lost, and what is printed goes on to the table."""
-    arguments = [*TINY, f"data.root={tiny_folder}", "trainer.max_epochs=20"]
+    arguments = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", "trainer.max_epochs=20"]
     command = [sys.executable, "-m", "cardpose.crossval", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
     process = subprocess.Popen(command, start_new_session=True, **pipes)  # type: ignore[call-overload]

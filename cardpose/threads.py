@@ -1,0 +1,30 @@
+"""Cores that there are, and threads that torch and OpenCV use of them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import torch
+
+
+def cores() -> int:
+    """Cores that this process may use; where the system does not tell, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share_cores() -> None:
+    """Leave a core to reading and writing: on few cores, threads of the network that wait for each other cost more."""
+    torch.set_num_threads(max(1, cores() - 1))
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """torch computes on one thread inside, and on as many as before afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
