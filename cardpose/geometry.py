@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cardpose.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 
@@ -78,28 +79,29 @@ def fit_box(
     """
     given = weights > 0
     points = torch.where(given[..., None], corners, 0.0) - corners.new_tensor(centre) * given[..., None]
-    focal = torch.as_tensor(focal, dtype=corners.dtype, device=corners.device).expand(len(corners))[:, None]
-    model = _Model(points, focal)
+    focal = torch.as_tensor(focal, dtype=corners.dtype, device=corners.device).expand(corners.shape[0])
+    model = _Model(points, focal[:, None, None])
     rotation, translation, thickness = _start(model, weights)
     trust = weights
     for _ in range(steps):
         residual, jacobian = model(rotation, translation, thickness)
         if tolerance is not None:
             trust = weights / (1 + residual.square().sum(-1) / tolerance**2)
-        normal, gradient = _normal_equations(residual, jacobian, trust)
-        step = -solve(_damped(normal), gradient[..., None])[..., 0] * model.units
-        rotation = _turn(step[:, :3]) @ rotation
-        translation, thickness = translation + step[:, 3:6], thickness + step[:, 6]
+        normal = _normal_equations(residual, jacobian, trust)
+        step = -_eliminate(normal * model.damping + model.floor).transpose(1, 2) * model.units
+        turn, move, thicker = step.split([3, 3, 1], -1)  # (B, 1, 3), (B, 1, 3), (B, 1, 1)
+        rotation = model.turn(turn) @ rotation
+        translation, thickness = translation + move, thickness + thicker
     residual, jacobian = model(rotation, translation, thickness)
-    normal, _ = _normal_equations(residual, jacobian, weights)
-    identity = torch.eye(PARAMETERS, dtype=points.dtype, device=points.device).expand_as(normal)
+    normal = _normal_equations(residual, jacobian, weights)[..., :PARAMETERS]
+    identity = model.identity.expand_as(normal)
     covariance = solve(normal + 1e-9 * identity, identity) * model.units * model.units[:, None]
     error = (weights * residual.square().sum(-1)).sum(-1) / weights.sum(-1).clamp_min(1e-6)
-    determined = _determined(given, model.depth == 0)
+    determined = _determined(given, model.by_thickness[:, 2] == 0)
     return BoxFit(
-        torch.where(determined, thickness, torch.nan),
+        torch.where(determined, thickness.flatten(), torch.nan),
         rotation,
-        translation,
+        translation.flatten(1),
         error.sqrt(),
         covariance,
         determined,
@@ -107,16 +109,21 @@ def fit_box(
 
 
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve positive definite systems (B, n, n) x = (B, n, k) by Gauss and Jordan's elimination, column by column.
+    """Solve positive definite systems (B, n, n) x = (B, n, k)."""
+    return _eliminate(torch.cat([matrix, right], -1))
+
+
+def _eliminate(rows: Tensor) -> Tensor:
+    """Solve positive definite systems beside their right sides, (B, n, n + k): Gauss and Jordan, column by column.
 
     ONNX has no operator for it, and without pivots it is a handful of those that it has.
     """
-    n = matrix.shape[-1]
-    rows = torch.cat([matrix, right], -1)
+    n = rows.shape[-2]
+    diagonal = torch.eye(n, dtype=torch.bool, device=rows.device)
     for i in range(n):
-        pivot = rows[:, i : i + 1] / rows[:, i : i + 1, i : i + 1]
-        others = rows - rows[:, :, i : i + 1] * pivot
-        rows = torch.cat([others[:, :i], pivot, others[:, i + 1 :]], 1)
+        row, column = rows[:, i : i + 1], rows[..., i : i + 1]
+        pivot = row / row[..., i : i + 1]
+        rows = torch.where(diagonal[:, i : i + 1], pivot, rows - column * pivot)
     return rows[..., n:]
 
 
@@ -128,63 +135,82 @@ def _sides(words: tuple[str, str]) -> list[float]:
 _X = [side * CARD_WIDTH_MM / 2 for side in _sides(("left", "right"))]
 _Y = [side * CARD_HEIGHT_MM / 2 for side in _sides(("lower", "upper"))]
 _DEPTH = [(side - 1) / 2 for side in _sides(("face", "back"))]  # 0 on the back, -1 thickness below it
+_UNITS = [1.0, 1.0, 1.0, 100.0, 100.0, 100.0, 10.0]  # parameters of about the same size
+
+
+def _crossing() -> Tensor:
+    """(3, 3, 3): times a vector v, summed over the first axis, it is the matrix of u -> u x v."""
+    crossing = torch.zeros(3, 3, 3)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        crossing[i, j, k], crossing[i, k, j] = 1.0, -1.0
+    return crossing
+
+
+_CROSSING = _crossing()
+# What each coordinate of an arm, and of its change by the thickness, is in the derivatives of a place (3) by the
+# parameters (7); and the part that is the same everywhere.
+_BY_ARM = torch.cat([_CROSSING, torch.zeros(3, 3, 4)], -1)
+_BY_CHANGE = torch.cat([torch.zeros(3, 3, 6), torch.eye(3)[..., None]], -1)
+_BY_ALL = torch.cat([torch.zeros(3, 3), torch.eye(3), torch.zeros(3, 1)], -1)
 
 
 class _Model:
-    """Reprojection of the box, and its derivatives."""
+    """Reprojection of the box, and its derivatives.
+
+    All that is linear is a product with a constant: exported, each operation costs more than what it computes.
+    """
 
     def __init__(self, points: Tensor, focal: Tensor) -> None:
-        self.points, self.focal = points, focal
-        self.x, self.y, self.depth = (points.new_tensor(values) for values in (_X, _Y, _DEPTH))
-        self.units = points.new_tensor([1, 1, 1, 100, 100, 100, 10])  # parameters of about the same size
+        self.points, self.focal = points, focal  # (B, 8, 2), (B, 1, 1)
+        x, y, depth, self.units = (points.new_tensor(values) for values in (_X, _Y, _DEPTH, _UNITS))
+        self.back = torch.stack([x, y, 0 * depth], -1)  # (8, 3), the box without thickness
+        self.by_thickness = torch.stack([0 * depth, 0 * depth, depth], -1)
+        self.crossing = _CROSSING.to(points).flatten(1)  # (3, 9)
+        self.by_arm, self.by_change = (
+            (by.to(points) * self.units).flatten(1) for by in (_BY_ARM, _BY_CHANGE)
+        )
+        self.by_all = (_BY_ALL.to(points) * self.units).flatten()
+        self.identity = torch.eye(PARAMETERS, dtype=points.dtype, device=points.device)
+        ones = F.pad(self.identity, (0, 1))  # (7, 8), beside the right side
+        self.damping, self.floor = 1 + _DAMPING * ones, 1e-3 * ones
 
     def __call__(self, rotation: Tensor, translation: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
-        """Residuals (B, 8, 2) in pixels and their derivatives (B, 8, 2, 7) by the parameters in `units`."""
-        z = self.depth * thickness[:, None]
-        box = torch.stack([self.x.expand_as(z), self.y.expand_as(z), z], -1)
-        arm = box @ rotation.transpose(1, 2)  # (B, 8, 3) from the back's middle, in the camera's axes
-        place = arm + translation[:, None]
-        depth = place[..., 2:].clamp_min(1.0)
-        scale = self.focal[..., None] / depth  # (B, 8, 1)
-        image = scale * place[..., :2]
-        grows = rotation[:, None, :, 2] * self.depth[:, None]  # (B, 8, 3) by the thickness
-        zero = torch.zeros_like(z)
-        ax, ay, az = arm.unbind(-1)
-        one = torch.ones_like(z)
-        by = [
-            torch.stack([zero, az, -ay, one, zero, zero, grows[..., 0]], -1),
-            torch.stack([-az, zero, ax, zero, one, zero, grows[..., 1]], -1),
-            torch.stack([ay, -ax, zero, zero, zero, one, grows[..., 2]], -1),
-        ]
-        across = torch.stack(by[:2], -2) - (place[..., :2] / depth)[..., None] * by[2][..., None, :]
-        return image - self.points, scale[..., None] * across * self.units
+        """Residuals (B, 8, 2) in pixels and their derivatives (B, 8, 2, 7) by the parameters in `units`.
+
+        Args:
+            rotation: (B, 3, 3).
+            translation: (B, 1, 3).
+            thickness: (B, 1, 1).
+        """
+        to_camera = rotation.transpose(1, 2)
+        change = self.by_thickness @ to_camera  # (B, 8, 3)
+        arm = self.back @ to_camera + thickness * change  # from the back's middle, in the camera's axes
+        across, depth = (arm + translation).split([2, 1], -1)
+        depth = depth.clamp_min(1.0)
+        slope, scale = across / depth, self.focal / depth
+        by = arm @ self.by_arm + change @ self.by_change + self.by_all  # (B, 8, 3 * 7)
+        by_across, by_depth = by.split([2 * PARAMETERS, PARAMETERS], -1)
+        turned = by_across.unflatten(-1, (2, PARAMETERS)) - slope[..., None] * by_depth[..., None, :]
+        return self.focal * slope - self.points, scale[..., None] * turned
+
+    def turn(self, by: Tensor) -> Tensor:
+        """Rotations (B, 3, 3) about (B, 1, 3) by its length in radians (Rodrigues 1840), at most half a radian."""
+        angle = by.square().sum(-1, keepdim=True).clamp_min(1e-16).sqrt()
+        crossed = -(by / angle @ self.crossing).unflatten(-1, (3, 3)).squeeze(1)
+        angle = angle.clamp_max(_MAX_TURN)
+        return self.identity[:3, :3] + angle.sin() * crossed + (1 - angle.cos()) * (crossed @ crossed)
 
 
-def _normal_equations(residual: Tensor, jacobian: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    weighted = (jacobian * weights[..., None, None]).flatten(1, 2).transpose(1, 2)
-    return weighted @ jacobian.flatten(1, 2), (weighted @ residual.flatten(1, 2)[..., None])[..., 0]
-
-
-def _damped(normal: Tensor) -> Tensor:
-    diagonal = normal.diagonal(dim1=-2, dim2=-1)
-    return normal + torch.diag_embed(_DAMPING * diagonal + 1e-3)
-
-
-def _turn(turn: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) about vectors (B, 3) by their length in radians (Rodrigues 1840), at most half a radian."""
-    angle = turn.square().sum(-1, keepdim=True).clamp_min(1e-16).sqrt()
-    x, y, z = (turn / angle).unbind(-1)
-    angle = angle.clamp_max(_MAX_TURN)[..., None]
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    identity = torch.eye(3, dtype=turn.dtype, device=turn.device)
-    return identity + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
+def _normal_equations(residual: Tensor, jacobian: Tensor, weights: Tensor) -> Tensor:
+    """(B, 7, 8): matrix and right side."""
+    weighted = (jacobian * weights[..., None, None]).flatten(1, 2)
+    return weighted.transpose(1, 2) @ torch.cat([jacobian, residual[..., None]], -1).flatten(1, 2)
 
 
 def _start(model: _Model, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rotation, translation and thickness from an affine fit of box to image: scaled orthography."""
     points = model.points
-    design = torch.stack([model.x, model.y, model.depth, torch.ones_like(model.x)], -1)  # (8, 4)
+    design = F.pad(model.back + model.by_thickness, (0, 1), value=1.0)  # (8, 4)
     weighted = weights[..., None] * design
     normal = weighted.transpose(1, 2) @ design + torch.diag(points.new_tensor([1e-2, 1e-2, 1e-2, 1e-4]))
     # (B, 4, 2): the images of a millimetre of x, y and thickness, and of the middle.
@@ -202,9 +228,8 @@ def _start(model: _Model, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     right = torch.stack([columns[:, 0, 0], columns[:, 1, 0], flip * first], -1)
     away = torch.stack([columns[:, 0, 1], columns[:, 1, 1], flip * second], -1)
     rotation = torch.stack([right, away, torch.linalg.cross(right, away)], -1)
-    distance = model.focal[:, 0] / scale
-    middle = affine[:, 3] / scale[:, None]
-    translation = torch.cat([middle, distance[:, None]], -1)
+    distance = model.focal / scale[:, None, None]
+    translation = torch.cat([affine[:, 3:] / scale[:, None, None], distance], -1)
     return rotation, translation, torch.full_like(distance, _START_MM)
 
 

@@ -36,7 +36,23 @@ class PooledHeatmaps:
         self.size = NUM_CORNERS * grid[0] * grid[1]
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
-        return F.adaptive_max_pool2d(heatmaps, self.grid).flatten(1)
+        rows, columns = (_cells(*sides) for sides in zip(heatmaps.shape[-2:], self.grid, strict=True))
+        bands = heatmaps[:, :, rows.to(heatmaps.device)].amax(3)  # (B, 8, grid[0], w)
+        return bands[..., columns.to(heatmaps.device)].amax(-1).flatten(1)
+
+
+def _cells(size: int, cells: int) -> Tensor:
+    """(cells, N) pixels of each cell of `torch.nn.functional.adaptive_max_pool2d`, which ONNX has not.
+
+    A cell of fewer than N pixels has its last one again; the maximum stays.
+
+    >>> _cells(5, 2)
+    tensor([[0, 1, 2],
+            [2, 3, 4]])
+    """
+    pixels = [range(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]
+    most = max(map(len, pixels))
+    return torch.tensor([[min(cell.start + i, cell.stop - 1) for i in range(most)] for cell in pixels])
 
 
 class FittedBox:
@@ -75,10 +91,11 @@ class FittedBox:
         misfit = (1e3 * box.reprojection / width + 1).log()
         thousandth = 1e-3 * width  # pixels by which the corners may be off
         spread = thousandth * box.covariance[:, -1, -1].clamp_min(0).sqrt()
+        # Bounds of one type: the exporter to ONNX refuses a whole number beside a fraction.
         numbers = torch.stack(
-            [thickness.clamp(-0.5, 2), misfit, spread.clamp_max(3), box.determined.float()], 1
+            [thickness.clamp(-0.5, 2.0), misfit, spread.clamp_max(3.0), box.determined.float()], 1
         )
-        pose = [(box.translation / (4 * CARD_HEIGHT_MM)).clamp(-3, 3), box.rotation.flatten(1)]
+        pose = [(box.translation / (4 * CARD_HEIGHT_MM)).clamp(-3.0, 3.0), box.rotation.flatten(1)]
         return torch.cat([numbers, *pose], 1)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cardpose.errors import InputError
 from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
@@ -109,6 +110,13 @@ def test_heatmaps_that_make_no_box_have_a_gradient_without_nan(fill: float) -> N
 def test_detach_is_true_or_false() -> None:
     with pytest.raises(InputError, match=r"model\.head\.detach=no: choose true or false"):
         CountVisibilityHead(4, BOX, detach="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (7, 9), (5, 70)])
+@pytest.mark.parametrize("grid", [(12, 16), (7, 3), (1, 1)])
+def test_pooled_heatmaps_are_the_adaptive_maxima(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    maps = torch.randn(2, 8, *size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(PooledHeatmaps(grid)(maps), F.adaptive_max_pool2d(maps, grid).flatten(1))
 
 
 def test_the_heatmaps_do_not_teach_the_head() -> None:
