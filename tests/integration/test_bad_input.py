@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import convert, crossval, evaluate, synthesize
+from cardpose import convert, crossval, evaluate, export, synthesize
 from cardpose import train as training
 from cardpose.checkpoints import KEY
 
@@ -23,6 +23,7 @@ MAINS = {
     "evaluate": evaluate.main,
     "synthesize": synthesize.main,
     "convert": convert.main,
+    "export": export.main,
 }
 
 
@@ -138,6 +139,13 @@ def test_a_resume_of_nothing(refused: Command, tmp_path: Path) -> None:
 
 def test_evaluate_without_a_checkpoint(refused: Command) -> None:
     assert "ckpt is not given: add ckpt=" in refused("evaluate")
+
+
+def test_export_refuses_in_one_line(refused: Command, tmp_path: Path) -> None:
+    assert "format=onxx: choose onnx, torch" in refused("export", "ckpt=x", "format=onxx")
+    assert "ckpt is not given: add ckpt=" in refused("export", "format=torch")
+    truncated(tmp_path / "a.ckpt")
+    assert f"{tmp_path}/a.ckpt: truncated" in refused("export", "format=torch", f"ckpt={tmp_path}/a.ckpt")
 
 
 def test_a_truncated_video(refused: Command, tiny_folder: Path, tmp_path: Path) -> None:

@@ -17,7 +17,17 @@ from cardpose.errors import InputError
 
 Compose = Callable[..., DictConfig]
 
-ENTRIES = ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict")
+ENTRIES = (
+    "train",
+    "crossval",
+    "evaluate",
+    "calibrate",
+    "bench",
+    "synthesize",
+    "convert",
+    "predict",
+    "export",
+)
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
     ("data", "cardcut"): ["data.root=x"],

@@ -1,0 +1,311 @@
+"""An exported file says what PyTorch says, for any batch, and what it is; a failed export leaves nothing behind."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from cardpose import checkpoints, deploy, onnx_model, parity
+from cardpose import export as exporting
+from cardpose.backends import OnnxBackend, TorchBackend
+from cardpose.data.files import replace_file
+from cardpose.deploy import OUTPUTS
+from cardpose.errors import InputError
+from cardpose.export import export
+from cardpose.models.from_config import end_to_end
+from cardpose.packet import CORNERS
+from cardpose.parity import report_path
+
+Compose = Callable[..., DictConfig]
+Untrained = Callable[[str], Path]
+
+COUNTS: dict[str, dict[str, Any]] = {
+    "regression": {"_target_": "cardpose.models.counts.Regression"},
+    "distribution": {"_target_": "cardpose.models.counts.Distribution", "sigma": 1.0},
+    "ordinal": {"_target_": "cardpose.models.counts.Ordinal"},
+}
+DECODERS = {
+    "argmax": "regression",
+    "quadratic": "distribution",
+    "dark": "ordinal",
+    "softargmax": "regression",
+}
+"""Every way to find a peak, each with a way to read the count."""
+POOLED = {
+    "_target_": "cardpose.models.head.PooledHeatmaps",
+    "grid": [3, 5],
+}  # 5 does not divide the maps' width
+
+
+@pytest.fixture(scope="session")
+def best(finished_run: Path) -> Path:
+    """A briefly trained network with head=box."""
+    return finished_run / "checkpoints" / "best.ckpt"
+
+
+@pytest.fixture(scope="module")
+def untrained(best: Path, tmp_path_factory: pytest.TempPathFactory) -> Untrained:
+    """untrained("dark"): a checkpoint of random weights with head=pooled, that decoder and its count."""
+
+    def make(decode: str) -> Path:
+        checkpoint = checkpoints.read(best)
+        config = checkpoint[checkpoints.KEY]["config"]
+        config["model"]["head"]["describe"] = POOLED
+        config["model"]["head"]["readout"] = COUNTS[DECODERS[decode]]
+        config["heatmap"]["decode"] = decode
+        torch.manual_seed(0)
+        net = end_to_end(config).net
+        torch.nn.init.normal_(net.decoder.to_heatmaps.weight)  # else all maps are nearly flat
+        checkpoint["state_dict"] = {f"net.{key}": value for key, value in net.state_dict().items()}
+        path = tmp_path_factory.mktemp("untrained") / f"{decode}.ckpt"
+        torch.save(checkpoint, path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def onnx_extra(missing_extra: Callable[[Exception], str]) -> None:
+    """Skips where a library of the extra is missing."""
+    try:
+        onnx_model.require()
+    except InputError as error:
+        pytest.skip(missing_extra(error))
+
+
+@pytest.fixture(scope="session")
+def trained_onnx(
+    onnx_extra: None, best: Path, compose_entry: Compose, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """`best` as a file, with the report beside it."""
+    folder = tmp_path_factory.mktemp("onnx")
+    return export(compose_entry("export", folder, f"ckpt={best}", f"out={folder / 'model.onnx'}"))[0]
+
+
+def pictures(count: int) -> np.ndarray:
+    """(count, 32, 64, 3) uint8, smooth, so that the maps have clear peaks."""
+    noise = np.random.default_rng(count).integers(0, 256, (count, 4, 8, 3)).astype(np.uint8)
+    return np.stack([cv2.resize(image, (64, 32), interpolation=cv2.INTER_CUBIC) for image in noise])
+
+
+def assert_same(said: dict[str, np.ndarray], wanted: dict[str, np.ndarray], count: int) -> None:
+    shapes = {"corners": (count, 8, 2), "confidence": (count, 8), "visibility": (count, 8)}
+    for name in OUTPUTS:
+        assert said[name].shape == shapes.get(name, (count,)), name
+        np.testing.assert_allclose(said[name], wanted[name], atol=parity.LIMITS.get(name, 1e-3), rtol=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_trained_network_in_onnx_says_what_pytorch_says(trained_onnx: Path, best: Path, count: int) -> None:
+    images = pictures(count)
+    assert_same(OnnxBackend(trained_onnx)(images), TorchBackend(best)(images), count)
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+def test_every_decoder_and_count_in_onnx_says_what_pytorch_says(
+    onnx_extra: None, untrained: Untrained, tmp_path: Path, decode: str
+) -> None:
+    pytorch, path = TorchBackend(untrained(decode)), tmp_path / "a.onnx"
+    about = {"size": pytorch.size, "keypoints": CORNERS}
+    onnx_model.write(deploy.trace(pytorch.module, pytorch.size), path, about, "float32", [])
+    exported = OnnxBackend(path)
+    for count in (1, 2, 5):
+        images = pictures(count)
+        assert_same(exported(images), pytorch(images), count)
+
+
+def test_the_file_says_what_it_is(trained_onnx: Path, best: Path) -> None:
+    about = metadata(trained_onnx)
+    described = checkpoints.read(best)[checkpoints.KEY]
+    assert about["size"] == described["config"]["data"]["size"]
+    assert about["keypoints"] == list(CORNERS)
+    assert about["cards"] == [1, 52]
+    assert about["precision"] == "float32"
+    assert about["run"] == "run/checkpoints/best.ckpt"
+    assert about["trained"]["git_commit"] == described["git_commit"]
+    assert set(about["exported"]["versions"]) == {"cardpose", "torch", "onnx", "onnxruntime", "onnxscript"}
+    assert set(about["outputs"]) == set(OUTPUTS)
+    assert about["calibration"] is None
+
+
+def test_the_graph_is_folded_has_names_and_nothing_of_this_machine(trained_onnx: Path) -> None:
+    import onnx
+
+    model = onnx.load(trained_onnx)
+    onnx.checker.check_model(model)
+    assert [value.name for value in model.graph.input] == ["image"]
+    assert [value.name for value in model.graph.output] == list(OUTPUTS)
+    assert {value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input} == {"batch"}
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+    assert str(Path.cwd()).encode() not in trained_onnx.read_bytes()
+    assert b"site-packages" not in trained_onnx.read_bytes()
+
+
+def test_the_report_beside_the_file(trained_onnx: Path) -> None:
+    report = json.loads(report_path(trained_onnx).read_text())
+    assert report["file"] == trained_onnx.name
+    assert report["within_limits"] is True
+    assert report["difference"]["corners"]["max"] <= report["limits"]["corners"] == 0.05
+    assert report["difference"]["cards"]["max"] <= report["limits"]["cards"] == 0.02
+    assert report["scores"]["exported"]["card_mae"] == pytest.approx(
+        report["scores"]["pytorch"]["card_mae"], abs=0.02
+    )
+    assert report["frames"] > 0
+    assert report["times_as_fast"] > 0
+
+
+def test_float16_and_int8_are_smaller_and_little_off(
+    onnx_extra: None, untrained: Untrained, compose_entry: Compose, tmp_path: Path
+) -> None:
+    path, sizes = untrained("quadratic"), {}
+    for precision, pixels, cards in (("float32", 0.05, 0.02), ("float16", 2, 1), ("int8", 20, 10)):
+        arguments = f"ckpt={path}", f"precision={precision}", f"out={tmp_path / precision}.onnx"
+        out, report = export(compose_entry("export", tmp_path / "run", *arguments))
+        assert report["difference"]["corners"]["mean"] < pixels
+        assert report["difference"]["cards"]["mean"] < cards
+        assert report["within_limits"] is (True if precision == "float32" else None)
+        assert metadata(out)["precision"] == precision
+        sizes[precision] = weights(out)
+    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    import onnx
+
+    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return json.loads(entries["cardpose"])
+
+
+def weights(path: Path) -> int:
+    """Bytes of the convolutions' kernels."""
+    import onnx
+
+    tensors = onnx.load(path).graph.initializer
+    return sum(len(tensor.raw_data) for tensor in tensors if len(tensor.dims) == 4)
+
+
+def test_a_torch_program_says_what_pytorch_says(best: Path, compose_entry: Compose, tmp_path: Path) -> None:
+    arguments = f"ckpt={best}", "format=torch", f"out={tmp_path / 'new' / 'model.pt2'}"
+    out, report = export(compose_entry("export", tmp_path / "run", *arguments))
+    assert report["within_limits"] is True
+    program, pytorch = deploy.ProgramBackend(out), TorchBackend(best)
+    assert program.about["keypoints"] == list(CORNERS)
+    for count in (1, 2, 5):
+        images = pictures(count)
+        assert_same(program(images), pytorch(images), count)
+
+
+def test_calibration_pictures_of_any_size(
+    onnx_extra: None, untrained: Untrained, compose_entry: Compose, tmp_path: Path, tiny_folder: Path
+) -> None:
+    folder = tmp_path / "pictures" / "deep"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((50 + number, 30, 3), 80 * number, np.uint8))
+    footage = "data=folder", f"data.root={tiny_folder}", "split=all", "data.num_workers=0"
+    arguments = f"ckpt={untrained('argmax')}", "precision=int8", f"out={tmp_path / 'a.onnx'}", *footage
+    with pytest.raises(InputError, match=r"no training frames .* calibration\.data=<"):
+        export(compose_entry("export", tmp_path / "run", *arguments))
+    empty = f"calibration.data={tmp_path / 'run'}"
+    with pytest.raises(InputError, match="holds no picture"):
+        export(compose_entry("export", tmp_path / "run", *arguments, empty))
+    assert not (tmp_path / "a.onnx").exists()
+    export(compose_entry("export", tmp_path / "run", *arguments, f"calibration.data={folder.parent}"))
+    assert (tmp_path / "a.onnx").exists()
+
+
+def test_a_failed_export_leaves_the_older_file_and_nothing_else(
+    untrained: Untrained, compose_entry: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out" / "model.pt2"
+    with replace_file(out) as temporary:
+        temporary.write_text("older")
+    monkeypatch.setattr(parity, "compare", fail)
+    with pytest.raises(KeyboardInterrupt):
+        export(
+            compose_entry(
+                "export", tmp_path / "run", f"ckpt={untrained('argmax')}", "format=torch", f"out={out}"
+            )
+        )
+    assert [path.name for path in out.parent.iterdir()] == ["model.pt2"]
+    assert out.read_text() == "older"
+
+
+def test_a_file_outside_the_limits_is_said_with_exit_code_1(
+    untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parity, "LIMITS", {"corners": -1.0})
+    out = tmp_path / "model.pt2"
+    monkeypatch.setattr(
+        sys, "argv", ["cardpose.export", f"ckpt={untrained('argmax')}", "format=torch", f"out={out}"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        exporting.main()
+    assert stop.value.code == 1
+    printed = capfd.readouterr()
+    assert "differs from PyTorch" in printed.err
+    assert printed.out.splitlines()[-1] == str(out)
+    assert out.exists()
+    assert json.loads(report_path(out).read_text())["within_limits"] is False
+    assert not (tmp_path / "outputs" / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("format=tflite", "format=tflite: choose onnx, torch"),
+        ("precision=int4", "precision=int4: for format=onnx choose float32, float16, int8"),
+        ("frames=0", "frames=0: choose a whole number from 1"),
+        ("calibration.frames=many", r"calibration\.frames=many: choose a whole number from 1"),
+        ("ckpt=nowhere.ckpt", r"nowhere\.ckpt: no such checkpoint"),
+    ],
+)
+def test_a_wrong_choice_names_the_choices(
+    onnx_extra: None, compose_entry: Compose, tmp_path: Path, best: Path, override: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        export(compose_entry("export", tmp_path, f"ckpt={best}", override))
+
+
+def test_a_torch_program_has_one_precision(compose_entry: Compose, tmp_path: Path, best: Path) -> None:
+    with pytest.raises(InputError, match="precision=int8: for format=torch choose float32"):
+        export(compose_entry("export", tmp_path, f"ckpt={best}", "format=torch", "precision=int8"))
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    compose_entry: Compose, tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "open_data", lambda *_: pytest.fail("the work has begun"))
+    (tmp_path / "file").write_text("")
+    for place, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "a.pt2", "choose")):
+        with pytest.raises(InputError, match=message):
+            export(compose_entry("export", tmp_path / "run", f"ckpt={best}", "format=torch", f"out={place}"))
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_footage_that_is_gone_names_rendered_frames(
+    compose_entry: Compose, tmp_path: Path, best: Path
+) -> None:
+    arguments = f"ckpt={best}", "format=torch", "data.root=nowhere", f"out={tmp_path / 'a.pt2'}"
+    with pytest.raises(InputError, match=r"nowhere.*data=synthetic footage=tiny split=all"):
+        export(compose_entry("export", tmp_path / "run", *arguments))
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_library_names_the_extra(
+    compose_entry: Compose, tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=r'format=onnx needs the extra "onnx": pip install -e "\.\[onnx\]"'):
+        export(compose_entry("export", tmp_path, f"ckpt={best}"))
