@@ -16,6 +16,7 @@ _MENDS = {
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
     errno.EROFS: "choose a folder that you may write to",
+    errno.ENOENT: "choose a folder that you may write to",
     errno.ENOTDIR: "choose a folder, a part of this path is a file",
     errno.EEXIST: "choose a folder, a part of this path is a file",
 }
