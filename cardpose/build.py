@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
+from cardpose import checkpoints
 from cardpose.data.datamodule import CardDataModule
 from cardpose.errors import InputError
 from cardpose.hardware import choose_memory_format
@@ -108,6 +109,21 @@ def build_net(cfg: DictConfig, *, trained: bool = False) -> UNet:
             f"data.size={list(cfg.data.size)}: choose multiples of {deepest}, the encoder's stride"
         )
     return net
+
+
+def load_start(cfg: DictConfig, net: UNet) -> None:
+    """Put the weights that `cfg.weights` and `cfg.weights_parts` name into the network, where they name some.
+
+    Raises:
+        InputError: no such checkpoint or part, or weights of another architecture.
+    """
+    parts = plain(cfg)["weights_parts"]
+    if parts is not None and not (cfg.weights and isinstance(parts, list) and parts):
+        raise InputError(
+            f"weights_parts={parts}: give a list such as [encoder,decoder], and weights=<checkpoint>"
+        )
+    if cfg.weights:
+        checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights, parts)
 
 
 def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:

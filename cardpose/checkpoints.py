@@ -5,7 +5,7 @@ need: nothing is rebuilt from the command line.
 """
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from pickle import UnpicklingError
@@ -123,26 +123,41 @@ def _load(path: Path) -> Any:
         ) from None
 
 
-def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path) -> None:
+def load_weights(
+    net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path, parts: Sequence[str] | None = None
+) -> None:
     """Put the network's weights of a checkpoint into `net`.
 
+    Args:
+        net: the network.
+        checkpoint: as `read` returns it.
+        name: of the checkpoint, for messages.
+        parts: names of the network's modules that take them, the others keep theirs; None: all.
+
     Raises:
-        InputError: they are of another architecture; the message says which keys differ.
+        InputError: the network has no such part, or the weights are of another architecture; the message says which
+            keys differ.
     """
+    known = [part for part, _ in net.named_children()]
+    for part in parts or ():
+        if part not in known:
+            raise InputError(f"weights_parts: no part {part!r}: choose of {', '.join(known)}")
+    prefixes = tuple(f"{part}." for part in parts) if parts is not None else ("",)
     weights = {
         key.removeprefix("net."): value
         for key, value in checkpoint["state_dict"].items()
-        if key.startswith("net.")
+        if key.startswith("net.") and key.removeprefix("net.").startswith(prefixes)
     }
-    own = net.state_dict()
+    own = {key: value for key, value in net.state_dict().items() if key.startswith(prefixes)}
     differing = list(_differences(weights, own))
     if differing:
         more = ", ..." if len(differing) > SHOWN else ""
         raise InputError(
             f"{name}: weights of another architecture, {len(differing)} keys differ "
-            f"({', '.join(differing[:SHOWN])}{more}): choose the model and sizes that it was trained with"
+            f"({', '.join(differing[:SHOWN])}{more}): choose the model and sizes that it was trained with, or take "
+            "the parts that are alike: weights_parts=[encoder,decoder]"
         )
-    net.load_state_dict(weights)
+    net.load_state_dict(weights, strict=False)  # what another part would miss; of these parts all is there
 
 
 def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose import build, checkpoints
+from cardpose import build
 from cardpose.cli import INTERRUPTED, path_override, run_folder
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
@@ -61,8 +61,7 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
     build.plain(cfg)
     build.check(cfg)
     net = build.build_net(cfg)
-    if cfg.weights:
-        checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
+    build.load_start(cfg, net)
     data = build.build_data(cfg, net)
     splits = [instantiate(cfg.split, fold=fold)(data.annotations) for fold in range(cfg.split.folds)]
     data.prepare_data()

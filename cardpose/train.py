@@ -48,8 +48,7 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     seed_everything(cfg.seed, verbose=False)
     build.check(cfg)
     net = build.build_net(cfg)
-    if cfg.weights:
-        checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights)
+    build.load_start(cfg, net)
     data = build.build_data(cfg, net)
     if checkpoint is not None:
         data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=cfg.resume)

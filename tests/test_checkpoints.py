@@ -3,6 +3,7 @@
 import os
 import pickle
 import subprocess
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,20 @@ def test_weights_come_back(tmp_path: Path) -> None:
     saved, net = nn.Linear(2, 3), nn.Linear(2, 3)
     checkpoints.load_weights(net, checkpoints.read(write(tmp_path / "a.ckpt", net=saved)), "a.ckpt")
     assert torch.equal(net.weight, saved.weight)
+
+
+def test_weights_of_one_part_come_back_and_the_other_stays(tmp_path: Path) -> None:
+    saved = nn.Sequential(OrderedDict(encoder=nn.Linear(2, 3), head=nn.Linear(3, 1)))
+    net = nn.Sequential(OrderedDict(encoder=nn.Linear(2, 3), head=nn.Linear(3, 5)))
+    before = net.head.weight.clone()
+    checkpoint = checkpoints.read(write(tmp_path / "a.ckpt", net=saved))
+    checkpoints.load_weights(net, checkpoint, "a.ckpt", ["encoder"])
+    assert torch.equal(net.encoder.weight, saved.encoder.weight)
+    assert torch.equal(net.head.weight, before)
+    with pytest.raises(InputError, match=r"head.weight \(1, 3\) for \(5, 3\).*weights_parts"):
+        checkpoints.load_weights(net, checkpoint, "a.ckpt", ["encoder", "head"])
+    with pytest.raises(InputError, match="no part 'decoder': choose of encoder, head"):
+        checkpoints.load_weights(net, checkpoint, "a.ckpt", ["decoder"])
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,27 @@ def test_weights_of_another_architecture_name_a_key(
         train(cfg, tmp_path / "run")
 
 
+def test_parts_of_the_weights_start_a_network_with_another_head(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    parts = "weights_parts=[encoder,decoder]"
+    cfg = compose_train(tmp_path / "run", f"weights={best}", parts, "head=pooled", "count=distribution")
+    net = build.build_net(cfg)
+    build.load_start(cfg, net)
+    own, other = net.state_dict(), weights(best)
+    shared = [name for name in own if not name.startswith("head.")]
+    assert shared
+    assert all(torch.equal(own[name], other[f"net.{name}"]) for name in shared)
+
+
+@pytest.mark.parametrize("given", [["weights_parts=[encoder]"], ["weights=x", "weights_parts=encoder"]])
+def test_parts_are_a_list_of_some_weights(compose_train: Compose, tmp_path: Path, given: list[str]) -> None:
+    cfg = compose_train(tmp_path / "run", *given)
+    with pytest.raises(InputError, match=r"weights_parts=.*give a list such as \[encoder,decoder\]"):
+        build.load_start(cfg, build.build_net(cfg))
+
+
 def test_a_size_that_the_encoder_cannot_halve_is_refused(compose_train: Compose, tmp_path: Path) -> None:
     cfg = compose_train(tmp_path / "run", "data.size=[30,64]")
     with pytest.raises(InputError, match=r"data\.size=.*multiples of 8"):
