@@ -17,9 +17,13 @@ CARD_MM = 0.3
 
 
 class Description(Protocol):
-    """Heatmaps (B, 8, h, w) to numbers (B, `size`) that a count can be read from."""
+    """Heatmaps (B, 8, h, w) to numbers (B, `size`) that a count can be read from.
+
+    `alone`: the count is a straight line of these numbers, the deepest features have no part in it.
+    """
 
     size: int
+    alone: bool
 
     def __call__(self, heatmaps: Tensor) -> Tensor: ...
 
@@ -30,6 +34,8 @@ class PooledHeatmaps:
     Args:
         grid: (rows, columns).
     """
+
+    alone = False
 
     def __init__(self, grid: tuple[int, int]) -> None:
         self.grid = (grid[0], grid[1])
@@ -64,6 +70,7 @@ class FittedBox:
     """
 
     size = 4 + 3 + 9 + NUM_CORNERS
+    alone = False
 
     def __init__(self, found: float, tolerance: float) -> None:
         self.found, self.tolerance = found, tolerance
@@ -99,10 +106,28 @@ class FittedBox:
         return torch.cat([numbers, *pose], 1)
 
 
+class Thickness:
+    """The thickness of that box alone, in decks: the count is thickness over the thickness of a card, and an offset.
+
+    Args:
+        found, tolerance: see `FittedBox`.
+    """
+
+    size = 1
+    alone = True
+
+    def __init__(self, found: float, tolerance: float) -> None:
+        self._box = FittedBox(found, tolerance)
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        return self._box(heatmaps)[:, :1]
+
+
 class NoHeatmaps:
     """Nothing: the count is left with the deepest features, which shows what the heatmaps give it."""
 
     size = 0
+    alone = False
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         return heatmaps.new_zeros(heatmaps.shape[0], 0)
@@ -150,9 +175,12 @@ class CountVisibilityHead(nn.Module):
         for size in (channels + describe.size, hidden):
             layers += [nn.Linear(size, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS + self.readout.size))
-        self.straight = nn.Linear(describe.size, 1, bias=False) if describe.size else None
+        self.straight = nn.Linear(describe.size, 1, bias=describe.alone) if describe.size else None
         if self.straight is not None:
             nn.init.zeros_(self.straight.weight)
+            if describe.alone:  # a card of the thickness that most have
+                nn.init.ones_(self.straight.weight)
+                nn.init.constant_(self.straight.bias, -0.5)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
 
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Count, Tensor]:
@@ -162,7 +190,8 @@ class CountVisibilityHead(nn.Module):
         out = self.layers(torch.cat([features, described.to(features.dtype)], dim=1)).float()
         centre, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
         if self.straight is not None:
-            centre = centre + self.straight(described)[:, 0].float()
+            line = self.straight(described)[:, 0].float()
+            centre = line if self.describe.alone else centre + line
         count = self.readout(centre + 0.5, numbers)  # starts in the middle of the range
         return self._calibrated(count), visibility
 

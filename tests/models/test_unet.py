@@ -1,5 +1,6 @@
 """The network: shapes, where gradients go, and what it says before it has learned anything."""
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -9,11 +10,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.errors import InputError
+from cardpose.geometry import PHONE_FOCAL, BoxFit, project
+from cardpose.heatmaps import encode
 from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders import ConvEncoder
-from cardpose.models.head import CountVisibilityHead, Description, FittedBox, NoHeatmaps, PooledHeatmaps
+from cardpose.models.head import (
+    CARD_MM,
+    CountVisibilityHead,
+    Description,
+    FittedBox,
+    NoHeatmaps,
+    PooledHeatmaps,
+    Thickness,
+)
 from cardpose.models.unet import UNet
+from cardpose.packet import DECK
 
 HEIGHT, WIDTH = 64, 96
 BOX, POOLED = FittedBox(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
@@ -93,6 +105,26 @@ def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
+
+
+def test_the_count_of_thickness_is_a_line_of_it_alone() -> None:
+    """Heatmaps of boxes of known thickness, seen from 35 degrees above and 30 beside; the head is untrained."""
+    heading, elevation = math.radians(30), math.radians(35)
+    right = torch.tensor([math.cos(heading), math.sin(heading), 0.0])
+    forward = torch.tensor([-math.sin(heading), math.cos(heading), -math.tan(elevation)]) * math.cos(
+        elevation
+    )
+    turn = torch.stack([right, torch.linalg.cross(forward, right), forward])
+    thickness = torch.tensor([3.0, 9.0, 15.6])
+    place = torch.tensor([0.0, 0.0, 250.0])
+    unknown = torch.zeros(3)
+    box = BoxFit(thickness, turn.expand(3, 3, 3), place.expand(3, 3), unknown, unknown, unknown)
+    corners = project(box, PHONE_FOCAL * 256, (127.5, 95.5))
+    maps = encode(corners, torch.full((3, 8), 2), size=(192, 256), stride=1, sigma=2.0)
+    head = CountVisibilityHead(4, Thickness(found=0.3, tolerance=0.024), hidden=16).eval()
+    counts = [DECK * head(torch.randn(3, 4, 2, 3), maps)[0].cards for _ in range(2)]
+    assert torch.equal(*counts)  # whatever the deepest features are
+    torch.testing.assert_close(counts[0], thickness / CARD_MM, atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("fill", [0.0, 1.0])
