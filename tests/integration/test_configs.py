@@ -35,7 +35,9 @@ NEEDED = {
     ("data", "mixed"): ["data.root=x"],
     ("split", "file"): ["split.path=x"],
     ("experiment", "cardcut"): ["data.root=x"],
+    ("experiment", "cardcut_fast"): ["data.root=x"],
     ("experiment", "cardcut_finetune"): ["data.root=x", "weights=x"],
+    ("experiment", "cardcut_best"): ["data.root=x", "weights=x"],
     ("experiment", "zero_shot"): ["data.test.root=x"],
 }
 
