@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
-from torchmetrics.functional.classification import binary_accuracy, binary_auroc, binary_f1_score
 from torchmetrics.utilities import dim_zero_cat
 
 from cardpose.affine import apply_affine
-from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, VISIBLE, Batch, Prediction
+from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, Batch, Prediction
 from cardpose.videos import VideoEstimates, estimate_videos, flag_frames
+from cardpose.visibility import visibility_scores
 
 PCK_SHARE = 0.05
 """A corner counts as found within this share of the packet's back diagonal."""
@@ -174,33 +174,6 @@ def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[s
     error = thickness_errors(pred, target, visibility)
     measured = error[(visibility[:, torch.tensor(UPRIGHTS)] != NOT_LABELLED).all(dim=-1)]
     return {"thickness_px_bias": measured.mean(), "thickness_px_mae": measured.abs().mean()}
-
-
-def visibility_scores(probability: Tensor, visibility: Tensor) -> dict[str, Tensor]:
-    """How well visible corners (2) are told from all others (0 and 1), over all eight corners of every frame.
-
-    A corner without a label counts as not visible: it lies outside the image, or could not be seen well.
-
-    Args:
-        probability: (B, 8) that the corner is visible; above 0.5 it is called visible.
-        visibility: (B, 8), 0, 1 or 2.
-
-    Returns:
-        `visibility_accuracy`, `visibility_f1` (1 where no corner is visible and none is called so) and
-        `visibility_auroc` (NaN where all corners are visible, or none is).
-
-    >>> scores = visibility_scores(torch.tensor([[0.9, 0.6, 0.4, 0.1]]), torch.tensor([[2, 0, 2, 1]]))
-    >>> [float(value) for value in scores.values()]
-    [0.5, 0.5, 0.75]
-    """
-    probability, visible = probability.flatten(), (visibility == VISIBLE).flatten().long()
-    called = (probability > 0.5).long()
-    rankable = 0 < int(visible.sum()) < len(visible) and not bool(torch.isnan(probability).any())
-    return {
-        "visibility_accuracy": binary_accuracy(called, visible),
-        "visibility_f1": binary_f1_score(called, visible, zero_division=1.0),
-        "visibility_auroc": binary_auroc(probability, visible) if rankable else torch.tensor(torch.nan),
-    }
 
 
 class _Gathered(Metric):

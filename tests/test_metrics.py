@@ -15,7 +15,6 @@ from cardpose.metrics import (
     card_scores,
     corner_scores,
     thickness_scores,
-    visibility_scores,
 )
 from cardpose.packet import BACK_DIAGONALS, CORNERS, UPRIGHTS, Batch, Prediction
 
@@ -172,20 +171,6 @@ def test_a_packet_seen_too_thin_has_a_bias_below_0() -> None:
     assert (scores["thickness_px_bias"], scores["thickness_px_mae"]) == (-2, 2)
 
 
-def test_visibility_scores_equal_a_plain_loop() -> None:
-    prediction, batch = make_frames()
-    probability = prediction.visibility.flatten().tolist()
-    visible = (batch["visibility"] == 2).flatten().tolist()
-    pairs = list(zip(probability, visible, strict=True))
-    hits = sum(p > 0.5 and v for p, v in pairs)
-    f1 = 2 * hits / (sum(p > 0.5 for p in probability) + sum(visible))
-    ranked = [p > q for p, v in pairs if v for q, w in pairs if not w]
-    got = scores_in_batches(3)
-    assert got["visibility_accuracy"] == pytest.approx(np.mean([(p > 0.5) == v for p, v in pairs]))
-    assert got["visibility_f1"] == pytest.approx(f1)
-    assert got["visibility_auroc"] == pytest.approx(np.mean(ranked))
-
-
 def test_labels_of_missing_corners_do_not_matter() -> None:
     prediction, batch = make_frames()
     target = apply_affine(batch["to_source"], batch["corners"])
@@ -226,13 +211,6 @@ def test_a_prediction_that_is_nan_is_not_hidden() -> None:
     assert scores["card_mae"].isnan()
     assert scores["card_mae_video"].isnan()
     assert scores["card_within_1"] == 0.5
-
-
-@pytest.mark.parametrize(("visibility", "f1"), [(1, 1.0), (2, 0.0)])
-def test_visibility_of_one_kind_only(visibility: int, f1: float) -> None:
-    scores = visibility_scores(torch.full((2, 8), 0.2), torch.full((2, 8), visibility))
-    assert scores["visibility_f1"] == f1
-    assert scores["visibility_auroc"].isnan()
 
 
 def test_no_labelled_corner_gives_nan() -> None:
