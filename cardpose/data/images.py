@@ -34,9 +34,15 @@ def write_image(path: Path, image: np.ndarray) -> None:
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    encoded = encode_image(image, path.suffix)
     with replace_file(path) as temporary:  # not cv2.imwrite, which answers a full disk with False
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(encoded)
+
+
+def encode_image(image: np.ndarray, suffix: str) -> bytes:
+    """The file of (H, W, 3) uint8 RGB, coded as its suffix says, ".png" or ".jpg"."""
+    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
 
 
 def list_frames(folder: Path) -> dict[int, Path]:
