@@ -33,8 +33,9 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
     runs = {fold: fold_runs.fold_folder(folder, fold) for fold in range(len(splits)) if fold not in failed}
     if not runs:
         return folder, failed, []
-    tables = fold_report.write_scores(folder, runs, fold_runs.in_shell(folder, overrides), failed)
-    fold_report.write_frames(folder, runs, data)
+    command = fold_runs.in_shell(folder, overrides)
+    tables = fold_report.write_scores(folder, runs, command, failed)
+    fold_report.write_frames(folder, runs, data, command, failed)
     return folder, failed, tables
 
 

@@ -4,27 +4,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
+from rich.table import Table as TerminalTable
 
 from cardpose import checkpoints
 from cardpose.conditions import SHARPNESS, condition_rows, sharpness, viewpoints
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
-from cardpose.data.images import write_image
-from cardpose.folds import LEGEND, fold_table, frame_of, markdown, pool, read_scores, score_rows, worst
-from cardpose.packet import NOT_LABELLED
-from cardpose.plots import error_by_condition, error_by_count, scatter_cards
-from cardpose.reports import write_csv
+from cardpose.explain import (
+    corner_section,
+    count_section,
+    frame_sections,
+    interval_section,
+    visibility_section,
+    write_sections,
+)
+from cardpose.folds import LEGEND, cells, fold_table, frame_of, markdown, pool, read_scores, score_rows
+from cardpose.html_report import Picture, Section, Table
+from cardpose.packet import NOT_LABELLED, Annotation
+from cardpose.plots import error_by_condition
+from cardpose.reports import Cell, write_csv
 from cardpose.results import FrameResult
-from cardpose.viz import caption, contact_sheet, draw_result
+from cardpose.tested import Frames
 
-WORST = {"worst_cards": "card_error", "worst_corners": "corner_px_mean"}
-"""Sheets of frames and the error that is the largest there."""
 WORST_FRAMES = 20
 TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
 
 
-def write_scores(folder: Path, runs: Mapping[int, Path], command: str, failed: Sequence[int]) -> list[Table]:
+def write_scores(
+    folder: Path, runs: Mapping[int, Path], command: str, failed: Sequence[int]
+) -> list[TerminalTable]:
     """Write table.csv (every score) and table.md (those that matter).
 
     Args:
@@ -39,14 +47,24 @@ def write_scores(folder: Path, runs: Mapping[int, Path], command: str, failed: S
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    rows = score_rows({fold: read_scores(run / "metrics.json") for fold, run in runs.items()})
+    rows = rows_of(runs)
     write_csv(folder / "table.csv", rows)
-    missing = f"Failed, and in none of the figures: fold {', '.join(map(str, failed))}.\n\n" if failed else ""
-    text = f"# {folder.name}\n\n    {command}\n\nCommit {', '.join(commits(runs))}. {LEGEND}.\n\n{missing}"
+    text = f"# {folder.name}\n\n    {command}\n\nCommit {', '.join(commits(runs))}. {LEGEND}.\n\n"
+    text += "".join(f"{line}\n\n" for line in missing(failed))
     text += "\n".join(f"## {title}\n\n{markdown(rows, side)}" for side, title in TITLES.items())
     with replace_file(folder / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return [fold_table(rows, side, title) for side, title in TITLES.items()]
+
+
+def rows_of(runs: Mapping[int, Path]) -> list[dict[str, Cell]]:
+    """`folds.score_rows` of the folds."""
+    return score_rows({fold: read_scores(run / "metrics.json") for fold, run in runs.items()})
+
+
+def missing(failed: Sequence[int]) -> list[str]:
+    """What is said of the folds that failed."""
+    return [f"Failed, and in none of the figures: fold {', '.join(map(str, failed))}."] if failed else []
 
 
 def commits(runs: Mapping[int, Path]) -> list[str]:
@@ -57,61 +75,80 @@ def commits(runs: Mapping[int, Path]) -> list[str]:
     return list(dict.fromkeys(str(says["git_commit"]) for says in described))
 
 
-def write_frames(folder: Path, runs: Mapping[int, Path], data: CardDataModule) -> None:
-    """Write what the test frames of all folds show together: tables, plots and the worst frames.
+def write_frames(
+    folder: Path, runs: Mapping[int, Path], data: CardDataModule, command: str, failed: Sequence[int]
+) -> None:
+    """Write what the test frames of all folds show together: tables, plots, the worst frames, and report.html.
 
     Args:
         folder: where.
         runs: folders of the finished folds.
         data: the footage, its frames cached.
+        command: that made them.
+        failed: the other folds.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    frames = pool(runs, "frames.csv")
-    write_csv(folder / "frames.csv", frames)
-    write_csv(folder / "videos.csv", pool(runs, "videos.csv"))
-    results = [frame_of(row) for row in frames]
-    predicted = np.array([result.cards_predicted for result in results])
+    rows, videos = pool(runs, "frames.csv"), pool(runs, "videos.csv")
+    write_csv(folder / "frames.csv", rows)
+    write_csv(folder / "videos.csv", videos)
+    results = [frame_of(row) for row in rows]
+    data.setup("predict")
+    frames = Frames(data.sides["predict"], data.videos)
     true = np.array([result.cards for result in results])
-    write_image(folder / "scatter.png", scatter_cards(predicted, true))
-    write_image(folder / "error_by_count.png", error_by_count(predicted, true))
-    look = Frames(data)
-    errors = condition_rows(results, {"cards": true, **look.conditions(results)})
+    errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
     write_csv(folder / "errors.csv", errors)
-    write_image(folder / "errors.png", error_by_condition(errors))
-    for name, error in WORST.items():
-        if chosen := worst(results, error, WORST_FRAMES):
-            sheet = contact_sheet(
-                [look.draw(result) for result in chosen], [caption(frame) for frame in chosen]
-            )
-            write_image(folder / f"{name}.png", sheet)
+    learnt_from = {str(fold): calibrated_on(run) for fold, run in runs.items()}
+    parts = [
+        *score_sections(rows_of(runs), missing(failed)),
+        count_section(results),
+        condition_section(errors),
+        interval_section(videos, np.array([learnt_from[row["fold"]] for row in videos])),
+        visibility_section(results),
+        corner_section(results),
+        *frame_sections(results, frames.draw, WORST_FRAMES),
+    ]
+    facts = {"command": command, "trained by": f"commit {', '.join(commits(runs))}"}
+    write_sections(folder, folder.name, facts, parts)
 
 
-class Frames:
-    """The cached frames behind results.
+def score_sections(rows: Sequence[Mapping[str, Cell]], text: Sequence[str]) -> list[Section]:
+    """The tables of `write_scores` for a page, the legend below `text`."""
+    tables = [Table(*cells(rows, side)) for side in TITLES]
+    texts: tuple[list[str], ...] = [*text, f"{LEGEND.capitalize()}."], []
+    return [Section(*part) for part in zip(TITLES.values(), texts, tables, strict=True)]
+
+
+def condition_section(rows: Sequence[Mapping[str, Cell]]) -> Section:
+    """Errors by what a frame shows, of `conditions.condition_rows`."""
+    picture = Picture(
+        "errors",
+        error_by_condition(rows),
+        "Mean absolute card error by count, camera elevation, heading and sharpness; errors.csv has the figures.",
+        "The dashed line is the mean over all frames.",
+    )
+    return Section("What errors go with", [], pictures=[picture])
+
+
+def calibrated_on(run: Path) -> int:
+    """Number of videos that a run's interval was learnt from, 0 where it has none."""
+    interval = checkpoints.interval(checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY])
+    return interval.videos if interval else 0
+
+
+def conditions(
+    frames: Frames, annotations: Sequence[Annotation], results: Sequence[FrameResult]
+) -> dict[str, np.ndarray]:
+    """Elevation and heading of the camera in degrees, and the sharpness, (N,) each; NaN where unknown.
 
     Args:
-        data: of the footage that they are from.
+        frames: of the whole footage.
+        annotations: their labels.
+        results: N frames.
     """
-
-    def __init__(self, data: CardDataModule) -> None:
-        data.setup("predict")
-        self.side, self.annotations = data.sides["predict"], data.annotations
-        self.row = {(a.video, a.frame_index): row for row, a in enumerate(self.annotations)}
-
-    def conditions(self, results: Sequence[FrameResult]) -> dict[str, np.ndarray]:
-        """Elevation and heading of the camera in degrees, and the sharpness, (N,) each; NaN where unknown."""
-        rows = [self.row[result.video, result.frame_index] for result in results]
-        elevation, heading = viewpoints([self.annotations[row] for row in rows])
-        labelled = [self.side.corners[row][self.side.visibility[row] != NOT_LABELLED] for row in rows]
-        sharp = [sharpness(self._image(row), corners) for row, corners in zip(rows, labelled, strict=True)]
-        return {"elevation": elevation, "heading": heading, SHARPNESS: np.array(sharp)}
-
-    def draw(self, result: FrameResult) -> np.ndarray:
-        """`viz.draw_result` on the network's view of the frame."""
-        row = self.row[result.video, result.frame_index]
-        return draw_result(self._image(row), self.side.to_source[row], result)
-
-    def _image(self, row: int) -> np.ndarray:
-        return np.array(self.side.cache.images[self.side.rows[row]])
+    rows, side = [frames.row(result) for result in results], frames.side
+    elevation, heading = viewpoints([annotations[row] for row in rows])
+    labelled = [side.corners[row][side.visibility[row] != NOT_LABELLED] for row in rows]
+    sharp = [sharpness(frames.image(result), own) for result, own in zip(results, labelled, strict=True)]
+    return {"elevation": elevation, "heading": heading, SHARPNESS: np.array(sharp)}

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +155,3 @@ def frame_of(row: Mapping[str, str]) -> FrameResult:
 
 def _number(cell: str) -> float:
     return float(cell) if cell else math.nan
-
-
-def worst(results: Iterable[FrameResult], error: str, count: int) -> list[FrameResult]:
-    """The `count` frames with the largest `error`, an attribute of `FrameResult`, worst first; NaN is left out."""
-    measured = [result for result in results if not math.isnan(getattr(result, error))]
-    return sorted(measured, key=lambda result: -getattr(result, error))[:count]

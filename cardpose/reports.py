@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json, CSV tables, plots, pictures and a table on the terminal."""
+"""What an evaluation says in figures: metrics.json, CSV tables and a table on the terminal."""
 
 import csv
 import json
@@ -12,16 +12,14 @@ from rich.table import Table
 
 from cardpose.clips import Flag
 from cardpose.data.files import replace_file
-from cardpose.data.images import write_image
 from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, NOT_LABELLED
-from cardpose.plots import error_by_count, scatter_cards
 from cardpose.results import FrameResult, mean_or_nan
 from cardpose.videos import estimate_videos
-from cardpose.viz import caption, contact_sheet
 
 Cell = str | int | float
 
+SCORE_HEADINGS = ("per frame", "per video", "constant, per frame", "constant, per video")
 CARD_ROWS = (
     ("card error (MAE)", "card_mae", "{:.2f}"),
     ("card error (RMSE)", "card_rmse", "{:.2f}"),
@@ -41,40 +39,23 @@ OTHER_ROWS = (
     ("visibility accuracy", "visibility_accuracy", "{:.1%}"),
     ("visibility F1", "visibility_f1", "{:.3f}"),
     ("visibility AUROC", "visibility_auroc", "{:.3f}"),
+    ("visibility calibration error", "visibility_ece", "{:.3f}"),
 )
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[FrameResult],
-    worst: Mapping[str, Sequence[tuple[FrameResult, np.ndarray]]],
-    constant: float,
-    interval: Interval | None = None,
-) -> None:
-    """Write frames.csv, videos.csv, scatter.png, error_by_count.png and a contact sheet per entry of `worst`.
+def write_tables(folder: Path, results: Sequence[FrameResult], interval: Interval | None = None) -> None:
+    """Write frames.csv and videos.csv.
 
     Args:
         folder: made where it is missing; each file is whole or absent.
         results: all frames.
-        worst: frames with their pictures, by the sheet's name, written as <name>.png; an empty one is not.
-        constant: answer of the constant predictor.
         interval: the network's calibration, None where it has none.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    predicted = np.array([result.cards_predicted for result in results])
-    true = np.array([result.cards for result in results])
     write_csv(folder / "frames.csv", map(frame_row, results))
     write_csv(folder / "videos.csv", video_rows(results, interval))
-    write_image(folder / "scatter.png", scatter_cards(predicted, true))
-    write_image(folder / "error_by_count.png", error_by_count(predicted, true, constant))
-    for name, frames in worst.items():
-        if frames:
-            sheet = contact_sheet(
-                [picture for _, picture in frames], [caption(result) for result, _ in frames]
-            )
-            write_image(folder / f"{name}.png", sheet)
 
 
 def frame_row(result: FrameResult) -> dict[str, Cell]:
@@ -169,30 +150,33 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
-    """The final table, in 80 columns: card scores with those of the constant-mean predictor beside them.
+def score_cells(metrics: Mapping[str, Any], prefix: str = "test/") -> list[list[str]]:
+    """The scores as text, a row each: name, per frame, per video, and both of the constant-mean predictor.
 
     Args:
         metrics: scores named `prefix` + key; rows and cells that are missing or NaN are left out.
         prefix: of the keys.
-        title: above the table.
     """
 
     def cell(key: str, form: str) -> str:
         value = float(metrics.get(prefix + key, math.nan))
         return "" if math.isnan(value) else form.format(value)
 
+    suffixes = ("", "_video", "_constant", "_video_constant")
+    rows = [[label, *(cell(key + suffix, form) for suffix in suffixes)] for label, key, form in CARD_ROWS]
+    rows += [[label, "", cell(key, form), "", ""] for label, key, form in INTERVAL_ROWS]
+    rows += [[label, cell(key, form), "", "", ""] for label, key, form in OTHER_ROWS]
+    return [row for row in rows if any(row[1:])]
+
+
+def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
+    """The final table, in 80 columns: `score_cells` under a title."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("", no_wrap=True)
-    for header in ("per frame", "per video", "constant\nper frame", "constant\nper video"):
-        table.add_column(header, justify="right")
-    suffixes = ("", "_video", "_constant", "_video_constant")
-    rows = [(label, [cell(key + suffix, form) for suffix in suffixes]) for label, key, form in CARD_ROWS]
-    rows += [(label, ["", cell(key, form)]) for label, key, form in INTERVAL_ROWS]
-    rows += [(label, [cell(key, form)]) for label, key, form in OTHER_ROWS]
-    for label, cells in rows:
-        if any(cells):
-            table.add_row(label, *cells)
+    for header in SCORE_HEADINGS:
+        table.add_column(header.replace(", ", "\n"), justify="right")
+    for row in score_cells(metrics, prefix):
+        table.add_row(*row)
     return table
 
 

@@ -1,12 +1,15 @@
 """One frame's label beside its prediction: the record from which tables, plots and pictures are made."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cardpose.affine import apply_affine
+from cardpose.confusion import lies_on
 from cardpose.metrics import corner_errors, thickness_errors
 from cardpose.packet import Batch, Prediction
 from cardpose.videos import flag_frames
@@ -61,6 +64,26 @@ class FrameResult:
     def thickness_px_bias(self) -> float:
         """Mean of `thickness_px`, NaN where no edge has both its labels."""
         return mean_or_nan(self.thickness_px[~np.isnan(self.thickness_px)])
+
+
+def worst(results: Iterable[FrameResult], error: str, count: int, *, best: bool = False) -> list[FrameResult]:
+    """The `count` frames with the largest `error`, an attribute of `FrameResult`, worst first; NaN is left out.
+
+    Args:
+        results: to choose from.
+        error: name of the attribute.
+        count: at most so many.
+        best: those with the smallest, best first.
+    """
+    measured = [result for result in results if not math.isnan(getattr(result, error))]
+    sign = 1 if best else -1
+    return sorted(measured, key=lambda result: sign * getattr(result, error))[:count]
+
+
+def corners_below(results: Sequence[FrameResult]) -> np.ndarray:
+    """(N, 8) int64: the labelled corners on which the predicted ones lie, see `confusion.lies_on`."""
+    columns = ([getattr(r, name) for r in results] for name in ("corners_predicted", "corners", "visibility"))
+    return lies_on(*(torch.from_numpy(np.stack(column)) for column in columns)).numpy()
 
 
 def mean_or_nan(values: np.ndarray) -> float:

@@ -6,24 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
+from cardpose.callbacks.pictures import add_images, tensorboards
 from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint, path_override
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
+from cardpose.explain import describe_run, write_report
 from cardpose.module import CardposeModule
-from cardpose.reports import flatten_config, metrics_table, write_metrics, write_report
+from cardpose.reports import flatten_config, metrics_table, write_metrics
+from cardpose.tested import describe_test
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +66,17 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         module.load(checkpoints.read(folder / "checkpoints" / "best.ckpt"))
         validated = validate(cfg, module, data)
-        tested = trainer.test(module, data, verbose=False)[0]
-    constant = mean_cards(data.train_cards)
-    write_report(folder / "test", collect.results, collect.sheets(), constant, module.interval)
-    metrics = {**validated, **tested}
+        scores = dict(trainer.test(module, data, verbose=False)[0])
+    tested = describe_test(scores, collect.results, module, data)
+    facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
+    pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
+    metrics = {**validated, **scores}
     write_metrics(folder / "metrics.json", metrics)
-    log_hyperparameters(trainer, config, tested)
+    for logger in tensorboards(trainer):
+        images = {f"test/{name}": image for name, image in pictures.items()}
+        add_images(logger.experiment, images, trainer.global_step)
+        logger.log_hyperparams(flatten_config(config), scores)  # the HParams tab
+        logger.save()
     return metrics
 
 
@@ -110,14 +116,6 @@ def resume_argument(last: Path) -> str:
     'resume='"'"'a=1,b/last.ckpt'"'"''
     """
     return shlex.quote(path_override("resume", last))
-
-
-def log_hyperparameters(trainer: Trainer, config: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Fill TensorBoard's HParams tab."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(flatten_config(config), metrics)
-            logger.save()
 
 
 def resumed(cfg: DictConfig) -> DictConfig:

@@ -162,8 +162,8 @@ def test_image_rate_leaves_the_first_batch_out() -> None:
     assert rate.value == 10.0
 
 
-def test_collect_keeps_every_frame_once_and_the_worst_first(tmp_path: Path) -> None:
-    collect = CollectFrames(worst=3)
+def test_collect_keeps_every_frame_once(tmp_path: Path) -> None:
+    collect = CollectFrames()
     trainer = make_trainer(tmp_path, collect)
     for _ in range(2):  # a second test starts anew
         trainer.test(Oracle(), Data(), verbose=False)
@@ -171,18 +171,6 @@ def test_collect_keeps_every_frame_once_and_the_worst_first(tmp_path: Path) -> N
     assert [result.video for result in collect.results] == [Data.videos[i % 3] for i in range(FRAMES)]
     np.testing.assert_allclose([r.card_error for r in collect.results], 0.1 * np.arange(FRAMES), atol=1e-6)
     np.testing.assert_allclose([r.corner_px_mean for r in collect.results], np.arange(FRAMES), atol=1e-5)
-    sheets = collect.sheets()
-    assert list(sheets) == ["worst_cards", "worst_corners"]
-    for frames in sheets.values():
-        assert [result.frame_index for result, _ in frames] == [60, 50, 40]
-        assert all(picture.shape == (2 * SIZE[0], 2 * SIZE[1], 3) for _, picture in frames)
-
-
-@pytest.mark.parametrize("worst", [0, 100])
-def test_collect_keeps_none_or_all(tmp_path: Path, worst: int) -> None:
-    collect = CollectFrames(worst=worst)
-    make_trainer(tmp_path, collect).test(Oracle(), Data(), verbose=False)
-    assert [len(frames) for frames in collect.sheets().values()] == [min(worst, FRAMES)] * 2
 
 
 def run_progress(folder: Path, terminal: bool, **options: Any) -> tuple[str, Trainer]:

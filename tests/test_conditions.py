@@ -84,7 +84,7 @@ def test_every_frame_is_in_one_bin_of_each_condition() -> None:
         ) == pytest.approx(14.5)
     assert [row["frames"] for row in bins if row["condition"] == conditions.SHARPNESS] == [10, 10, 10]
     assert [row["frames"] for row in bins if row["bin"] == "unknown"] == [1]
-    assert error_by_condition(rows).shape == (400, 1600, 3)
+    assert error_by_condition(rows).shape == (900, 1200, 3)
 
 
 def test_a_bin_tells_which_way_the_counts_are_off() -> None:

@@ -118,13 +118,6 @@ def test_pooled_tables_keep_the_columns_of_all_folds(tmp_path: Path) -> None:
     ]
 
 
-def test_the_worst_frames_come_first_and_unknown_counts_never() -> None:
-    frames = [frame(index=i, error=error) for i, error in enumerate([1.0, 5.0, 3.0])]
-    frames.append(frame(index=9, cards=math.nan))
-    assert [result.frame_index for result in folds.worst(frames, "card_error", 2)] == [1, 2]
-    assert len(folds.worst(frames, "card_error", 20)) == 3
-
-
 def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     write_metrics(tmp_path / "metrics.json", {"val/card_mae": 1 / 3})
     assert folds.read_scores(tmp_path / "metrics.json") == {"val/card_mae": 1 / 3}

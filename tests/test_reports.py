@@ -8,7 +8,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,7 +60,7 @@ def test_tables_agree_with_the_metrics(
     tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
 ) -> None:
     results, scores = evaluated
-    reports.write_report(tmp_path, results, {}, constant=12.5)
+    reports.write_tables(tmp_path, results)
     frames, videos = read_csv(tmp_path / "frames.csv"), read_csv(tmp_path / "videos.csv")
     assert len(frames) == 14
     assert [row["video"] for row in videos] == VIDEOS
@@ -88,7 +87,7 @@ def test_frame_rows_hold_every_digit_and_leave_the_unknown_empty(
     tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
 ) -> None:
     results, _ = evaluated
-    reports.write_report(tmp_path, results, {}, constant=12.5)
+    reports.write_tables(tmp_path, results)
     for row, result in zip(read_csv(tmp_path / "frames.csv"), results, strict=True):
         assert (row["video"], int(row["frame_index"])) == (result.video, result.frame_index)
         assert float(row["cards_predicted"]) == result.cards_predicted
@@ -104,7 +103,7 @@ def test_the_interval_stands_beside_the_estimate_and_flags_beside_the_frames(
     results, _ = evaluated
     lost = [replace(r, flag=int(Flag.NO_PACKET)) if r.video == VIDEOS[1] else r for r in results]
     interval = Interval(floor=2.0, slope=0.1, noise=0.5, videos=8)
-    reports.write_report(tmp_path, lost, {}, constant=12.5, interval=interval)
+    reports.write_tables(tmp_path, lost, interval)
     first, second, third = read_csv(tmp_path / "videos.csv")
     for row in (first, third):
         low, high = interval.bounds(float(row["cards_predicted"]), int(row["frames_used"]))
@@ -127,19 +126,6 @@ def test_an_unknown_count_still_has_a_video_estimate(
     assert (row["cards_predicted"], row["frames_used"]) == (clip.cards, clip.frames_used)
     assert clip.frames_used > 0
     assert math.isnan(float(row["low"]))
-
-
-def test_a_report_has_its_pictures(
-    tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
-) -> None:
-    results, _ = evaluated
-    picture = np.full((40, 60, 3), (250, 10, 20), np.uint8)
-    folder = tmp_path / "new" / "evaluation"
-    reports.write_report(folder, results, {"worst_cards": [(results[0], picture)], "worst_corners": []}, 12.5)
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"frames.csv", "videos.csv", "scatter.png", "error_by_count.png", "worst_cards.png"}
-    sheet = cv2.cvtColor(cv2.imread(str(folder / "worst_cards.png")), cv2.COLOR_BGR2RGB)
-    assert tuple(sheet[20, 30]) == (250, 10, 20)
 
 
 def test_metrics_are_sorted_and_exact(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_plots_show_the_frames_of_known_count() -> None:
         true = np.full(40, np.nan)
         true[:known] = np.linspace(1, 52, 40).round()[:known]
         plots = scatter_cards(predicted, true), error_by_count(predicted, true, 26.0)
-        assert [plot.shape for plot in plots] == [(600, 600, 3), (600, 900, 3)]
+        assert [plot.shape for plot in plots] == [(900, 900, 3), (900, 1050, 3)]
         return tuple(int((plot[..., 2] > plot[..., 0] + 60.0).sum()) for plot in plots)
 
     assert blue_pixels(0)[0] < blue_pixels(1)[0]
@@ -145,5 +145,5 @@ def test_plots_show_the_frames_of_known_count() -> None:
 
 
 def test_plots_of_a_diverged_model_do_not_fail() -> None:
-    assert scatter_cards(np.array([np.nan, 3.0]), np.array([4.0, 4.0])).shape == (600, 600, 3)
-    assert error_by_count(np.array([np.nan, np.inf]), np.array([4.0, 4.0])).shape == (600, 900, 3)
+    assert scatter_cards(np.array([np.nan, 3.0]), np.array([4.0, 4.0])).shape == (900, 900, 3)
+    assert error_by_count(np.array([np.nan, np.inf]), np.array([4.0, 4.0])).shape == (900, 1050, 3)

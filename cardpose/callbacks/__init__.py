@@ -4,7 +4,7 @@ pictures    true and predicted corners, heatmaps and the card scatter of the val
 throughput  images a second of training
 interrupt   Ctrl-C ends between two batches, with a checkpoint
 progress    one bar for the whole run, or plain lines where there is no terminal
-collect     every evaluated frame, for `cardpose.reports`
+collect     every tested frame, for `cardpose.tested`
 
 Adding a new callback: a file here with a subclass of lightning.pytorch.Callback that takes plain values, and
 an entry with its `_target_` in conf/callbacks/default.yaml.

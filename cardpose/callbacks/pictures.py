@@ -1,11 +1,13 @@
 """What the network sees and says of the validation set, in TensorBoard's Images tab."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.tensorboard import SummaryWriter
 
 from cardpose.packet import Batch
 from cardpose.plots import scatter_cards
@@ -79,16 +81,15 @@ class Pictures(Callback):
                 "val/heatmaps": contact_sheet(self._heatmaps, self._captions, columns=1),
                 "val/cards": scatter_cards(predicted, true),
             }
-            for logger in _tensorboards(trainer):
-                for tag, image in images.items():
-                    logger.experiment.add_image(tag, image, trainer.global_step, dataformats="HWC")
+            for logger in tensorboards(trainer):
+                add_images(logger.experiment, images, trainer.global_step)
         self._clear()
 
     def _due(self, trainer: Trainer) -> bool:
         epoch = trainer.current_epoch + 1
         drawn = epoch in (1, trainer.max_epochs) or epoch % self.every_n_epochs == 0
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        return drawn and fitting and trainer.is_global_zero and bool(_tensorboards(trainer))
+        return drawn and fitting and trainer.is_global_zero and bool(tensorboards(trainer))
 
     def _clear(self) -> None:
         self._wanted = []
@@ -98,5 +99,18 @@ class Pictures(Callback):
         self._heatmaps = []
 
 
-def _tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
+def add_images(writer: SummaryWriter, images: Mapping[str, np.ndarray], step: int = 0) -> None:
+    """Show pictures in TensorBoard.
+
+    Args:
+        writer: `TensorBoardLogger.experiment`, or one of its own.
+        images: (H, W, 3) uint8 RGB each, by tag.
+        step: optimizer steps so far.
+    """
+    for tag, image in images.items():
+        writer.add_image(tag, image, step, dataformats="HWC")
+
+
+def tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
+    """Those among the trainer's loggers."""
     return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

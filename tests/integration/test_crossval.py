@@ -38,6 +38,11 @@ FILES = {
     "errors.png",
     "worst_cards.png",
     "worst_corners.png",
+    "best_cards.png",
+    "best_corners.png",
+    "visibility.png",
+    "confusion.png",
+    "report.html",
 }
 
 

@@ -66,7 +66,7 @@ def tags(folder: Path) -> dict[str, set[str]]:
 def test_a_run_folder_is_complete(finished_run: Path) -> None:
     for name in ("split.json", "metrics.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         assert (finished_run / name).is_file(), name
-    for name in ("frames.csv", "videos.csv", "scatter.png", "error_by_count.png", "worst_cards.png"):
+    for name in ("frames.csv", "videos.csv", "scatter.png", "error_by_count.png", "report.html"):
         assert (finished_run / "test" / name).is_file(), name
     assert set(load_metrics(finished_run)) >= KEYS
 
@@ -94,7 +94,9 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> Non
         "lr-AdamW",
         "test/card_mae",
     }
-    assert found["images"] == {"val/frames", "val/heatmaps", "val/cards"}
+    drawn = {f"test/{file.stem}" for file in (finished_run / "test").glob("*.png")}
+    assert drawn >= {"test/scatter", "test/visibility", "test/confusion", "test/worst_cards"}
+    assert found["images"] == {"val/frames", "val/heatmaps", "val/cards"} | drawn
     files = (finished_run / "tensorboard").glob("events*")
     assert any(b"_hparams_/session_start_info" in file.read_bytes() for file in files)
 
