@@ -1,20 +1,27 @@
-"""Measure a trained model. `python -m cardpose.evaluate --help` teaches; the recipe is `evaluate`.
+"""Measure a trained model, or two. `python -m cardpose.evaluate --help` teaches; the recipe is `evaluate`.
 
 Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage,
 `heatmap.decode` another way to find the peaks.
 """
 
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
 
-from cardpose import build, checkpoints, measure
-from cardpose.cli import entry
-from cardpose.data.splits import explicit
-from cardpose.reports import metrics_table, write_metrics, write_report
+from cardpose import checkpoints, measure
+from cardpose.callbacks.pictures import add_images
+from cardpose.cli import entry, is_run_checkpoint
+from cardpose.compare import NAMES, check_same_frames, score_table
+from cardpose.compare_report import write_comparison
+from cardpose.explain import describe_run, write_report
+from cardpose.reports import metrics_table, write_metrics
+from cardpose.tested import Tested
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -30,26 +37,70 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
     Raises:
         InputError: what the user can mend.
     """
-    checkpoint = measure.read_checkpoint(cfg)
-    described = checkpoint[checkpoints.KEY]
-    make_split = None
-    if not cfg.split:
-        name = f"{cfg.ckpt}'s split (for other footage add split=all)"
-        make_split = partial(explicit, sides=described["split"], name=name)
-    config = measure.merge(described["config"], cfg)
-    if cfg.heatmap.decode:
-        config.heatmap.decode = cfg.heatmap.decode
-        build.build_decoder(config)  # an unknown one is refused before the frames are read
-    measured = measure.run(config, checkpoint, make_split)
-    write_report(folder, measured.results, measured.sheets, measured.constant, measured.interval)
-    write_metrics(folder / "metrics.json", measured.metrics)
-    return measured.metrics
+    (path,) = measure.checkpoint_paths(cfg)
+    checkpoint = checkpoints.read(path)
+    return write(folder, path, checkpoint, measure.run_own(cfg, path, checkpoint))
+
+
+def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
+    """Measure the two checkpoints of `cfg.ckpt` on the same frames.
+
+    Args:
+        cfg: conf/evaluate.yaml, composed.
+        folder: of the comparison; a/ and b/ in it get a report each.
+
+    Returns:
+        The scores beside each other, see `compare.score_rows`.
+
+    Raises:
+        InputError: what the user can mend.
+    """
+    paths = dict(zip(NAMES, measure.checkpoint_paths(cfg, most=len(NAMES)), strict=True))
+    read = {name: checkpoints.read(path) for name, path in paths.items()}
+    described = [checkpoint[checkpoints.KEY] for checkpoint in read.values()]
+    if not cfg.split and not any(says["config"]["data"].get("test") for says in described):
+        check_same_frames(*map(measure.frames_to_test, read.values()))  # told before the long work
+    tested = {name: measure.run_own(cfg, paths[name], checkpoint) for name, checkpoint in read.items()}
+    facts = {
+        f"{name}: {key}": value
+        for name, says in zip(NAMES, described, strict=True)
+        for key, value in describe_run(paths[name], says).items()
+    }
+    rows, images = write_comparison(
+        folder, tested["a"], tested["b"], facts, [says["config"] for says in described]
+    )
+    for name in NAMES:
+        write(folder / name, paths[name], read[name], tested[name])
+    show(folder, images)
+    return rows
+
+
+def write(folder: Path, path: str, checkpoint: dict[str, Any], tested: Tested) -> dict[str, float]:
+    """Write everything about one checkpoint; return its scores."""
+    facts = describe_run(path, checkpoint[checkpoints.KEY])
+    images = write_report(folder, f"Evaluation of {title(path)}", tested, facts)
+    metrics = dict(tested.metrics)
+    write_metrics(folder / "metrics.json", metrics)
+    show(folder, images)
+    return metrics
+
+
+def title(path: str) -> str:
+    """What a page calls a checkpoint: by its run, where it lies in one."""
+    return Path(path).absolute().parent.parent.name if is_run_checkpoint(path) else Path(path).name
+
+
+def show(folder: Path, images: Mapping[str, np.ndarray]) -> None:
+    """Leave the pictures where `tensorboard --logdir` finds them."""
+    with SummaryWriter(folder / "tensorboard") as writer:
+        add_images(writer, {f"test/{name}": image for name, image in images.items()})
 
 
 @entry("evaluate")
 def main(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    Console().print(metrics_table(evaluate(cfg, folder)))
+    both = len(measure.checkpoint_paths(cfg, most=len(NAMES))) == len(NAMES)
+    Console().print(score_table(compare(cfg, folder)) if both else metrics_table(evaluate(cfg, folder)))
     print(folder)
 
 

@@ -1,58 +1,51 @@
 """A trained model tested on labelled footage: what evaluate and calibrate share."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.progress import TrainingProgress
-from cardpose.data.splits import Split
+from cardpose.data.cache import FrameId
+from cardpose.data.splits import Split, explicit
 from cardpose.errors import InputError
-from cardpose.intervals import Interval
 from cardpose.packet import Annotation
-from cardpose.results import FrameResult
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Scores, and all tested frames.
-
-    Args:
-        metrics: under the keys of metrics.json.
-        results: one a frame.
-        sheets: the worst frames with their pictures, by the sheet's name.
-        constant: the count that the constant predictor says.
-        interval: the checkpoint's calibration, None where it has none.
-    """
-
-    metrics: dict[str, float]
-    results: Sequence[FrameResult]
-    sheets: Mapping[str, Sequence[tuple[FrameResult, np.ndarray]]]
-    constant: float
-    interval: Interval | None
+from cardpose.tested import Tested, describe_test
 
 
 def read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """The checkpoint `cfg.ckpt`.
 
     Raises:
-        InputError: it is not given or cannot be read.
+        InputError: it is not given, there are several, or it cannot be read.
+    """
+    return checkpoints.read(*checkpoint_paths(cfg))
+
+
+def checkpoint_paths(cfg: DictConfig, most: int = 1) -> list[str]:
+    """The one checkpoint of `cfg.ckpt`, or up to `most`, given as a list.
+
+    Raises:
+        InputError: none or too many are given.
     """
     if OmegaConf.is_missing(cfg, "ckpt"):
         raise InputError("ckpt is not given: add ckpt=outputs/<run>/checkpoints/best.ckpt")
-    return checkpoints.read(cfg.ckpt)
+    paths = [str(path) for path in cfg.ckpt] if isinstance(cfg.ckpt, ListConfig) else [str(cfg.ckpt)]
+    if not 0 < len(paths) <= most:
+        wanted = "one checkpoint" if most == 1 else f"1 to {most} checkpoints"
+        raise InputError(f"ckpt names {len(paths)}: give {wanted}")
+    return paths
 
 
 def run(
     config: DictConfig,
     checkpoint: dict[str, Any],
     make_split: Callable[[Sequence[Annotation]], Split] | None = None,
-) -> Measured:
+) -> Tested:
     """Test the checkpoint's network on the test side of `config.data`.
 
     Args:
@@ -74,8 +67,36 @@ def run(
     collect = CollectFrames()
     trainer = build.build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
-    constant = float(module.test_metrics.cards.constant)
-    return Measured(metrics, collect.results, collect.sheets(), constant, module.interval)
+    return describe_test(metrics, collect.results, module, data)
+
+
+def run_own(cfg: DictConfig, path: str, checkpoint: dict[str, Any]) -> Tested:
+    """Test a checkpoint's network on its own test side, or on the footage and by the decoder that `cfg` names.
+
+    Args:
+        cfg: conf/evaluate.yaml, composed.
+        path: of the checkpoint.
+        checkpoint: as `cardpose.checkpoints.read` returns it.
+
+    Raises:
+        InputError: what the user can mend.
+    """
+    described = checkpoint[checkpoints.KEY]
+    make_split = None
+    if not cfg.split:
+        name = f"{path}'s split (for other footage add split=all)"
+        make_split = partial(explicit, sides=described["split"], name=name)
+    config = merge(described["config"], cfg)
+    if cfg.heatmap.decode:
+        config.heatmap.decode = cfg.heatmap.decode
+        build.build_decoder(config)  # an unknown one is refused before the frames are read
+    return run(config, checkpoint, make_split)
+
+
+def frames_to_test(checkpoint: dict[str, Any]) -> list[FrameId]:
+    """The test side of a checkpoint's split."""
+    side = checkpoint[checkpoints.KEY]["split"]["test"]
+    return [(video, index) for video, indices in side.items() for index in indices]
 
 
 def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:

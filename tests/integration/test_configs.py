@@ -199,6 +199,7 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
     [
         ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
         ("evaluate", ["ckpt=x"]),
+        ("evaluate", ["ckpt=[x,y]"]),
         ("calibrate", ["ckpt=x", "clips=[a]"]),
         ("crossval", ["experiment=cardcut", "data.root=x", "dir=y"]),
         ("bench", []),

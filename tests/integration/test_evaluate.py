@@ -1,0 +1,155 @@
+"""The report of a checkpoint, and two checkpoints side by side."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cardpose import calibrate, checkpoints, evaluate
+from cardpose.errors import InputError
+
+Compose = Callable[..., DictConfig]
+
+REPORT = {
+    "frames.csv",
+    "videos.csv",
+    "metrics.json",
+    "report.html",
+    "scatter.png",
+    "error_by_count.png",
+    "visibility.png",
+    "confusion.png",
+    "worst_cards.png",
+    "best_cards.png",
+    "worst_corners.png",
+    "best_corners.png",
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def images(folder: Path) -> set[str]:
+    (file,) = (folder / "tensorboard").glob("events*")
+    events = EventAccumulator(str(file))
+    events.Reload()
+    return set(events.Tags()["images"])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def both(finished_run: Path, changed: Path) -> str:
+    return f"ckpt=[{finished_run}/checkpoints/best.ckpt,{changed}]"
+
+
+@pytest.fixture(scope="module")
+def changed(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished run's checkpoint with a count that is two cards higher."""
+    checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
+    weights = checkpoint["state_dict"]["net.head.calibration"]
+    checkpoint["state_dict"]["net.head.calibration"] = weights + torch.tensor([0.0, 2 / 52])
+    return save(checkpoint, tmp_path_factory.mktemp("changed") / "higher.ckpt")
+
+
+def save(checkpoint: dict, path: Path) -> Path:
+    torch.save(checkpoint, path)
+    return path
+
+
+def test_a_report_has_everything(finished_run: Path, compose_entry: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    cfg = compose_entry("evaluate", folder, f"ckpt={finished_run}/checkpoints/best.ckpt")
+    metrics = evaluate.evaluate(cfg, folder)
+    assert files(folder) >= REPORT
+    drawn = {path.stem for path in folder.glob("*.png")}
+    assert images(folder) == {f"test/{name}" for name in drawn}
+    page = (folder / "report.html").read_text()
+    for text in (f"{finished_run}/checkpoints/best.ckpt", f"{metrics['test/card_mae']:.2f}", "commit "):
+        assert text in page
+    assert (finished_run / "test" / "frames.csv").read_bytes() == (folder / "frames.csv").read_bytes()
+    for name in drawn:
+        same = (finished_run / "test" / f"{name}.png").read_bytes() == (folder / f"{name}.png").read_bytes()
+        assert same, f"{name}: the report of train and that of evaluate are alike"
+
+
+def test_two_checkpoints_side_by_side(
+    both: str, changed: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    folder = tmp_path / "report"
+    shown = evaluate.compare(compose_entry("evaluate", folder, both), folder)
+    a, b = (json.loads((folder / name / "metrics.json").read_text()) for name in "ab")
+    assert files(folder / "a") >= REPORT
+    assert files(folder / "b") >= REPORT
+    first = next(row for row in shown if row[""] == "card error (MAE), per frame")
+    assert (first["a"], first["b"]) == (f"{a['test/card_mae']:.2f}", f"{b['test/card_mae']:.2f}")
+    for row in rows(folder / "comparison.csv"):
+        if row["a"] and row["b"]:
+            assert (float(row["a"]), float(row["b"])) == (a[row["score"]], b[row["score"]])
+    changes = rows(folder / "changes.csv")
+    assert len(changes) == len(rows(folder / "a" / "frames.csv"))
+    for row in changes:
+        assert float(row["cards_predicted_b"]) - float(row["cards_predicted_a"]) == pytest.approx(2, abs=1e-3)
+        assert float(row["corner_px_mean_change"]) == 0
+    assert {"test/changed_cards", "test/changed_corners"} <= images(folder)
+    assert images(folder / "a") == images(folder / "b")
+    page = (folder / "report.html").read_text()
+    assert str(changed) in page
+    assert "The two were trained with the same configuration." in page
+    assert "Frames whose count became worse with b" in page
+    assert "Frames whose corners became" not in page
+
+
+def test_checkpoints_of_two_splits_are_not_compared_but_on_named_footage(
+    finished_run: Path, tiny_folder: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
+    sides = checkpoint[checkpoints.KEY]["split"]
+    sides["test"], sides["val"] = sides["val"], sides["test"]
+    other = save(checkpoint, tmp_path / "other.ckpt")
+    ckpt = f"ckpt=[{finished_run}/checkpoints/best.ckpt,{other}]"
+    with pytest.raises(InputError, match=r"not tested on the same frames, a on .* 0 in common"):
+        evaluate.compare(compose_entry("evaluate", tmp_path / "none", ckpt), tmp_path / "none")
+    assert not list((tmp_path / "none").iterdir())
+    named = (ckpt, "data=folder", f"data.root={tiny_folder}", "split=all")
+    evaluate.compare(compose_entry("evaluate", tmp_path / "all", *named), tmp_path / "all")
+    assert len(rows(tmp_path / "all" / "changes.csv")) == 42
+
+
+@pytest.mark.parametrize(
+    ("entry", "ckpt", "said"),
+    [
+        ("evaluate", "[a,b,c]", "ckpt names 3: give 1 to 2 checkpoints"),
+        ("evaluate", "[]", "ckpt names 0: give 1 to 2 checkpoints"),
+        ("evaluate", "[a.ckpt,b.ckpt]", "a.ckpt: no such checkpoint"),
+        ("calibrate", "[a,b]", "ckpt names 2: give one checkpoint"),
+    ],
+)
+def test_a_wrong_number_of_checkpoints_is_one_line(
+    entry: str,
+    ckpt: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = ["clips=[x]"] if entry == "calibrate" else []
+    monkeypatch.setattr(sys, "argv", [f"cardpose.{entry}", f"ckpt={ckpt}", *more])
+    with pytest.raises(SystemExit) as stop:
+        {"evaluate": evaluate.main, "calibrate": calibrate.main}[entry]()
+    assert stop.value.code == 2
+    err = capfd.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
