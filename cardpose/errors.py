@@ -1,4 +1,7 @@
-"""The one exception for a user's mistake."""
+"""The one exception for a user's mistake, and how several are heard of at once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -12,3 +15,30 @@ class InputError(ValueError):
         ...
     cardpose.errors.InputError: videos.csv row 3: cards is 105, write 1 to 104 or leave it empty
     """
+
+
+Complain = Callable[[InputError], None]
+"""What a reader does with a fault: raise it, or note it and go on without what is faulty."""
+
+
+def refuse(error: InputError) -> None:
+    """Raise: the first fault ends the reading."""
+    raise error
+
+
+@contextmanager
+def told(complain: Complain) -> Iterator[None]:
+    """Hand a fault inside the block to `complain`; where that does not raise, go on after the block.
+
+    >>> faults = []
+    >>> for cards in (52, 105):
+    ...     with told(faults.append):
+    ...         if cards > 104:
+    ...             raise InputError(f"{cards} cards")
+    >>> faults
+    [InputError('105 cards')]
+    """
+    try:
+        yield
+    except InputError as error:
+        complain(error)

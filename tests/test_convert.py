@@ -24,7 +24,7 @@ def test_convert_copies_a_folder_as_it_is(tiny_folder: Path, tmp_path: Path) -> 
 
 
 def test_convert_complains_in_one_line(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="from=yolo: no such layout: choose cardcut or folder"):
+    with pytest.raises(InputError, match="from=yolo: no such format: choose folder, cardcut, coco, cvat"):
         convert("yolo", tiny_folder, tmp_path / "out")
     with pytest.raises(InputError, match="lies in root="):
         convert("folder", tiny_folder, tiny_folder / "out")

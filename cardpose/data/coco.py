@@ -5,7 +5,6 @@ a COCO reader that knows nothing of cardpose passes over them. Floats are writte
 bring back the same float32 corner and the same float64 timestamp.
 """
 
-import json
 import logging
 import math
 from collections.abc import Iterable
@@ -14,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from cardpose.data.jsonfile import get, read_json
 from cardpose.data.validate import check_annotation, check_unique, parse_cards
-from cardpose.errors import InputError
+from cardpose.errors import Complain, InputError, refuse, told
 from cardpose.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
 
 CATEGORY = {
@@ -91,52 +91,44 @@ def to_coco(annotations: Iterable[Annotation]) -> Json:
     return {"info": info, "images": images, "annotations": labels, "categories": [CATEGORY]}
 
 
-def read_coco(path: Path) -> list[Annotation]:
+def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False) -> list[Annotation]:
     """Read and check annotations.json, in the order of its annotations.
+
+    Args:
+        path: the file.
+        complain: takes a wrong label, which is left out.
+        unlabelled: take a file without a label, and none at all, for one with nothing labelled yet.
 
     Raises:
         InputError: the file is missing or no COCO keypoint file of packets, or a label breaks a rule of
             `cardpose.data.validate`; the message names the annotation by id and frame.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: label some frames first") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}): restore it or export it again") from error
-    _check_categories(_get(document, "categories", list, str(path)), path)
+    if unlabelled and not path.exists():
+        return []
+    document = read_json(path, "label some frames first")
+    _check_categories(get(document, "categories", list, str(path)), path)
     images: dict[int, Json] = {}
-    for i, image in enumerate(_get(document, "images", list, str(path))):
-        image_id = _get(image, "id", int, f"{path}: images[{i}]")
+    for i, image in enumerate(get(document, "images", list, str(path))):
+        image_id = get(image, "id", int, f"{path}: images[{i}]")
         if image_id in images:
             raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
         images[image_id] = image
-    annotations = [
-        _from_coco(label, images, f"{path}: annotations[{i}]")
-        for i, label in enumerate(_get(document, "annotations", list, str(path)))
-    ]
-    if not annotations:
+    annotations = []
+    for i, label in enumerate(get(document, "annotations", list, str(path))):
+        with told(complain):
+            annotations.append(_from_coco(label, images, f"{path}: annotations[{i}]"))
+    if not annotations and not unlabelled:
         raise InputError(f"{path}: holds no annotation: label some frames first")
-    check_unique(annotations, str(path))
+    annotations = check_unique(annotations, str(path), complain)
     if len(images) > len(annotations):
         log.info("%s: left out %d images without a label", path, len(images) - len(annotations))
     return annotations
 
 
-def _get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """`record[key]`, which must be there and of the given type."""
-    if not isinstance(record, dict) or key not in record:
-        raise InputError(f"{where}: has no key {key!r}: add it or export the file again")
-    value = record[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"{where}: {key} is {value!r:.60}: it has the wrong type, correct it")
-    return value
-
-
 def _check_categories(categories: list[Any], path: Path) -> None:
     if len(categories) != 1:
         raise InputError(f"{path}: {len(categories)} categories: keep one, 'packet'")
-    names = _get(categories[0], "keypoints", list, f"{path}: categories[0]")
+    names = get(categories[0], "keypoints", list, f"{path}: categories[0]")
     if names != list(CORNERS):
         raise InputError(
             f"{path}: the category's keypoints are not in cardpose's order: use {', '.join(CORNERS)}"
@@ -144,23 +136,23 @@ def _check_categories(categories: list[Any], path: Path) -> None:
 
 
 def _from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
-    image_id = _get(label, "image_id", int, where)
+    image_id = get(label, "image_id", int, where)
     if image_id not in images:
         raise InputError(
             f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
         )
     image = images[image_id]
-    video = _get(image, "video", str, f"{where}: its image {image_id}")
-    frame_index = _get(image, "frame_index", int, f"{where}: its image {image_id}")
+    video = get(image, "video", str, f"{where}: its image {image_id}")
+    frame_index = get(image, "frame_index", int, f"{where}: its image {image_id}")
     where = f"{where} ({video} frame {frame_index})"
-    corners, visibility = _keypoints(_get(label, "keypoints", list, where), where)
+    corners, visibility = _keypoints(get(label, "keypoints", list, where), where)
     timestamp = image.get("timestamp")
     annotation = Annotation(
         video=video,
         frame_index=frame_index,
-        timestamp=math.nan if timestamp is None else float(_get(image, "timestamp", (int, float), where)),
-        width=_get(image, "width", int, where),
-        height=_get(image, "height", int, where),
+        timestamp=math.nan if timestamp is None else float(get(image, "timestamp", (int, float), where)),
+        width=get(image, "width", int, where),
+        height=get(image, "height", int, where),
         corners=corners,
         visibility=visibility,
         cards=parse_cards(label.get("cards"), where),

@@ -26,7 +26,7 @@ from cardpose.data.images import list_frames, read_image
 from cardpose.data.tables import FRAMES, VIDEOS, Video, read_videos, write_videos
 from cardpose.data.validate import check_annotation, check_unique
 from cardpose.data.video import iterate, probe
-from cardpose.errors import InputError
+from cardpose.errors import Complain, InputError, refuse, told
 from cardpose.packet import Annotation
 
 __all__ = ["DatasetFolder", "Source", "Video", "write_folder"]
@@ -52,8 +52,15 @@ class DatasetFolder:
     sources: Mapping[str, Source] = field(repr=False)
 
     @classmethod
-    def read(cls, root: str | Path) -> "DatasetFolder":
+    def read(
+        cls, root: str | Path, *, complain: Complain = refuse, unlabelled: bool = False
+    ) -> "DatasetFolder":
         """Read a canonical folder and check every file, row and label of it.
+
+        Args:
+            root: the folder.
+            complain: takes a faulty row, label or file, which is left out.
+            unlabelled: take a folder without a label, too.
 
         Raises:
             InputError: anything is missing, damaged or contradictory; the message names file, row or key.
@@ -61,16 +68,21 @@ class DatasetFolder:
         root = Path(root)
         if not root.is_dir():
             raise InputError(f"{root}: no such folder: check the path")
-        videos = read_videos(root)
-        sources = _find_sources(root, videos)
+        videos = read_videos(root, complain)
+        sources = _find_sources(root, videos, complain)
         table = root / "annotations.json"
-        annotations = _join(videos, read_coco(table), table)
+        annotations = join(videos, read_coco(table, complain, unlabelled), table, complain)
         by_video: dict[str, list[Annotation]] = defaultdict(list)
         for annotation in annotations:
             by_video[annotation.video].append(annotation)
-        for file, source in sources.items():
-            _check_footage(source, by_video[file], table)
-        return cls(root, videos, annotations, sources)
+        good: list[Annotation] = []
+        for file, source in list(sources.items()):
+            with told(complain):
+                good += check_footage(source, by_video[file], table, complain)
+                continue
+            del sources[file]  # the footage itself is at fault
+        videos = tuple(video for video in videos if video.file in sources)
+        return cls(root, videos, tuple(good), sources)
 
     def write(self, root: str | Path | None = None) -> None:
         """Write videos.csv and annotations.json to `root`, by default the folder itself; no footage."""
@@ -146,7 +158,7 @@ def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterabl
     """
     root = Path(root)
     table = root / "annotations.json"
-    annotations = _join(videos, annotations, table)
+    annotations = join(videos, annotations, table)
     for annotation in annotations:
         check_annotation(annotation, f"{table}: {annotation.video} frame {annotation.frame_index}")
     check_unique(annotations, str(table))
@@ -156,26 +168,30 @@ def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterabl
         write_videos(rows, videos)
 
 
-def _find_sources(root: Path, videos: Sequence[Video]) -> dict[str, Source]:
+def _find_sources(root: Path, videos: Sequence[Video], complain: Complain) -> dict[str, Source]:
     """The footage of every video; complains of rows without footage and of footage without a row."""
     table = root / "videos.csv"
     sources: dict[str, Source] = {}
     for video in videos:
         path = root / video.file
         loose = video.file.startswith(f"{FRAMES}/")
-        if not (path.is_dir() if loose else path.is_file()):
-            raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
-        sources[video.file] = list_frames(path) if loose else path
+        with told(complain):
+            if not (path.is_dir() if loose else path.is_file()):
+                raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
+            sources[video.file] = list_frames(path) if loose else path
+    listed = {video.file for video in videos}
     on_disk = [path for path in sorted((root / VIDEOS).rglob("*")) if path.is_file()]
     on_disk += [path for path in sorted((root / FRAMES).glob("*")) if path.is_dir()]
     for path in on_disk:
         name = path.relative_to(root).as_posix()
-        if name not in sources and not path.name.startswith("."):
-            raise InputError(f"{table}: has no row for {name}: add one or move it out of the folder")
+        if name not in listed and not path.name.startswith("."):
+            complain(InputError(f"{table}: has no row for {name}: add one or move it out of the folder"))
     return sources
 
 
-def _join(videos: Sequence[Video], annotations: Iterable[Annotation], table: Path) -> tuple[Annotation, ...]:
+def join(
+    videos: Sequence[Video], annotations: Iterable[Annotation], table: Path, complain: Complain = refuse
+) -> tuple[Annotation, ...]:
     """Annotations in the order of the videos, with the video's count where it is known."""
     cards = {video.file: video.cards for video in videos}
     order = {file: i for i, file in enumerate(cards)}
@@ -183,18 +199,29 @@ def _join(videos: Sequence[Video], annotations: Iterable[Annotation], table: Pat
     for annotation in annotations:
         where = f"{table}: {annotation.video} frame {annotation.frame_index}"
         if annotation.video not in order:
-            raise InputError(f"{where}: the video is not in videos.csv: add a row or remove the label")
+            complain(InputError(f"{where}: the video is not in videos.csv: add a row or remove the label"))
+            continue
         count = cards[annotation.video]
         if count is not None and annotation.cards is not None and count != annotation.cards:
-            raise InputError(f"{where}: {annotation.cards} cards, but videos.csv says {count}: correct one")
+            complain(
+                InputError(f"{where}: {annotation.cards} cards, but videos.csv says {count}: correct one")
+            )
         joined.append(replace(annotation, cards=annotation.cards if count is None else count))
     return tuple(sorted(joined, key=lambda a: (order[a.video], a.frame_index)))
 
 
-def _check_footage(source: Source, annotations: Iterable[Annotation], table: Path) -> None:
+def check_footage(
+    source: Source, annotations: Iterable[Annotation], table: Path, complain: Complain = refuse
+) -> list[Annotation]:
     """Hold the labels of one video against its footage: frames past the end, and the size of the image.
 
     Of loose frames only the first is looked at; `DatasetFolder.read_frames` checks each one that it reads.
+
+    Args:
+        source: the footage.
+        annotations: its labels.
+        table: the file that they are from, which opens messages.
+        complain: takes a label that does not fit, which is left out of what is returned.
     """
     frames: Container[int]
     if isinstance(source, Path):
@@ -204,12 +231,16 @@ def _check_footage(source: Source, annotations: Iterable[Annotation], table: Pat
     else:
         height, width = read_image(next(iter(source.values()))).shape[:2]
         size, frames, what = (width, height), source, "its image is missing"
+    good = []
     for annotation in annotations:
         where = f"{table}: {annotation.video} frame {annotation.frame_index}"
-        if annotation.frame_index not in frames:
-            raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
-        if (annotation.width, annotation.height) != size:
-            raise InputError(f"{where}: {_other_size((annotation.width, annotation.height), size)}")
+        with told(complain):
+            if annotation.frame_index not in frames:
+                raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
+            if (annotation.width, annotation.height) != size:
+                raise InputError(f"{where}: {_other_size((annotation.width, annotation.height), size)}")
+            good.append(annotation)
+    return good
 
 
 def _gone(path: Path) -> InputError:

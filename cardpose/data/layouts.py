@@ -4,12 +4,19 @@ from pathlib import Path
 
 from cardpose.data.cardcut import TABLE, read_cardcut
 from cardpose.data.folder import DatasetFolder
+from cardpose.errors import Complain, refuse
 
 
-def read_any(root: str | Path) -> DatasetFolder:
+def read_any(root: str | Path, *, complain: Complain = refuse) -> DatasetFolder:
     """Open the published layout where its table lies in `root`, a dataset folder otherwise.
+
+    Args:
+        root: the folder.
+        complain: takes what is faulty, which is left out.
 
     Raises:
         InputError: see `read_cardcut` and `DatasetFolder.read`.
     """
-    return read_cardcut(root) if (Path(root) / TABLE).is_file() else DatasetFolder.read(root)
+    if (Path(root) / TABLE).is_file():
+        return read_cardcut(root, complain=complain)
+    return DatasetFolder.read(root, complain=complain)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cardpose.data.validate import parse_cards
-from cardpose.errors import InputError
+from cardpose.errors import Complain, InputError, refuse, told
 
 VIDEOS, FRAMES = "videos", "frames"
 """The two folders that footage lies in."""
@@ -56,8 +56,12 @@ def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[s
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): save it as one") from error
 
 
-def read_videos(root: Path) -> tuple[Video, ...]:
+def read_videos(root: Path, complain: Complain = refuse) -> tuple[Video, ...]:
     """The rows of `root`/videos.csv, checked; whether the footage is there is not looked at.
+
+    Args:
+        root: the dataset folder.
+        complain: takes a wrong row, which is left out.
 
     Raises:
         InputError: no table, no row, a wrong path or count, or the same video twice.
@@ -66,19 +70,20 @@ def read_videos(root: Path) -> tuple[Video, ...]:
     videos: dict[str, Video] = {}
     for row, cells in read_table(path, ("file", "cards")):
         where = f"{path} row {row}"
-        file = cells.pop("file")
-        if not _is_footage_path(file):
-            raise InputError(f"{where}: file is {file!r}: write a path like videos/52.mp4 or frames/52")
-        if file in videos:
-            raise InputError(f"{where}: {file} stands there twice: remove one row")
-        videos[file] = Video(file, parse_cards(cells.pop("cards"), where), cells)
+        with told(complain):
+            file = cells.pop("file")
+            if not is_footage_path(file):
+                raise InputError(f"{where}: file is {file!r}: write a path like videos/52.mp4 or frames/52")
+            if file in videos:
+                raise InputError(f"{where}: {file} stands there twice: remove one row")
+            videos[file] = Video(file, parse_cards(cells.pop("cards"), where), cells)
     if not videos:
         raise InputError(f"{path}: lists no video: add a row for each")
     return tuple(videos.values())
 
 
-def _is_footage_path(file: str) -> bool:
-    """Relative, below videos/ or directly below frames/, and in the one way to write it."""
+def is_footage_path(file: str) -> bool:
+    """Whether a path is relative, below videos/ or directly below frames/, and in the one way to write it."""
     parts = PurePosixPath(file).parts
     if "\\" in file or ".." in parts or str(PurePosixPath(file)) != file or len(parts) < 2:
         return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cardpose.errors import InputError
+from cardpose.errors import Complain, InputError, refuse
 from cardpose.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, NUM_CORNERS, VISIBLE, Annotation
 
 _VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
@@ -70,14 +70,19 @@ def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotati
         )
 
 
-def check_unique(annotations: Iterable[Annotation], where: str) -> None:
-    """Refuse two labels of one frame."""
-    seen: set[tuple[str, int]] = set()
+def check_unique(
+    annotations: Iterable[Annotation], where: str, complain: Complain = refuse
+) -> list[Annotation]:
+    """The labels, each frame's once; a second one of a frame is complained of."""
+    seen: dict[tuple[str, int], Annotation] = {}
     for annotation in annotations:
         key = (annotation.video, annotation.frame_index)
         if key in seen:
-            raise InputError(
-                f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: "
-                "remove one label"
+            complain(
+                InputError(
+                    f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: "
+                    "remove one label"
+                )
             )
-        seen.add(key)
+        seen.setdefault(key, annotation)
+    return list(seen.values())

@@ -1,0 +1,57 @@
+"""The table of cardcut_cnn written: cardpoints.csv and images/<video>_frame_<index>.jpg.
+
+Its columns `<corner>_x` are row / height and `<corner>_y` column / width. A corner is visible with coordinates or
+neither. The reader is `cardpose.data.cardcut`.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from cardpose.data.cardcut import TABLE, read_cardcut
+from cardpose.data.formats.names import flat_name
+from cardpose.data.formats.own import labels_of
+from cardpose.data.formats.records import Labels, Shot
+from cardpose.packet import CORNERS, DECK, VISIBLE, Annotation
+
+
+def place(video: str, frame_index: int, suffix: str) -> str:
+    """Where the image lies."""
+    return f"images/{flat_name(video, frame_index, suffix)}"
+
+
+def write(folder: Path, shots: Sequence[Shot]) -> None:
+    """cardpoints.csv beside images/; a frame without a label is a row with annotated=0."""
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as stream:
+        columns = [f"{corner}_{part}" for corner in CORNERS for part in ("visible", "x", "y")]
+        head = ["imageName", "annotated", "cards_counted", "total_cards", "videoId"]
+        table = csv.DictWriter(stream, [*head, *columns], restval="", lineterminator="\n")
+        table.writeheader()
+        videos = list(dict.fromkeys(shot.video for shot in shots))
+        for shot in shots:
+            row: dict[str, object] = {
+                "imageName": Path(shot.image).name,
+                "annotated": int(shot.annotation is not None),
+                "total_cards": DECK,
+                "videoId": videos.index(shot.video) + 1,
+            }
+            table.writerow(row | (_cells(shot.annotation) if shot.annotation else {}))
+
+
+def _cells(annotation: Annotation) -> dict[str, object]:
+    cells: dict[str, object] = {"cards_counted": "" if annotation.cards is None else annotation.cards}
+    for name, (x, y), seen in zip(CORNERS, annotation.corners, annotation.visibility, strict=True):
+        visible = seen == VISIBLE
+        cells[f"{name}_visible"] = int(visible)
+        cells[f"{name}_x"] = float(y) / annotation.height if visible else 0.0
+        cells[f"{name}_y"] = float(x) / annotation.width if visible else 0.0
+    return cells
+
+
+def read(path: Path) -> Labels:
+    """The labels of the published layout, by the folder or its table.
+
+    Raises:
+        InputError: see `read_cardcut`.
+    """
+    return labels_of(read_cardcut(path if path.is_dir() else path.parent))

@@ -1,0 +1,124 @@
+"""DeepLabCut: labeled-data/<video>/CollectedData_<scorer>.csv of a single-animal project.
+
+Three header rows (scorer, bodyparts, coords), an image a row, empty cells where not labelled. There is no place for
+hidden and none for the count. `deeplabcut.convertcsv2h5` makes the .h5 that its training reads.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from cardpose.data.formats.names import short_name
+from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
+from cardpose.data.jsonfile import number
+from cardpose.errors import InputError
+from cardpose.packet import CORNERS, NOT_LABELLED, VISIBLE
+
+SCORER = "cardpose"
+_FOLDER = "labeled-data"
+_HEADER = ("scorer", "bodyparts", "coords")
+
+
+def place(video: str, frame_index: int, suffix: str) -> str:
+    """Where the image lies."""
+    return f"{_FOLDER}/{short_name(video)}/img{frame_index:06d}{suffix}"
+
+
+def write(folder: Path, shots: Sequence[Shot]) -> None:
+    """A table in the folder of each video."""
+    tables: dict[Path, list[list[str]]] = defaultdict(list)
+    for shot in shots:
+        if shot.annotation:
+            image = PurePosixPath(shot.image)
+            corners = np.where(
+                shot.annotation.visibility[:, None] == NOT_LABELLED, np.nan, shot.annotation.corners
+            )
+            # str() of a float32: its shortest exact digits
+            cells = ["" if np.isnan(value) else str(value) for value in corners.astype(np.float32).flatten()]
+            tables[folder / image.parent].append([*image.parts, *cells])
+    for path, rows in tables.items():
+        names = [name for corner in CORNERS for name in (corner, corner)]
+        head = ([SCORER] * len(names), names, ["x", "y"] * len(CORNERS))
+        with (path / f"CollectedData_{SCORER}.csv").open("w", encoding="utf-8", newline="") as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerows([what, "", "", *cells] for what, cells in zip(_HEADER, head, strict=True))
+            table.writerows(rows)
+
+
+def read(path: Path) -> Labels:
+    """The labels of one table, or of all tables of a project or of its labeled-data.
+
+    Raises:
+        InputError: no table, a multi-animal project's, or one without the eight corners.
+    """
+    tables = [path] if not path.is_dir() else sorted(path.rglob("CollectedData_*.csv"))
+    if not tables:
+        raise InputError(f"{path}: holds no CollectedData_<scorer>.csv: label some frames first")
+    labels: list[Label] = []
+    notes: list[str] = []
+    for table in tables:
+        found, others = _read_table(table)
+        labels += found
+        if others:
+            notes.append(f"{table.name}: left out body parts that are no corners: {', '.join(others)}")
+    base = path if path.is_dir() else _project(path)
+    return Labels(tuple(labels), base, tuple(dict.fromkeys(notes)))
+
+
+def _project(table: Path) -> Path:
+    """The folder that the paths in a table start from."""
+    return table.parents[2] if table.parent.parent.name == _FOLDER else table.parent
+
+
+def _read_table(path: Path) -> tuple[list[Label], list[str]]:
+    """Labels, and body parts that are no corners."""
+    rows = _cells(path)
+    if len(rows) > 1 and rows[1] and rows[1][0] == "individuals":
+        raise InputError(f"{path}: is a multi-animal project's: there is one packet, use a single-animal one")
+    if [row[0] if row else "" for row in rows[:3]] != list(_HEADER):
+        raise InputError(
+            f"{path}: its first rows are not {', '.join(_HEADER)}: give CollectedData_<scorer>.csv"
+        )
+    parts, coords = rows[1], rows[2]
+    start = next((i for i in range(1, len(parts)) if parts[i]), len(parts))
+    if coords[start:] != ["x", "y"] * ((len(parts) - start) // 2) or len(coords) != len(parts):
+        raise InputError(f"{path}: its coords are not x, y in turn: give labels, not predictions")
+    if parts[start::2] != parts[start + 1 :: 2]:
+        raise InputError(f"{path}: names x and y of a body part differently: export it again")
+    names: list[object] = list(parts[start::2])
+    columns, others = find_columns(names, str(path))
+    labels = []
+    for i, row in enumerate(rows[3:], start=4):
+        where = f"{path} row {i}"
+        if not any(row):
+            continue
+        if len(row) != len(parts):
+            raise InputError(f"{where}: has {len(row)} cells, not {len(parts)}: correct it")
+        image = "/".join(cell for cell in row[:start] if cell).replace("\\", "/")
+        corners, visibility = _corners(row[start:], columns, where)
+        labels.append(Label(image, where, corners, visibility))
+    return labels, others
+
+
+def _cells(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return list(csv.reader(stream, strict=True))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file: give CollectedData_<scorer>.csv") from error
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): export it again") from error
+
+
+def _corners(cells: list[str], columns: list[int], where: str) -> tuple[np.ndarray, np.ndarray]:
+    corners, visibility = blank()
+    for i, column in enumerate(columns):
+        pair = cells[2 * column : 2 * column + 2]
+        if all(cell.strip().lower() in ("", "nan") for cell in pair):
+            continue
+        corners[i] = [number(cell, CORNERS[i], where) for cell in pair]
+        visibility[i] = VISIBLE
+    return corners, visibility

@@ -1,0 +1,206 @@
+"""Which frames to label next. `python -m cardpose.suggest --help` teaches; the recipe is `suggest`."""
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import Progress
+
+from cardpose.backends import TorchBackend
+from cardpose.bars import columns
+from cardpose.cli import entry, forget_empty_run
+from cardpose.data.cardcut import TABLE
+from cardpose.data.files import replace_file, write_errors
+from cardpose.data.folder import DatasetFolder
+from cardpose.data.layouts import read_any
+from cardpose.data.listed import listed_frames
+from cardpose.data.video import probe
+from cardpose.errors import InputError
+from cardpose.inference import Predictor
+from cardpose.predict import choose_device, digest
+from cardpose.suggestion import Features, Observations, Suggestion, rank
+from cardpose.threads import share_cores
+
+COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
+BATCH = 16
+
+
+def suggest(cfg: DictConfig) -> list[Suggestion]:
+    """Write the frames of `cfg.data.root` that are most worth a label to `cfg.out`.
+
+    Args:
+        cfg: conf/suggest.yaml, composed.
+
+    Raises:
+        InputError: what the user can mend.
+        KeyboardInterrupt: Ctrl-C; the videos that were looked at are kept for the next run.
+    """
+    _check(cfg)
+    share_cores()
+    folder = _read(cfg.data.root)
+    candidates, labelled = _candidates(folder, cfg.stride)
+    if not any(candidates.values()):
+        raise InputError(f"{cfg.data.root}: every frame is labelled: lower stride={cfg.stride} or add videos")
+    backend = TorchBackend(cfg.ckpt, choose_device(cfg.accelerator))
+    looker = Looker(Predictor(backend), Features(backend), digest(cfg.ckpt))
+    wanted = {
+        video: _with_neighbours(folder, video, candidates[video]) | labelled[video] for video in candidates
+    }
+    out = Path(cfg.out)
+    parts = out.with_name(f".{out.name}.parts")
+    videos = {}
+    with Progress(*columns("looking", "frames"), console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=sum(map(len, wanted.values())), rate=0.0)
+        for video, frames in wanted.items():
+            if candidates[video] or labelled[video]:
+                videos[video] = looker.look(
+                    folder,
+                    video,
+                    sorted(frames),
+                    parts,
+                    lambda n: progress.update(task, advance=n, rate=progress.tasks[task].speed or 0.0),
+                )
+    suggestions = rank(videos, candidates, labelled, cfg.n)
+    _write(out, suggestions)
+    shutil.rmtree(parts, ignore_errors=True)
+    return suggestions
+
+
+class Looker:
+    """Runs the model over a video's frames; what it has looked at outlives an interruption.
+
+    Args:
+        predictor: the model.
+        features: of the same model.
+        model: what tells it from others.
+    """
+
+    def __init__(self, predictor: Predictor, features: Features, model: str) -> None:
+        self.predictor, self.features, self.model = predictor, features, model
+
+    def look(
+        self,
+        folder: DatasetFolder,
+        video: str,
+        frames: Sequence[int],
+        parts: Path,
+        tick: Callable[[int], object],
+    ) -> Observations:
+        """What the model says of these frames, from the folder `parts` where it was looked at before.
+
+        Args:
+            folder: the footage.
+            video: which.
+            frames: their indices, ascending.
+            parts: where what was looked at is kept.
+            tick: called with a number of frames that are done.
+
+        Raises:
+            InputError: the footage is damaged, or the disk is full.
+        """
+        key = f"{self.model} {folder.fingerprint(video)} {list(frames)}"
+        part = parts / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+        if part.is_file():
+            with np.load(part) as kept:
+                tick(len(frames))
+                return Observations(**kept)
+        self.features.take()
+        said, indices, batch = [], [], []
+        for index, image in folder.read_frames(video, frames):
+            indices.append(index)
+            batch.append(self.predictor.prepare(image))
+            if len(batch) == BATCH:
+                said += self.predictor.predict(batch)
+                tick(len(batch))
+                batch = []
+        said += self.predictor.predict(batch)
+        tick(len(batch))
+        seen = Observations.of(indices, said, self.features.take())
+        with replace_file(part) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **vars(seen))
+        return seen
+
+
+def _check(cfg: DictConfig) -> None:
+    for key, mend in (("ckpt", "outputs/<run>/checkpoints/best.ckpt"), ("data.root", "<dataset folder>")):
+        if OmegaConf.is_missing(cfg, key) if "." not in key else OmegaConf.is_missing(cfg.data, "root"):
+            name = key.partition(".")[0]
+            raise InputError(f"{name} is not given: add {name}={mend}")
+    for key in ("n", "stride"):
+        if not isinstance(cfg[key], int) or cfg[key] < 1:
+            raise InputError(f"{key}={cfg[key]}: choose a whole number from 1")
+    if Path(cfg.ckpt).suffix.lower() == ".onnx":
+        raise InputError(f"{cfg.ckpt}: an ONNX file does not show its features: give the checkpoint")
+    if Path(cfg.out).is_dir():
+        raise InputError(f"out={cfg.out}: is a folder: name a file, for example {cfg.out}/suggest.csv")
+
+
+def _read(root: str) -> DatasetFolder:
+    """The folder, labelled or not yet."""
+    if (Path(root) / TABLE).is_file():
+        return read_any(root)
+    return DatasetFolder.read(root, unlabelled=True)
+
+
+def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
+    """Of each video the frames that may be suggested, and those that are labelled.
+
+    Where annotations.json names frames of the video that have no label yet, those; else every `stride`-th of a video,
+    and every loose frame.
+    """
+    labelled: dict[str, set[int]] = {video.file: set() for video in folder.videos}
+    listed: dict[str, set[int]] = {video.file: set() for video in folder.videos}
+    for annotation in folder.annotations:
+        labelled[annotation.video].add(annotation.frame_index)
+    for video, index in listed_frames(folder.root):
+        listed.get(video, set()).add(index)
+    candidates = {}
+    for file, source in folder.sources.items():
+        there = range(0, probe(source).num_frames, stride) if isinstance(source, Path) else source
+        candidates[file] = (listed[file] - labelled[file]) or set(there) - labelled[file]
+    return candidates, labelled
+
+
+def _with_neighbours(folder: DatasetFolder, video: str, frames: set[int]) -> set[int]:
+    """The frames with the one before and after each: of a video in time, of loose frames among those there are."""
+    source = folder.sources[video]
+    if isinstance(source, Path):
+        near = {index + step for index in frames for step in (-1, 0, 1)}
+        return near & set(range(probe(source).num_frames))
+    there = sorted(source)
+    place = {index: i for i, index in enumerate(there)}
+    return {
+        there[i] for index in frames for i in range(place[index] - 1, place[index] + 2) if 0 <= i < len(there)
+    }
+
+
+def _write(path: Path, suggestions: Sequence[Suggestion]) -> None:
+    with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for one in suggestions:
+            figures = [
+                f"{value:.4f}" for value in (one.score, one.uncertainty, one.disagreement, one.distance)
+            ]
+            table.writerow([one.video, one.frame_index, *figures, one.why])
+
+
+@entry("suggest", folders=["data"])
+def main(cfg: DictConfig) -> None:
+    with write_errors(cfg.out):
+        suggestions = suggest(cfg)
+    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+    print(
+        f"{len(suggestions)} frames of {len({one.video for one in suggestions})} videos, the most worth first"
+    )
+    print(cfg.out)
+
+
+if __name__ == "__main__":
+    main()
