@@ -203,3 +203,16 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
             raise InputError(f"{path}: an ONNX file computes on the CPU: leave accelerator=gpu away")
         return Predictor.from_onnx(path)
     return Predictor.from_checkpoint(path, device)
+
+
+def choose_device(accelerator: str) -> str:
+    """The torch device for auto, cpu or gpu.
+
+    Raises:
+        InputError: another word, or a GPU that is not there.
+    """
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise InputError(f"accelerator={accelerator}: choose auto, cpu or gpu")
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise InputError("accelerator=gpu: there is no CUDA GPU here: choose auto or cpu")
+    return "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"

@@ -1,18 +1,17 @@
 """Predict footage without labels. `python -m cardpose.predict --help` teaches; the recipe is `predict`."""
 
-import hashlib
 import sys
 from pathlib import Path
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cardpose import __version__
 from cardpose.cli import entry, forget_empty_run
+from cardpose.data.files import file_digest
 from cardpose.errors import InputError
 from cardpose.framebar import FrameBar
-from cardpose.inference import load
+from cardpose.inference import choose_device, load
 from cardpose.overlay import overlay_paths
 from cardpose.predictions import PredictionFolder
 from cardpose.sources import find_sources
@@ -37,7 +36,7 @@ def predict(cfg: DictConfig) -> None:
     sources, problems = find_sources(given, sys.stdin)
     if not sources:
         raise InputError(problems[0] if problems else "source names nothing: add source=<picture or video>")
-    about = {"cardpose": __version__, "model": digest(cfg.ckpt), "overlay": cfg.overlay}
+    about = {"cardpose": __version__, "model": file_digest(cfg.ckpt), "overlay": cfg.overlay}
     with PredictionFolder(cfg.out, about, cfg.skip_existing) as folder:
         left = [source for source in sources if source.name not in folder.finished]
         overlays = overlay_paths(Path(cfg.out) / "overlay", [s.name for s in sources]) if cfg.overlay else {}
@@ -67,25 +66,6 @@ def check(cfg: DictConfig) -> None:
             raise InputError(f"{key} is not given: add {key}={example}")
     if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
         raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
-
-
-def choose_device(accelerator: str) -> str:
-    """The torch device for auto, cpu or gpu.
-
-    Raises:
-        InputError: another word, or a GPU that is not there.
-    """
-    if accelerator not in ("auto", "cpu", "gpu"):
-        raise InputError(f"accelerator={accelerator}: choose auto, cpu or gpu")
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise InputError("accelerator=gpu: there is no CUDA GPU here: choose auto or cpu")
-    return "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def digest(path: str | Path) -> str:
-    """SHA-256 of a file: which model made a folder's predictions."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @entry("predict")

@@ -16,14 +16,13 @@ from cardpose.backends import TorchBackend
 from cardpose.bars import columns
 from cardpose.cli import entry, forget_empty_run
 from cardpose.data.cardcut import TABLE
-from cardpose.data.files import replace_file, write_errors
+from cardpose.data.files import file_digest, replace_file, write_errors
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
 from cardpose.data.listed import listed_frames
 from cardpose.data.video import probe
 from cardpose.errors import InputError
-from cardpose.inference import Predictor
-from cardpose.predict import choose_device, digest
+from cardpose.inference import Predictor, choose_device
 from cardpose.suggestion import Features, Observations, Suggestion, rank
 from cardpose.threads import share_cores
 
@@ -48,7 +47,7 @@ def suggest(cfg: DictConfig) -> list[Suggestion]:
     if not any(candidates.values()):
         raise InputError(f"{cfg.data.root}: every frame is labelled: lower stride={cfg.stride} or add videos")
     backend = TorchBackend(cfg.ckpt, choose_device(cfg.accelerator))
-    looker = Looker(Predictor(backend), Features(backend), digest(cfg.ckpt))
+    looker = Looker(Predictor(backend), Features(backend), file_digest(cfg.ckpt))
     wanted = {
         video: _with_neighbours(folder, video, candidates[video]) | labelled[video] for video in candidates
     }

@@ -20,6 +20,8 @@ from cardpose.packet import CORNERS
 
 _LEAST = 1e-6  # so that a row of no worth, or like another, may still be picked last
 
+GAP = 3
+"""Frames from a frame to its neighbour, at most, for its corners to be held against that."""
 WINDOW = 2
 """Frames before and after that a frame's count is held against."""
 
@@ -41,7 +43,7 @@ class Features:
     def take(self) -> np.ndarray:
         """(N, D) float32 of the pictures since the last call."""
         kept, self._kept = self._kept, []
-        return np.concatenate(kept)
+        return np.concatenate(kept) if kept else np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,16 @@ def count_jump(seen: Observations) -> np.ndarray:
 def corner_jump(seen: Observations) -> np.ndarray:
     """(N,) root mean square distance in pixels of a frame's corners from where they are between its neighbours.
 
-    Over the corners that are found in all three, by the time that parts them; 0 at the ends and where there is none.
+    Over the corners that are found in all three, by the time that parts them; 0 at the ends, where there is none, and
+    where the neighbours are so far that a moving camera is more than a straight line between them.
     """
     jumps = np.zeros(len(seen.index))
     for i in range(1, len(seen.index) - 1):
         before, now, after = seen.index[i - 1 : i + 2]
         share = (now - before) / (after - before)
         between = (1 - share) * seen.corners[i - 1] + share * seen.corners[i + 1]
-        found = (seen.confidence[i - 1 : i + 2] > FOUND).all(0)
+        close = after - before <= 2 * GAP
+        found = close & (seen.confidence[i - 1 : i + 2] > FOUND).all(0)
         if found.any():
             away = np.square(seen.corners[i] - between).sum(1)[found]
             jumps[i] = np.sqrt(away.mean())
@@ -178,7 +182,7 @@ def rank(
     ]
     doubt = _column(table, videos, uncertainty)
     cards, pixels = _column(table, videos, count_jump), _column(table, videos, corner_jump)
-    unsure, apart = ranks(doubt), (ranks(cards) + ranks(pixels)) / 2
+    unsure, apart = ranks(doubt), np.maximum(ranks(cards), ranks(pixels))
     score = (unsure + apart) / 2
     features = np.stack([seen.features[i] for _, seen, i in table])
     known = [

@@ -28,6 +28,7 @@ EXTRAS = {
     ),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "timm": ("timm",),
+    "interop": ("sleap_io",),
 }
 """The optional extras of pyproject.toml and the libraries that they bring."""
 

@@ -23,12 +23,15 @@ LAYERS = (
     ("losses", "confusion", "backends", "sources", "deploy"),
     ("results", "module", "plots", "onnx_model", "parity"),
     ("viz", "inference", "framebar"),
-    ("callbacks", "reports", "predictions", "tested", "html_report"),
-    ("overlay", "folds", "conditions", "explain", "compare"),
+    ("callbacks", "reports", "predictions", "tested", "html_report", "suggestion"),
+    ("overlay", "folds", "conditions", "explain", "compare", "checks"),
     ("build", "cli", "stages", "fold_report", "compare_report"),
     ("measure", "backbones", "fold_runs", "bench_predict"),
     ("export_frames",),
-    ("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict", "export"),
+    (
+        *("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict", "export"),
+        *("check", "suggest"),
+    ),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
 
@@ -38,6 +41,7 @@ EXTRAS = {
     "onnx": ("onnx_model",),
     "onnxruntime": ("onnx_model", "backends"),
     "onnxscript": ("onnx_model",),
+    "sleap_io": ("data.formats.sleap",),
 }
 """Libraries that the base install lacks, and the modules that import each, when it is used."""
 

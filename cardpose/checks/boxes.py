@@ -110,7 +110,7 @@ def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | N
         here, there = (i, j) if given[0][i] else (j, i)
         what = f"{CORNERS[here]} called {CORNERS[there]}"
     without, _ = _leave_out(annotation)
-    if (without < errors[best]).any():  # one corner that is simply wrong explains more
+    if (without < MENDED * errors[best]).any():  # one corner that is simply wrong explains more
         return None
     text = f"{error:.1f} px off the box ({error / reach:.1%}); with {what} {errors[best]:.1f} px"
     return Finding(

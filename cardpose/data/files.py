@@ -1,6 +1,7 @@
 """Files that are whole or absent: written under a temporary name beside their place, then renamed."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -78,3 +79,9 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,9 +49,10 @@ def compose_entry() -> Compose:
         folder.mkdir(parents=True, exist_ok=True)
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
-            if "cache" in cfg.paths:
+            paths = cfg.get("paths", {})
+            if "cache" in paths:
                 cfg.paths.cache = str(folder.parent / "cache")
-            if "run" in cfg.paths:
+            if "run" in paths:
                 cfg.paths.run = str(folder)  # `hydra:` resolves only inside a real run
             cfg.pop("hydra")
         return cfg

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import convert, crossval, evaluate, export, synthesize
+from cardpose import check, convert, crossval, evaluate, export, suggest, synthesize
 from cardpose import train as training
 from cardpose.checkpoints import KEY
 
@@ -24,6 +24,8 @@ MAINS = {
     "synthesize": synthesize.main,
     "convert": convert.main,
     "export": export.main,
+    "check": check.main,
+    "suggest": suggest.main,
 }
 
 
@@ -156,7 +158,58 @@ def test_a_truncated_video(refused: Command, tiny_folder: Path, tmp_path: Path) 
 
 
 def test_convert_of_an_unknown_layout(refused: Command, tmp_path: Path) -> None:
-    assert "from=coco" in refused("convert", "from=coco", f"root={tmp_path}", f"out={tmp_path}/out")
+    assert "from=yolo" in refused("convert", "from=yolo", f"root={tmp_path}", f"out={tmp_path}/out")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ((), "give one of out=<new folder> and into=<dataset folder>"),
+        (("out=a", "into=b"), "give one of out=<new folder> and into=<dataset folder>"),
+        (("to=cvat", "into=b"), "into=b: is for dataset folders: leave to=cvat away"),
+        (("to=yolo", "out=a"), "to=yolo: no such format: choose folder, cardcut, coco"),
+        (("from=cvat", "into=none"), "none: no such folder"),
+    ],
+)
+def test_conversions_that_cannot_be_made(
+    refused: Command, tiny_folder: Path, overrides: tuple[str, ...], named: str
+) -> None:
+    assert named in refused("convert", f"root={tiny_folder}", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("entry", "overrides", "named"),
+    [
+        ("check", (), "data is not given: add data=<dataset folder>"),
+        ("check", ("data=none",), "none: no such folder"),
+        ("check", ("data=none", "misfit=0"), "misfit=0: choose a number above 0"),
+        ("check", ("data=none", "near=much"), "near=much: choose a number above 0"),
+        ("check", ("data=none", "pictures=-1"), "pictures=-1: choose a whole number from 0"),
+        ("suggest", (), "ckpt is not given: add ckpt="),
+        ("suggest", ("ckpt=a",), "data is not given: add data=<dataset folder>"),
+        ("suggest", ("ckpt=a.ckpt", "data=none"), "none: no such folder"),
+        ("suggest", ("ckpt=a.onnx", "data=none"), "a.onnx: an ONNX file does not show its features"),
+        ("suggest", ("ckpt=a", "data=none", "n=0"), "n=0: choose a whole number from 1"),
+        ("suggest", ("ckpt=a", "data=none", "stride=1.5"), "stride=1.5: choose a whole number from 1"),
+    ],
+)
+def test_checks_and_suggestions_that_cannot_be_made(
+    refused: Command, entry: str, overrides: tuple[str, ...], named: str
+) -> None:
+    assert named in refused(entry, *overrides)
+
+
+def test_a_split_of_other_footage(refused: Command, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text('{"train": {"videos/99.mp4": [0]}, "test": {}}')
+    line = refused("check", f"data={tiny_folder}", f"split={tmp_path}/split.json")
+    assert "train names videos/99.mp4, which has no labelled frame" in line
+
+
+def test_suggestions_where_all_is_labelled(
+    refused: Command, tiny_folder: Path, drawn_checkpoint: Path
+) -> None:
+    line = refused("suggest", f"data={tiny_folder}", f"ckpt={drawn_checkpoint}")
+    assert "every frame is labelled: lower stride=10 or add videos" in line
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ ENTRIES = (
     "convert",
     "predict",
     "export",
+    "check",
+    "suggest",
 )
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
@@ -205,6 +207,9 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("bench", []),
         ("synthesize", ["clips=2"]),
         ("convert", ["root=x", "out=y"]),
+        ("convert", ["from=cvat", "root=x", "into=y"]),
+        ("check", ["data=x"]),
+        ("suggest", ["ckpt=x", "data=y"]),
     ],
 )
 def test_every_entry_composes(entry: str, overrides: list[str]) -> None:
@@ -242,6 +247,9 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
             "crossval",
             ("experiment: baseline, cardcut", "dir=", "split.folds", "by the validation scores", "optim:"),
         ),
+        ("convert", ("to=cvat", "deeplabcut", "interop", "into: null")),
+        ("check", ("data=FOLDER", "findings.csv", "misfit: 0.02")),
+        ("suggest", ("n: 50", "frames=outputs/suggest.csv", "stride: 10")),
     ],
 )
 def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:

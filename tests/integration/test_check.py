@@ -1,0 +1,147 @@
+"""python -m cardpose.check: every fault at once, a page and a table."""
+
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from cardpose import check as entry
+from cardpose.check import check
+from cardpose.checks.findings import Kind
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def broken(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The tiny folder with a fault of nearly every kind."""
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "broken"))
+    rows = (root / "videos.csv").read_text().splitlines()
+    rows[2] = rows[2].replace(",8,", ",,")  # no count
+    rows[4] = rows[4].replace(",30,", ",300,")  # a count that cannot be
+    (root / "videos.csv").write_text("\n".join(rows) + "\n")
+    shutil.copy(root / "videos" / "52.mp4", root / "videos" / "41.mp4")  # the same film twice
+    document = json.loads((root / "annotations.json").read_text())
+    labels = document["annotations"]
+    labels[1]["keypoints"][2] = 7  # no visibility
+    labels[2]["keypoints"][0] = 900.0  # outside
+    labels[3]["keypoints"] = list(labels[4]["keypoints"])  # copied
+    labels[8]["cards"] = None
+    (root / "annotations.json").write_text(json.dumps(document))
+    return root
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_fault_is_found_at_once(compose_entry: Compose, broken: Path, tmp_path: Path) -> None:
+    before = contents(broken)
+    out = tmp_path / "out"
+    cfg = compose_entry("check", tmp_path / "run", f"data.root={broken}", f"out={out}")
+    findings = check(cfg)
+    assert contents(broken) == before, "nothing is changed"
+    rules = " | ".join(finding.text for finding in findings if finding.kind is Kind.RULE)
+    for text in (
+        "row 5: cards is '300'",
+        "annotations[1] (videos/01.mp4 frame 1): a visibility is not 0",
+        "annotations[2] (videos/01.mp4 frame 2): upper_left_face at (900",
+        "has no row for videos/30.mp4",
+    ):
+        assert text in rules
+    videos = {(finding.kind, finding.video) for finding in findings}
+    assert (Kind.COUNT, "videos/08.mp4") in videos
+    assert (Kind.DUPLICATE, "videos/52.mp4") in videos
+    assert (Kind.COPIED, "videos/01.mp4") in videos
+    near = [finding for finding in findings if finding.kind is Kind.NEAR]
+    assert any("videos/41.mp4 and videos/52.mp4" in finding.text for finding in near)
+    with (out / "findings.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["finding"] for row in rows] == [finding.text for finding in findings]
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == len(
+        {(f.video, f.frame_index) for f in findings if f.frame_index is not None}
+    )
+    assert "data:image/jpeg;base64," in page
+    assert {path.name for path in out.iterdir()} == {"findings.csv", "index.html"}
+
+
+def test_a_good_folder_has_no_broken_rule(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the command says so by its exit code."""
+    monkeypatch.chdir(tmp_path)
+    for data, code in ((tiny_folder, None), (tmp_path / "broken", 1)):
+        if code:
+            shutil.copytree(tiny_folder, data)
+            (data / "videos" / "08.mp4").write_bytes(b"no video")
+        monkeypatch.setattr(sys, "argv", ["cardpose.check", f"data={data}", f"out={tmp_path}/out"])
+        if code is None:
+            entry.main()
+        else:
+            with pytest.raises(SystemExit) as stop:
+                entry.main()
+            assert stop.value.code == code
+        printed = capsys.readouterr().out.splitlines()
+        assert printed[-1] == f"{tmp_path}/out/index.html"
+        assert any(line.endswith("rule") for line in printed) == bool(code)
+
+
+def test_a_folder_that_cannot_be_read_is_one_finding(
+    compose_entry: Compose, tiny_folder: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "broken"))
+    (root / "annotations.json").write_text("{")
+    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
+    (finding,) = check(cfg)
+    assert finding.kind is Kind.RULE
+    assert "annotations.json: not valid JSON" in finding.text
+    assert "not valid JSON" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_turned_pictures_and_videos_of_another_shape_are_found(
+    compose_entry: Compose, tiny_folder: Path, tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "turned"))
+    make_clip(root / "videos" / "tall.mp4", size=(48, 64))
+    with (root / "videos.csv").open("a") as rows:
+        rows.write("videos/tall.mp4,20,,\n")
+    document = json.loads((root / "annotations.json").read_text())
+    image, label = dict(document["images"][0]), dict(document["annotations"][0])
+    image |= {"id": 999, "video": "videos/tall.mp4", "width": 48, "height": 64}
+    label |= {
+        "id": 999,
+        "image_id": 999,
+        "keypoints": [value / 2 if i % 3 < 2 else value for i, value in enumerate(label["keypoints"])],
+    }
+    label["cards"] = 20
+    document["images"].append(image)
+    document["annotations"].append(label)
+    (root / "annotations.json").write_text(json.dumps(document))
+    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
+    rotated = [finding for finding in check(cfg) if finding.kind is Kind.ROTATED]
+    assert [finding.video for finding in rotated] == ["videos/tall.mp4"]
+    assert "its frames are upright, those of most videos lying" in rotated[0].text
+
+
+def test_published_footage(compose_entry: Compose, cardcut_root: Path, tmp_path: Path) -> None:
+    """The wrong labels of docs/label_errors.md, and no rule broken."""
+    cfg = compose_entry(
+        "check", tmp_path / "run", f"data.root={cardcut_root}", f"out={tmp_path}/out", "pictures=0"
+    )
+    findings = check(cfg)
+    found = {(f.kind, f.video.removeprefix("frames/"), f.frame_index) for f in findings}
+    assert {
+        (Kind.SWAPPED, "MAQ01085", 40),
+        (Kind.MISFIT, "MAQ01077", 140),
+        (Kind.MISFIT, "MAQ01072", 360),
+        (Kind.MISFIT, "MAQ01077", 160),
+        (Kind.MISFIT, "MAQ01057", 160),
+        (Kind.PLACE, "MAQ01052", 280),
+    } <= found
+    assert {kind for kind, _, _ in found} == {Kind.SWAPPED, Kind.MISFIT, Kind.PLACE, Kind.CLOSE}
