@@ -17,7 +17,6 @@ from cardpose.intervals import Interval
 from cardpose.models.encoders import needs_extra
 from cardpose.models.end_to_end import Reading
 from cardpose.models.from_config import end_to_end
-from cardpose.models.unet import UNet
 from cardpose.packet import CORNERS
 
 
@@ -61,11 +60,6 @@ class TorchBackend:
         self._device = device
         self.size = (height, width)
         self.interval = checkpoints.interval(described)
-
-    @property
-    def net(self) -> UNet:
-        """The network, in evaluation."""
-        return self._module.net
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

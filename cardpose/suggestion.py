@@ -35,7 +35,7 @@ class Features:
 
     def __init__(self, backend: TorchBackend) -> None:
         self._kept: list[np.ndarray] = []
-        backend.net.encoder.register_forward_hook(self._keep)
+        backend.module.net.encoder.register_forward_hook(self._keep)
 
     def _keep(self, module: object, arguments: object, features: Sequence[Tensor]) -> None:
         self._kept.append(features[-1].detach().float().mean((2, 3)).cpu().numpy())

@@ -6,10 +6,13 @@
     images.py      loose frames: image files named by their index
     tables.py      videos.csv: the record `Video`, and a careful CSV reader
     coco.py        annotations.json
+    jsonfile.py    JSON files of others, read with care
+    listed.py      frames that annotations.json names to be labelled
     validate.py    the rules that every label keeps
     folder.py      the dataset folder: all of the above, joined and checked
     cardcut.py     another layout, read as if it were a dataset folder
     layouts.py     either of the two
+    formats/       labels of other tools, both ways
     files.py       files that are whole or absent
 
     splits.py      which frames train, validate and test
@@ -20,5 +23,5 @@
     datamodule.py  loaders, and heatmaps for the whole batch on the device
 
 Adding a new layout: write a function `read_x(root) -> DatasetFolder` that checks every label with
-`validate.check_annotation`, as in cardcut.py, name it in conf/data/ and in `cardpose.convert.READERS`.
+`validate.check_annotation`, as in cardcut.py, name it in conf/data/. Another tool's labels: see `formats`.
 """
