@@ -81,7 +81,10 @@ def _check_keys(cfg: DictConfig) -> None:
 def _read(root: str, faults: list[InputError]) -> DatasetFolder | None:
     """The folder without what is faulty; None where nothing of it can be read."""
     try:
-        return read_any(root, complain=faults.append)
+        folder = read_any(root, complain=faults.append, unlabelled=True)
+        if not folder.annotations:
+            faults.append(InputError(f"{root}: holds no label: label some frames first"))
+        return folder
     except InputError as error:
         if not Path(root).is_dir():
             raise

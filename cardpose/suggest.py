@@ -15,7 +15,6 @@ from rich.progress import Progress
 from cardpose.backends import TorchBackend
 from cardpose.bars import columns
 from cardpose.cli import entry, forget_empty_run
-from cardpose.data.cardcut import TABLE
 from cardpose.data.files import file_digest, replace_file, write_errors
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
@@ -42,7 +41,7 @@ def suggest(cfg: DictConfig) -> list[Suggestion]:
     """
     _check(cfg)
     share_cores()
-    folder = _read(cfg.data.root)
+    folder = read_any(cfg.data.root, unlabelled=True)
     candidates, labelled = _candidates(folder, cfg.stride)
     if not any(candidates.values()):
         raise InputError(f"{cfg.data.root}: every frame is labelled: lower stride={cfg.stride} or add videos")
@@ -138,13 +137,6 @@ def _check(cfg: DictConfig) -> None:
         raise InputError(f"{cfg.ckpt}: an ONNX file does not show its features: give the checkpoint")
     if Path(cfg.out).is_dir():
         raise InputError(f"out={cfg.out}: is a folder: name a file, for example {cfg.out}/suggest.csv")
-
-
-def _read(root: str) -> DatasetFolder:
-    """The folder, labelled or not yet."""
-    if (Path(root) / TABLE).is_file():
-        return read_any(root)
-    return DatasetFolder.read(root, unlabelled=True)
 
 
 def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:

@@ -248,7 +248,9 @@ def _gone(path: Path) -> InputError:
 
 
 def _other_size(labelled: tuple[int, int], footage: tuple[int, int]) -> str:
+    turned = labelled == footage[::-1]
+    mend = "was labelled without its rotation: turn" if turned else "scale"
     return (
         f"labelled at {labelled[0]}x{labelled[1]}, but the footage is {footage[0]}x{footage[1]}: "
-        "scale the corners and correct the size"
+        f"{mend} the corners and correct the size"
     )

@@ -7,16 +7,17 @@ from cardpose.data.folder import DatasetFolder
 from cardpose.errors import Complain, refuse
 
 
-def read_any(root: str | Path, *, complain: Complain = refuse) -> DatasetFolder:
+def read_any(root: str | Path, *, complain: Complain = refuse, unlabelled: bool = False) -> DatasetFolder:
     """Open the published layout where its table lies in `root`, a dataset folder otherwise.
 
     Args:
         root: the folder.
         complain: takes what is faulty, which is left out.
+        unlabelled: take a dataset folder without a label, too.
 
     Raises:
         InputError: see `read_cardcut` and `DatasetFolder.read`.
     """
     if (Path(root) / TABLE).is_file():
         return read_cardcut(root, complain=complain)
-    return DatasetFolder.read(root, complain=complain)
+    return DatasetFolder.read(root, complain=complain, unlabelled=unlabelled)

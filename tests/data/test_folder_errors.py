@@ -138,7 +138,15 @@ FRAME = "annotations.json: videos/08.mp4 frame 3: "
         ),
         (
             lambda d: image(d).__setitem__("width", 128),
-            FRAME + "labelled at 128x48, but the footage is 64x48",
+            FRAME + "labelled at 128x48, but the footage is 64x48: scale the corners",
+        ),
+        (
+            lambda d: (
+                image(d).update(width=48, height=64),
+                label(d).update(keypoints=[20.0, 20.0, 2] * 8),
+            ),
+            FRAME
+            + "labelled at 48x64, but the footage is 64x48: was labelled without its rotation: turn the",
         ),
         (lambda d: image(d).__setitem__("timestamp", "1s"), "timestamp is '1s': it has the wrong type"),
         (lambda d: d["categories"][0]["keypoints"].reverse(), "keypoints are not in cardpose's order"),

@@ -104,6 +104,19 @@ def test_a_folder_that_cannot_be_read_is_one_finding(
     assert "not valid JSON" in (tmp_path / "out" / "index.html").read_text()
 
 
+def test_a_folder_that_is_not_labelled_yet(compose_entry: Compose, tiny_folder: Path, tmp_path: Path) -> None:
+    """Its videos are looked at all the same."""
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "fresh"))
+    (root / "annotations.json").unlink()
+    rows = (root / "videos.csv").read_text().replace(",8,", ",,")
+    (root / "videos.csv").write_text(rows)
+    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
+    assert [(finding.kind, finding.video) for finding in check(cfg)] == [
+        (Kind.RULE, ""),
+        (Kind.COUNT, "videos/08.mp4"),
+    ]
+
+
 def test_turned_pictures_and_videos_of_another_shape_are_found(
     compose_entry: Compose, tiny_folder: Path, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
