@@ -45,8 +45,8 @@ def check(cfg: DictConfig) -> list[Finding]:
     drawn: dict[FrameKey, np.ndarray] = {}
     if folder is not None:
         side_of = None
-        if cfg.split is not None:
-            side_of = sides(from_file(folder.annotations, path=cfg.split).to_dict())
+        if cfg.split.path is not None:
+            side_of = sides(from_file(folder.annotations, path=cfg.split.path).to_dict())
         suspected, boxes = check_boxes(folder.annotations, cfg.misfit)
         findings = [*suspected, *check_labels(folder.annotations), *check_videos(folder)]
         with Progress(*columns("looking", "frames"), console=Console(stderr=True)) as progress:
@@ -120,7 +120,7 @@ def _write_page(
         temporary.write_text(text, encoding="utf-8")
 
 
-@entry("check", folders=["data"])
+@entry("check", paths={"data": "data.root", "split": "split.path"})
 def main(cfg: DictConfig) -> None:
     findings = check(cfg)
     forget_empty_run(Path(HydraConfig.get().runtime.output_dir))

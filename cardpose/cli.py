@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import hydra
@@ -73,24 +74,24 @@ OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cach
 OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
 
 
-def rooted(word: str, folders: Collection[str]) -> str:
-    """A word of the command line; `data=x` as `data.root=x` where `data` is to be a folder, not a choice of conf/data.
+def full_key(word: str, paths: Mapping[str, str]) -> str:
+    """A word of the command line; `data=x` as `data.root=x` where that is to be a path, not a choice of conf/data.
 
-    >>> rooted("data=my_footage", ["data"]), rooted("data.root=a", ["data"]), rooted("n=5", ["data"])
-    ('data.root=my_footage', 'data.root=a', 'n=5')
+    >>> full_key("data=my_footage", {"data": "data.root"}), full_key("n=5", {"data": "data.root"})
+    ('data.root=my_footage', 'n=5')
     """
     key, sign, value = word.partition("=")
-    return f"{key}.root={value}" if sign and key in folders else word
+    return f"{paths[key]}={value}" if sign and key in paths else word
 
 
 def entry(
-    config_name: str, folders: Collection[str] = ()
+    config_name: str, paths: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make `main(cfg)` a command: composes conf/<config_name>.yaml with the command line and runs it.
 
     Args:
         config_name: of the file in conf/.
-        folders: keys that are given a folder though conf/ has a group of that name; the folder is <key>.root.
+        paths: words that take a path though conf/ has a group of that name, and the key that holds it.
 
     A bad override exits with Hydra's own message, an `InputError` with its one line, both with code 2; Ctrl-C with
     a line and code 130. A run folder in which nothing but Hydra's files was written by then is removed.
@@ -99,7 +100,7 @@ def entry(
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
             started = False
-            sys.argv[1:] = [rooted(word, folders) for word in sys.argv[1:]]
+            sys.argv[1:] = [full_key(word, paths) for word in sys.argv[1:]]
 
             def job(cfg: DictConfig) -> Any:
                 nonlocal started

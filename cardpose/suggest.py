@@ -182,7 +182,7 @@ def _write(path: Path, suggestions: Sequence[Suggestion]) -> None:
             table.writerow([one.video, one.frame_index, *figures, one.why])
 
 
-@entry("suggest", folders=["data"])
+@entry("suggest", paths={"data": "data.root"})
 def main(cfg: DictConfig) -> None:
     with write_errors(cfg.out):
         suggestions = suggest(cfg)

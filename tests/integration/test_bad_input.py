@@ -203,6 +203,7 @@ def test_a_split_of_other_footage(refused: Command, tiny_folder: Path, tmp_path:
     (tmp_path / "split.json").write_text('{"train": {"videos/99.mp4": [0]}, "test": {}}')
     line = refused("check", f"data={tiny_folder}", f"split={tmp_path}/split.json")
     assert "train names videos/99.mp4, which has no labelled frame" in line
+    assert "no such file" in refused("check", f"data={tiny_folder}", "split=none.json").lower()
 
 
 def test_suggestions_where_all_is_labelled(

@@ -218,13 +218,15 @@ def _some(names: Mapping[str, str]) -> str:
 
 
 def _annotation(label: Label, video: str, index: int, size: tuple[int, int]) -> Annotation:
+    with np.errstate(over="ignore"):  # infinity then, which is refused
+        corners = label.corners.astype(np.float32)
     annotation = Annotation(
         video=video,
         frame_index=index,
         timestamp=label.timestamp,
         width=size[0],
         height=size[1],
-        corners=label.corners.astype(np.float32),
+        corners=corners,
         visibility=label.visibility,
         cards=label.cards,
     )

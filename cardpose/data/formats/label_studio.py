@@ -190,6 +190,6 @@ def _point(result: dict[str, Any], where: str) -> tuple[int, str, tuple[int, int
 
 
 def _choice(choices: list[Any], where: str) -> str:
-    if len(choices) != 1 or choices[0] not in _CHOICES:
+    if len(choices) != 1 or choices[0] not in tuple(_CHOICES):
         raise InputError(f"{where}: visibility is {choices!r:.60}: choose {' or '.join(_CHOICES)}")
     return str(choices[0])
