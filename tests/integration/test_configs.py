@@ -248,8 +248,8 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
             ("experiment: baseline, cardcut", "dir=", "split.folds", "by the validation scores", "optim:"),
         ),
         ("convert", ("to=cvat", "deeplabcut", "interop", "into: null")),
-        ("check", ("data=FOLDER", "findings.csv", "misfit: 0.02")),
-        ("suggest", ("n: 50", "frames=outputs/suggest.csv", "stride: 10")),
+        ("check", ("data=my_footage", "findings.csv", "misfit=0.02")),
+        ("suggest", ("n=50", "frames=outputs/suggest.csv", "stride: 10")),
     ],
 )
 def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
