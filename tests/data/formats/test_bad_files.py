@@ -23,7 +23,7 @@ TABLES = {
     "label_studio": "tasks.json",
     "sleap": "labels.slp",
 }
-TRIES = 60
+TRIES = 45
 JUNK: tuple[Any, ...] = (
     None,
     True,
@@ -179,6 +179,7 @@ def change(name: str, path: Path, old: str, new: str) -> None:
         ("label_studio", '"upper_left_face"\n', '"nose"\n', "'nose' is no corner"),
         ("label_studio", '"image_rotation": 0', '"image_rotation": 90', "was turned in Label Studio"),
         ("label_studio", '"hidden"', '"perhaps"', "visibility is ['perhaps']: choose visible or hidden"),
+        ("label_studio", '"hidden"', "{}", "visibility is [{}]: choose visible or hidden"),
         ("label_studio", '"annotations"', '"corner"', "export the project as JSON, not as JSON-MIN"),
         ("coco", '"upper_left_face"', '"nose"', "names upper_left_face 0 times"),
         ("coco", '"category_id": 1', '"category_id": "1"', "category_id is '1': it has the wrong type"),
