@@ -170,19 +170,29 @@ def _video_file(label: Label, base: Path) -> Path | None:
         return None
     name = PurePosixPath(label.video.replace("\\", "/"))
     for path in (base / name, base / name.name):
-        if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES and _is_file(path):
             return path
     return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _image_file(label: Label, base: Path) -> Path:
     """The image, where the file says or near it: tools are run from folders of their own."""
     name = PurePosixPath(label.image.replace("\\", "/"))
     relative = PurePosixPath(*(part for part in name.parts if part not in ("/", "..")))
+    places = [Path(name)] if name.is_absolute() else []
     for folder in (base, base / "images", base / "images" / "default"):
-        for path in (Path(name), folder / relative, folder / name.name):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                return path
+        places += [folder / relative, folder / name.name]
+    for path in places:
+        if path.suffix.lower() in SUFFIXES and _is_file(path):
+            return path
     raise InputError(
         f"{label.where}: the image {label.image} is not beside the labels: put it there, or name the dataset "
         "folder that they label with into=<folder>"
@@ -193,7 +203,7 @@ def _frame_of(label: Label) -> tuple[str, int]:
     """Name of the video and frame, as the file or the image's name tells."""
     if label.video is not None and label.frame_index is not None:
         parts = PurePosixPath(label.video.replace("\\", "/")).parts
-        name = short_name(label.video) if parts[:1] in ((FRAMES,), (VIDEOS,)) else parts[-1]
+        name = short_name(label.video) if parts[:1] in ((FRAMES,), (VIDEOS,)) else "".join(parts[-1:])
         return name or split_name(label.image)[0], label.frame_index
     return split_name(label.image)
 

@@ -1,5 +1,6 @@
 """Damaged and foreign files: one line that names the file, and a data folder that is as it was."""
 
+import contextlib
 import json
 import random
 import re
@@ -213,6 +214,24 @@ def test_a_number_that_is_no_json_is_refused(exported: Callable[[str], Path], tm
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="a keypoint is nan: write a number"):
         FORMATS["coco"].read(path)
+
+
+@pytest.mark.parametrize("name", ["", "/", "frames", "x" * 5000, "a\0b", "..", "videos/../../a"])
+@pytest.mark.parametrize("key", ["video", "file_name"])
+def test_names_that_no_file_can_have_find_none(
+    exported: Callable[[str], Path], footage: Path, tmp_path: Path, key: str, name: str
+) -> None:
+    """A frame may still be known by the other of the two."""
+    path = tmp_path / "annotations.json"
+    document = json.loads((exported("coco") / "annotations.json").read_text())
+    document["images"][0][key] = name
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError):
+        convert("coco", path, tmp_path / "out")
+    before = contents(footage)
+    with contextlib.suppress(InputError):
+        put_into("coco", path, footage)
+    assert contents(footage) == before
 
 
 def test_an_archive_may_not_lead_outside(exported: Callable[[str], Path], tmp_path: Path) -> None:
