@@ -17,7 +17,6 @@ from cardpose.checks.findings import Finding, Kind, write_findings
 from cardpose.checks.footage import FrameKey, check_pictures, check_videos, look, sides
 from cardpose.checks.labels import check_labels
 from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import replace_file
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
 from cardpose.data.splits import from_file
@@ -106,18 +105,16 @@ def _write_page(
         labels = {(a.video, a.frame_index): a for a in folder.annotations}
         counted = {"videos": len(folder.videos), "labelled frames": len(labels)}
     frames = page.chosen_frames(findings, limit)
-    pictures: dict[FrameKey, str] = {}
+    pictures: dict[FrameKey, np.ndarray] = {}
     for video in dict.fromkeys(video for video, _ in frames):
         assert folder is not None
         try:
             for index, image in folder.read_frames(video, [i for v, i in frames if v == video]):
                 frame = video, index
-                pictures[frame] = page.data_url(page.draw(image, labels[frame], boxes.get(frame)))
+                pictures[frame] = page.draw(image, labels[frame], boxes.get(frame))
         except InputError:
             continue  # it is among the findings
-    text = page.render(name, findings, counted, frames, pictures.get)
-    with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    page.write(path, name, findings, counted, frames, pictures)
 
 
 @entry("check", paths={"data": "data.root", "split": "split.path"})

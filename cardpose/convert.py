@@ -17,8 +17,9 @@ from cardpose.data.cardcut import read_cardcut
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.formats import own
 from cardpose.data.formats.exporting import export, losses, num_frames
-from cardpose.data.formats.importing import Merged, as_folder, gaps, merge, save
+from cardpose.data.formats.importing import as_folder, gaps
 from cardpose.data.formats.known import FORMATS
+from cardpose.data.formats.merging import Merged, merge, save
 from cardpose.data.formats.records import Hidden
 from cardpose.errors import InputError
 

@@ -29,7 +29,17 @@ LAYERS = (
     ("measure", "backbones", "fold_runs", "bench_predict"),
     ("export_frames",),
     (
-        *("train", "crossval", "evaluate", "calibrate", "bench", "synthesize", "convert", "predict", "export"),
+        *(
+            "train",
+            "crossval",
+            "evaluate",
+            "calibrate",
+            "bench",
+            "synthesize",
+            "convert",
+            "predict",
+            "export",
+        ),
         *("check", "suggest"),
     ),
 )

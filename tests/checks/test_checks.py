@@ -1,8 +1,8 @@
 """Faults that are put into good labels are found, with the mend; good labels are left alone."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from cardpose.checks.boxes import check_boxes
 from cardpose.checks.findings import Finding, Kind
 from cardpose.checks.footage import Looks, check_pictures, sides
 from cardpose.checks.labels import check_labels
-from cardpose.checks.page import chosen_frames, render
+from cardpose.checks.page import chosen_frames, write
 from cardpose.geometry import PHONE_FOCAL, BoxFit, project
 from cardpose.packet import CORNERS, FLIP_INDEX, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 
@@ -187,7 +187,7 @@ def test_many_frames_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch, loo
     assert check_pictures(looks, 300.0, None) == whole
 
 
-def test_the_page_shows_the_worst_frames_and_lets_no_name_be_code() -> None:
+def test_the_page_shows_the_worst_frames_and_lets_no_name_be_code(tmp_path: Path) -> None:
     name = "videos/<script>alert(1)</script>.mp4"
     findings = [
         Finding(Kind.COUNT, "no count", name),
@@ -196,8 +196,9 @@ def test_the_page_shows_the_worst_frames_and_lets_no_name_be_code() -> None:
         Finding(Kind.MISFIT, "a lot", name, 6, value=0.2),
     ]
     assert chosen_frames(findings, 2) == [(name, 6), ("b", 5)]
-    address: Callable[[tuple[str, int]], str | None] = lambda frame: "data:image/jpeg;base64,AAAA"  # noqa: E731
-    text = render("my <footage>", findings, {"videos": 2}, chosen_frames(findings, 2), address)
+    pictures = {frame: np.zeros((48, 64, 3), np.uint8) for frame in chosen_frames(findings, 2)}
+    write(tmp_path / "a.html", "my <footage>", findings, {"videos": 2}, list(pictures), pictures)
+    text = (tmp_path / "a.html").read_text()
     assert "<script" not in text
     assert "my &lt;footage&gt;" in text
     assert text.count("<img") == 2

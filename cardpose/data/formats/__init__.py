@@ -4,7 +4,8 @@
 
     records.py        a label as another tool's file holds it, and what a format can hold
     names.py          from the name of an image to its video and frame, and back
-    importing.py      labels with their images as a dataset folder, or into one that there is
+    importing.py      labels with their images as a dataset folder
+    merging.py        labels into a dataset folder that there is
     exporting.py      frames and labels of a dataset folder, laid out for a tool
     coco.py           COCO keypoints, any tool's
     cvat.py           CVAT for images 1.1 (XML) and CVAT's COCO keypoints

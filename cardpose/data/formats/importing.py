@@ -1,36 +1,20 @@
-"""Labels with their images as a dataset folder, or into one that there is."""
+"""Labels with their images as a dataset folder."""
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cardpose.data.files import replace_file, write_errors
-from cardpose.data.folder import DatasetFolder, Source, check_footage, join
-from cardpose.data.formats.names import by_short_name, short_name, split_name
+from cardpose.data.folder import DatasetFolder, Source, check_footage
+from cardpose.data.formats.names import short_name, split_name
 from cardpose.data.formats.records import Format, Hidden, Label, Labels
 from cardpose.data.images import SUFFIXES, read_image
-from cardpose.data.listed import put_labels
-from cardpose.data.tables import FRAMES, VIDEOS, Video, is_footage_path, write_videos
+from cardpose.data.tables import FRAMES, VIDEOS, Video, is_footage_path
 from cardpose.data.validate import check_annotation, check_unique
 from cardpose.data.video import probe
 from cardpose.errors import InputError
-from cardpose.packet import HIDDEN, VISIBLE, Annotation
-
-
-@dataclass(frozen=True)
-class Merged:
-    """What putting labels into a folder did: labels that were new, that replaced another, and that were the same."""
-
-    added: int
-    replaced: int
-    same: int
-
-    def __str__(self) -> str:
-        return f"{self.added} labels added, {self.replaced} replaced, {self.same} as they were"
+from cardpose.packet import VISIBLE, Annotation
 
 
 def as_folder(labels: Labels) -> DatasetFolder:
@@ -53,68 +37,25 @@ def as_folder(labels: Labels) -> DatasetFolder:
             taken = sources.setdefault(video, footage) != footage
         else:
             footage = _image_file(label, labels.base)
-            name, index = _frame_of(label)
+            name, index = frame_of(label)
             video = f"{FRAMES}/{name}"
             taken = frames.setdefault(video, {}).setdefault(index, footage) != footage
         if taken or not is_footage_path(video):
             raise InputError(f"{label.where}: {footage.name} cannot be frame {index} of {video}: rename it")
-        size = label.size or sizes.get(video) or _size(footage)
+        size = label.size or sizes.get(video) or size_of(footage)
         sizes.setdefault(video, size)
-        annotations.append(_annotation(label, video, index, size))
+        annotations.append(to_annotation(label, video, index, size))
     if not annotations:
         raise InputError(f"{labels.base}: holds no label: label some frames first")
     check_unique(annotations, str(labels.base))
     order = {a.video: i for i, a in reversed(list(enumerate(annotations)))}
     annotations.sort(key=lambda a: (order[a.video], a.frame_index))
     videos = tuple(
-        Video(video, _common_count(video, annotations)) for video in sorted(order, key=order.__getitem__)
+        Video(video, common_count(video, annotations)) for video in sorted(order, key=order.__getitem__)
     )
     sources |= {video: dict(sorted(images.items())) for video, images in frames.items()}
-    _check(annotations, sources, labels.base)
+    hold_against_footage(annotations, sources, labels.base)
     return DatasetFolder(labels.base, videos, tuple(annotations), sources)
-
-
-def merge(labels: Labels, folder: DatasetFolder, hidden: Hidden) -> tuple[DatasetFolder, Merged]:
-    """The folder with these labels in place of its own; frames that they do not name stay as they are.
-
-    What the labels' format cannot hold stays, too: a corner that the folder has as hidden, the count, the time.
-
-    Args:
-        labels: of images of the folder.
-        folder: what they are put into.
-        hidden: what the format does to hidden corners.
-
-    Raises:
-        InputError: an image is none of the folder's, two are the same frame, or a label breaks a rule.
-    """
-    names = by_short_name(video.file for video in folder.videos)
-    sizes = _sizes(folder)
-    old = {(a.video, a.frame_index): a for a in folder.annotations}
-    new: dict[tuple[str, int], Annotation] = {}
-    same = 0
-    for label in labels.labels:
-        video, index = _known_frame(label, folder, names)
-        frame = video, index
-        if frame in new:
-            raise InputError(f"{label.where}: frame {index} of {video} is labelled twice: remove one label")
-        size = sizes[video] if label.size is None else label.size
-        annotation = _annotation(label, video, index, size)
-        if frame in old:
-            annotation = _kept(annotation, old[frame], hidden)
-            same += _equal(annotation, old[frame])
-        new[frame] = annotation
-    touched = {video for video, _ in new}
-    _check(new.values(), {video: folder.sources[video] for video in touched}, labels.base)
-    joined = tuple((old | new).values())
-    videos = [
-        replace(video, cards=video.cards or _common_count(video.file, joined))
-        if video.file in touched
-        else video
-        for video in folder.videos
-    ]
-    added = len(new.keys() - old.keys())
-    summary = Merged(added, len(new) - added - same, same)
-    return replace(folder, videos=tuple(videos), annotations=joined), summary
 
 
 def gaps(labels: Labels, kind: Format) -> list[str]:
@@ -126,42 +67,6 @@ def gaps(labels: Labels, kind: Format) -> list[str]:
     if not kind.cards:
         lines.append("does not tell the count: it is what videos.csv says, fill in its column cards")
     return lines
-
-
-def save(merged: DatasetFolder, before: DatasetFolder) -> None:
-    """Write the tables of a merged folder, those before kept as .bak; nothing where nothing has changed.
-
-    Raises:
-        InputError: a label contradicts videos.csv, or the disk is full; the folder is then as it was.
-    """
-    old = {(a.video, a.frame_index): a for a in before.annotations}
-    changed = [a for a in merged.annotations if old.get((a.video, a.frame_index)) is not a]
-    annotations = [a for a in join(merged.videos, changed, merged.root) if not _same(a, old)]
-    if not annotations and merged.videos == before.videos:
-        return
-    table, rows = merged.root / "annotations.json", merged.root / "videos.csv"
-    text = put_labels(merged.root, annotations)
-    with write_errors(merged.root):
-        _keep_spare(table)
-        _keep_spare(rows)
-    with replace_file(table) as new_table, replace_file(rows) as new_rows:
-        new_table.write_text(text, encoding="utf-8")
-        write_videos(new_rows, merged.videos)
-
-
-def _same(new: Annotation, old: Mapping[tuple[str, int], Annotation]) -> bool:
-    before = old.get((new.video, new.frame_index))
-    return before is not None and _equal(new, before)
-
-
-def _keep_spare(path: Path) -> None:
-    """Copy a file beside itself under a name that is free: <name>.bak, <name>.bak2 and so on."""
-    if not path.is_file():
-        return
-    number = 1
-    while (spare := path.with_name(f"{path.name}.bak{'' if number == 1 else number}")).exists():
-        number += 1
-    shutil.copyfile(path, spare)
 
 
 def _video_file(label: Label, base: Path) -> Path | None:
@@ -199,7 +104,7 @@ def _image_file(label: Label, base: Path) -> Path:
     )
 
 
-def _frame_of(label: Label) -> tuple[str, int]:
+def frame_of(label: Label) -> tuple[str, int]:
     """Name of the video and frame, as the file or the image's name tells."""
     if label.video is not None and label.frame_index is not None:
         parts = PurePosixPath(label.video.replace("\\", "/")).parts
@@ -208,26 +113,12 @@ def _frame_of(label: Label) -> tuple[str, int]:
     return split_name(label.image)
 
 
-def _known_frame(label: Label, folder: DatasetFolder, names: Mapping[str, str]) -> tuple[str, int]:
-    """Video and frame of the folder that a label is of."""
-    if label.video in folder.sources and label.frame_index is not None:
-        return str(label.video), label.frame_index
-    name, index = _frame_of(label)
-    video = names.get(name)
-    if video is None:
-        raise InputError(
-            f"{label.where}: {label.image} belongs to no video of {folder.root}: "
-            f"name it <video>_frame_<index>, <video> being one of {_some(names)}"
-        )
-    return video, index
+def to_annotation(label: Label, video: str, index: int, size: tuple[int, int]) -> Annotation:
+    """The label as cardpose's own, checked; `size` is width and height of the frame.
 
-
-def _some(names: Mapping[str, str]) -> str:
-    shown = sorted({short_name(video) for video in names.values()})
-    return ", ".join(shown[:4]) + (", ..." if len(shown) > 4 else "")
-
-
-def _annotation(label: Label, video: str, index: int, size: tuple[int, int]) -> Annotation:
+    Raises:
+        InputError: it breaks a rule of `cardpose.data.validate`.
+    """
     with np.errstate(over="ignore"):  # infinity then, which is refused
         corners = label.corners.astype(np.float32)
     annotation = Annotation(
@@ -244,39 +135,7 @@ def _annotation(label: Label, video: str, index: int, size: tuple[int, int]) -> 
     return annotation
 
 
-def _kept(new: Annotation, old: Annotation, hidden: Hidden) -> Annotation:
-    """The new label with what its format cannot hold from the old one."""
-    corners, visibility = new.corners, new.visibility
-    if hidden is Hidden.AS_VISIBLE:
-        visibility = np.where((visibility == VISIBLE) & (old.visibility == HIDDEN), HIDDEN, visibility)
-    elif hidden is Hidden.DROPPED:
-        kept = (visibility == 0) & (old.visibility == HIDDEN)
-        visibility = np.where(kept, HIDDEN, visibility)
-        corners = np.where(kept[:, None], old.corners, corners)
-    return replace(
-        new,
-        corners=corners,
-        visibility=visibility.astype(np.int8),
-        timestamp=old.timestamp if np.isnan(new.timestamp) else new.timestamp,
-        cards=old.cards if new.cards is None else new.cards,
-    )
-
-
-def _equal(a: Annotation, b: Annotation) -> bool:
-    same = np.array_equal(a.corners, b.corners, equal_nan=True) and a.cards == b.cards
-    return bool(same and np.array_equal(a.visibility, b.visibility))
-
-
-def _sizes(folder: DatasetFolder) -> dict[str, tuple[int, int]]:
-    """Width and height of every video's frames, from its labels or, without any, from its footage."""
-    sizes = {a.video: (a.width, a.height) for a in folder.annotations}
-    for video, source in folder.sources.items():
-        if video not in sizes:
-            sizes[video] = _size(source if isinstance(source, Path) else next(iter(source.values())))
-    return sizes
-
-
-def _size(path: Path) -> tuple[int, int]:
+def size_of(path: Path) -> tuple[int, int]:
     """Width and height of an image or of a video's frames."""
     if path.suffix.lower() in SUFFIXES:
         height, width = read_image(path).shape[:2]
@@ -285,7 +144,9 @@ def _size(path: Path) -> tuple[int, int]:
     return info.width, info.height
 
 
-def _check(annotations: Iterable[Annotation], sources: Mapping[str, Source], base: Path) -> None:
+def hold_against_footage(
+    annotations: Iterable[Annotation], sources: Mapping[str, Source], base: Path
+) -> None:
     """Hold the labels against their footage."""
     by_video: dict[str, list[Annotation]] = defaultdict(list)
     for annotation in annotations:
@@ -294,7 +155,7 @@ def _check(annotations: Iterable[Annotation], sources: Mapping[str, Source], bas
         check_footage(source, by_video[video], base)
 
 
-def _common_count(video: str, annotations: Sequence[Annotation]) -> int | None:
+def common_count(video: str, annotations: Sequence[Annotation]) -> int | None:
     """The count of a video, where all its labels have the same."""
     counts = {annotation.cards for annotation in annotations if annotation.video == video}
     return counts.pop() if len(counts) == 1 else None
