@@ -203,4 +203,4 @@ def test_the_page_shows_the_worst_frames_and_lets_no_name_be_code(tmp_path: Path
     assert "my &lt;footage&gt;" in text
     assert text.count("<img") == 2
     assert "The first 2 of 3 are shown" in text
-    assert "http" not in text, "needs no other file"
+    assert "://" not in text, "needs no other file"
