@@ -86,7 +86,7 @@ def put_into(layout: str, root: str | Path, into: str | Path) -> Merged:
     merged, summary = merge(labels, folder, hidden)
     _say(layout, list(labels.notes))
     if layout != FOLDER:
-        _say(layout, gaps(labels, FORMATS[layout]))
+        _say(layout, gaps(labels, FORMATS[layout], into=True))
     save(merged, folder)
     return summary
 
@@ -98,7 +98,7 @@ def _read(layout: str, root: Path, unlabelled: bool) -> DatasetFolder:
     if layout == "cardcut":
         return read_cardcut(root)
     labels = FORMATS[layout].read(root)
-    _say(layout, [*labels.notes, *gaps(labels, FORMATS[layout])])
+    _say(layout, [*labels.notes, *gaps(labels, FORMATS[layout], into=False)])
     return as_folder(labels)
 
 

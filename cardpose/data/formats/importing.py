@@ -58,14 +58,22 @@ def as_folder(labels: Labels) -> DatasetFolder:
     return DatasetFolder(labels.base, videos, tuple(annotations), sources)
 
 
-def gaps(labels: Labels, kind: Format) -> list[str]:
-    """A line for everything that a dataset folder holds and the format does not tell."""
+def gaps(labels: Labels, kind: Format, into: bool) -> list[str]:
+    """A line for everything that a dataset folder holds and the format does not tell.
+
+    Args:
+        labels: what was read.
+        kind: its format.
+        into: whether the labels go into a folder that there is, which keeps what it has of it.
+    """
     lines = []
     if kind.hidden is not Hidden.KEPT:
         seen = sum(int((label.visibility == VISIBLE).sum()) for label in labels.labels)
-        lines.append(f"does not tell hidden corners: {seen} are read as visible")
+        stay = ", but for those that the folder has as hidden" if into else ""
+        lines.append(f"does not tell hidden corners: {seen} are read as visible{stay}")
     if not kind.cards:
-        lines.append("does not tell the count: it is what videos.csv says, fill in its column cards")
+        mend = "videos.csv keeps it" if into else "fill in the column cards of videos.csv"
+        lines.append(f"does not tell the count: {mend}")
     return lines
 
 
