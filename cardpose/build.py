@@ -33,6 +33,7 @@ QUIET = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*is smaller than the logging interval.*",
     r".*isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    r".*when logging on epoch level in distributed setting.*",  # the scores are those of all processes already
 )
 
 
@@ -73,7 +74,8 @@ def quiet_lightning() -> None:
     """Silence `QUIET` and Lightning's tips."""
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
+from cardpose import processes
 from cardpose.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -30,10 +31,13 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
     """The folder of a run: the interrupted one when it is resumed, a new one in outputs/ otherwise.
 
     A new one is made here, since two runs may start in the same second. A `resume` that is no checkpoint of a run
-    gets a new folder too, which is removed when `cardpose.train` refuses it.
+    gets a new folder too, which is removed when `cardpose.train` refuses it. Processes that SLURM or torchrun started
+    together have one folder, with the job's name in place of the time.
     """
     if is_run_checkpoint(resume):
         return str(Path(str(resume)).parent.parent)
+    if job := processes.shared_job():
+        return f"outputs/{name}_{job}"
     for number in itertools.count(1):
         folder = Path(f"outputs/{name}_{now}" + (f"_{number}" if number > 1 else ""))
         try:
@@ -61,12 +65,16 @@ def path_override(key: str, path: Path) -> str:
     return f"{key}='" + text.replace("'", "\\'") + "'"
 
 
-def hydra_folder(resume: str | None, now: str) -> str:
+def hydra_folder(resume: str | None, now: str) -> str | None:
     """Where in the run folder Hydra notes its configuration; a resume does not overwrite the run's own.
+
+    Of several processes the first one notes it.
 
     >>> hydra_folder(None, "2026-11-24_05-00-00")
     '.hydra'
     """
+    if not processes.is_first():
+        return None
     return f".hydra/resumed_{now}" if is_run_checkpoint(resume) else ".hydra"
 
 
@@ -105,6 +113,7 @@ def entry(
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
                 started = True
+                processes.hush()
                 try:
                     return task(cfg)
                 except (InputError, InstantiationException) as error:
@@ -149,7 +158,12 @@ def user_line(error: InputError | InstantiationException) -> str:
 
 
 def forget_empty_run(folder: Path) -> None:
-    """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume."""
+    """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume.
+
+    Of several processes the first one does.
+    """
+    if not processes.is_first():
+        return
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later word would look for the folder
             handler.close()

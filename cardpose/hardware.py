@@ -1,15 +1,23 @@
 """What this machine computes fastest: precision and memory format, detected and never assumed."""
 
+from inspect import signature
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from cardpose.errors import InputError
 from cardpose.threads import cores
 
 BF16 = "bf16-mixed"
 FULL = "32-true"
+_SYNC_BUFFERS = next(  # torch 2.13 renamed it
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in signature(DistributedDataParallel).parameters
+)
 
 
 def on_gpu(accelerator: str) -> bool:
@@ -49,11 +57,37 @@ def choose_memory_format(name: str) -> torch.memory_format:
     return formats[name]
 
 
-def make_trainer(*, precision: str = "auto", accelerator: str = "auto", **kwargs: Any) -> Trainer:
-    """A Lightning Trainer; precision "auto" is resolved by `choose_precision`."""
+def make_trainer(
+    *, precision: str = "auto", accelerator: str = "auto", strategy: str = "auto", **kwargs: Any
+) -> Trainer:
+    """A Lightning Trainer.
+
+    Args:
+        precision: "auto" is resolved by `choose_precision`.
+        accelerator: as Lightning names it.
+        strategy: "auto" for one device; "ddp", DistributedDataParallel, for any number.
+        kwargs: as Lightning takes them.
+
+    Raises:
+        InputError: another strategy, several devices without "ddp", or what cannot be done on several.
+    """
     if precision == "auto":
         precision = choose_precision(accelerator)
-    return Trainer(precision=precision, accelerator=accelerator, **kwargs)
+    if strategy not in ("auto", "ddp"):
+        raise InputError(f"trainer.strategy={strategy}: choose auto, or ddp for several devices")
+    plan = DDPStrategy(**{_SYNC_BUFFERS: False}) if strategy == "ddp" else "auto"  # see CardposeModule
+    trainer = Trainer(
+        precision=precision,
+        accelerator=accelerator,
+        strategy=plan,
+        use_distributed_sampler=False,  # the data module has its own samplers
+        **kwargs,
+    )
+    if strategy == "auto" and trainer.world_size > 1:
+        raise InputError(f"trainer: {trainer.world_size} devices need trainer=ddp or trainer.strategy=ddp")
+    if trainer.overfit_batches and trainer.world_size > 1:
+        raise InputError("trainer.overfit_batches is for one device: set trainer.devices=1")
+    return trainer
 
 
 def describe() -> dict[str, str | int]:

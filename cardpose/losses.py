@@ -19,11 +19,13 @@ distribution and pays 0 for it.
 import math
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.card_losses import CARD_LOSSES
 from cardpose.errors import InputError
+from cardpose.gathered import Gathered
 from cardpose.heatmap_losses import HEATMAP_LOSSES, coordinates
 from cardpose.models.unet import Output
 from cardpose.packet import VISIBLE, Batch
@@ -97,3 +99,47 @@ class PacketLoss(nn.Module):
                 (self.weights[name] * term for name, term in terms.items()), terms["heatmaps"].new_zeros(())
             )
         }
+
+
+class SetLoss(Gathered):
+    """`PacketLoss` of a whole set: the same however its frames fall into batches, and into processes.
+
+    A term is a mean over the frames, the frames of known count or the drawn corners, and counts by how many of these
+    a batch has.
+
+    Args:
+        weights: as `PacketLoss` takes them.
+    """
+
+    names = ("values", "items")
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.weights = dict(weights)
+
+    def update(self, losses: Mapping[str, Tensor], batch: Batch) -> None:  # type: ignore[override]
+        """Take what `PacketLoss` said of a batch."""
+        values = torch.stack([losses[term].detach().double() for term in TERMS])
+        super().update(values[None], _items(batch)[None])
+
+    def compute(self) -> dict[str, Tensor]:
+        """As `PacketLoss` returns it, float64."""
+        values, items = self.gathered()  # (updates, terms)
+        means = (values * items).sum(0) / items.sum(0).clamp_min(1)
+        terms = dict(zip(TERMS, means, strict=True))
+        weighted = torch.stack([self.weights[name] * term for name, term in terms.items()])
+        return terms | {"loss": weighted.sum()}
+
+
+def _items(batch: Batch) -> Tensor:
+    """(terms,) number of items that each of `TERMS` is a mean over."""
+    frames, known = torch.ones_like(batch["cards"]).sum(), (~batch["cards"].isnan()).sum()
+    drawn = (batch["heatmaps"].amax((2, 3)) > 0).sum()
+    items = {
+        "heatmaps": frames,
+        "coordinates": drawn,
+        "cards": known,
+        "distribution": known,
+        "visibility": frames,
+    }
+    return torch.stack([items[term].long() for term in TERMS])

@@ -119,6 +119,8 @@ def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
         config.trainer.pop("limit_test_batches", None)  # of debug=smoke; other footage is measured whole
     if "accelerator" in cfg:
         config.trainer.accelerator = cfg.accelerator
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
+    config.trainer = OmegaConf.merge(config.trainer, alone)
     return config
 
 

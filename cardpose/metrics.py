@@ -1,18 +1,15 @@
 """What is measured on a set of frames: pure functions on the whole set, and thin classes that gather it.
 
 The classes keep every frame (a few numbers each) and compute once, in float64 on the CPU, so no value depends
-on the batch size or on how frames fall into batches. A score that the set cannot give (no frame with a count,
-no visible corner to rank) is NaN.
+on the batch size or on how frames fall into batches, nor on how many processes share them. A score that the set
+cannot give (no frame with a count, no visible corner to rank) is NaN.
 """
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
 from cardpose.affine import apply_affine
+from cardpose.gathered import Gathered
 from cardpose.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, Batch, Prediction
 from cardpose.videos import VideoEstimates, estimate_videos, flag_frames
 from cardpose.visibility import visibility_scores
@@ -176,29 +173,7 @@ def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[s
     return {"thickness_px_bias": measured.mean(), "thickness_px_mae": measured.abs().mean()}
 
 
-class _Gathered(Metric):
-    """Keeps the tensors of every update; a subclass names them, in the order of `update`'s arguments."""
-
-    full_state_update = False
-    names: tuple[str, ...]
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in self.names:
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, *values: Tensor) -> None:
-        for name, value in zip(self.names, values, strict=True):
-            getattr(self, name).append(value.detach())
-
-    def gathered(self) -> Iterator[Tensor]:
-        """Each state over all updates, on the CPU, floats as float64."""
-        for name in self.names:
-            value = dim_zero_cat(getattr(self, name)).cpu()
-            yield value.double() if value.is_floating_point() else value
-
-
-class CardError(_Gathered):
+class CardError(Gathered):
     """`card_scores` over all updates; `update(pred, target, video, spread, flags)`, (B,) each as `estimate_videos`
     takes them.
 
@@ -226,7 +201,7 @@ class CardError(_Gathered):
         return estimate_videos(video, pred, spread, flags, target)
 
 
-class CornerError(_Gathered):
+class CornerError(Gathered):
     """`corner_scores` and `thickness_scores` over all updates.
 
     `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`.
@@ -242,7 +217,7 @@ class CornerError(_Gathered):
         }
 
 
-class VisibilityScore(_Gathered):
+class VisibilityScore(Gathered):
     """`visibility_scores` over all updates; `update(probability (B, 8), visibility (B, 8))`."""
 
     names = ("probability", "visibility")

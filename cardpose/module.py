@@ -16,10 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from cardpose import checkpoints
 from cardpose.affine import apply_affine
 from cardpose.intervals import Interval
-from cardpose.losses import PacketLoss
+from cardpose.losses import PacketLoss, SetLoss
 from cardpose.metrics import FrameMetrics
 from cardpose.models.unet import Output, UNet
 from cardpose.packet import DECK, Batch, Prediction
+from cardpose.processes import share_from_first
 from cardpose.videos import interval_scores
 
 
@@ -33,6 +34,10 @@ def optimizer_steps(trainer: Trainer) -> int:
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
     steps = math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 0)
     return min(steps, trainer.max_steps) if trainer.max_steps > 0 else steps
+
+
+RANK_STRIDE = 2**40
+"""Between the seeds of two processes: more than a training has steps."""
 
 
 class CardposeModule(LightningModule):
@@ -76,6 +81,7 @@ class CardposeModule(LightningModule):
         self.seed = seed
         self.val_metrics = FrameMetrics(constant=mean_cards)
         self.test_metrics = FrameMetrics(constant=mean_cards)
+        self.set_loss = SetLoss(loss.weights)
         self.interval: Interval | None = None
 
     def forward(self, image: Tensor) -> Output:
@@ -94,24 +100,38 @@ class CardposeModule(LightningModule):
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed what this step draws, so that a resumed training draws what the uninterrupted one would."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        """Seed what this step draws, so that a resumed training draws what the uninterrupted one would.
+
+        Each process draws its own: they see different frames.
+        """
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + self.global_rank * RANK_STRIDE)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Log the loss and its parts; return the loss."""
-        return self._losses(self(batch["image"]), batch, "train")["loss"]
+        losses = self.loss(self(batch["image"]), batch)
+        logged = {key: value.detach() for key, value in _named(losses, "train").items()}
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch["cards"]), sync_dist=True)
+        return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Log losses and metrics; the outputs serve the callbacks."""
-        return self._evaluate(batch, self.val_metrics, "val")
+        """Take the batch into losses and metrics; the outputs serve the callbacks."""
+        return self._evaluate(batch, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Log losses and metrics; the outputs serve the callbacks."""
-        return self._evaluate(batch, self.test_metrics, "test")
+        """Take the batch into losses and metrics; the outputs serve the callbacks."""
+        return self._evaluate(batch, self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
         """Predict a batch of the data module."""
         return self.to_prediction(self(batch["image"]), batch["to_source"])
+
+    def on_validation_epoch_start(self) -> None:
+        """Validate everywhere with the running statistics of the first process, which are those that are saved.
+
+        Not left to DistributedDataParallel: it would share them at each batch, of which the processes may have
+        different numbers here.
+        """
+        share_from_first(self.net.buffers())
 
     def on_validation_epoch_end(self) -> None:
         """Calibrate the interval on the whole validation set, and log its metrics."""
@@ -143,22 +163,21 @@ class CardposeModule(LightningModule):
         self.load_state_dict(checkpoint["state_dict"])
         self.interval = checkpoints.interval(checkpoint[checkpoints.KEY])
 
-    def _losses(self, output: Output, batch: Batch, stage: str) -> dict[str, Tensor]:
-        losses = self.loss(output, batch)
-        logged = {
-            f"{stage}/loss" if name == "loss" else f"{stage}/loss_{name}": value.detach()
-            for name, value in losses.items()
-        }
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=len(batch["cards"]), sync_dist=True)
-        return losses
-
-    def _evaluate(self, batch: Batch, metrics: FrameMetrics, stage: str) -> dict[str, Any]:
+    def _evaluate(self, batch: Batch, metrics: FrameMetrics) -> dict[str, Any]:
         output = self(batch["image"])
-        self._losses(output, batch, stage)
+        self.set_loss.update(self.loss(output, batch), batch)
         prediction = self.to_prediction(output, batch["to_source"])
         metrics.update(prediction, batch)
         return {"prediction": prediction, "heatmaps": output.heatmaps}
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
+        """Scores and losses over the frames of all processes: each of them computes the same."""
+        self.log_dict(_named(self.set_loss.compute(), stage))
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
+        self.set_loss.reset()
         metrics.reset()
+
+
+def _named(losses: Mapping[str, Tensor], stage: str) -> dict[str, Tensor]:
+    """The losses under the keys of metrics.json."""
+    return {f"{stage}/loss" if name == "loss" else f"{stage}/loss_{name}": x for name, x in losses.items()}

@@ -13,6 +13,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def processes_here() -> int:
+    """Processes on this machine that share its cores to train one model, as their launcher tells: 1 where none does.
+
+    SLURM's tasks have cores of their own.
+    """
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def share_cores() -> None:
     """Leave a core to reading and writing: on few cores, threads of the network that wait for each other cost more."""
     torch.set_num_threads(max(1, cores() - 1))

@@ -1,4 +1,7 @@
-"""Train a model. `python -m cardpose.train --help` teaches; the recipe is `train`."""
+"""Train a model. `python -m cardpose.train --help` teaches; the recipe is `train`.
+
+With several devices every process follows the recipe, and the first one writes.
+"""
 
 import logging
 import shlex
@@ -9,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from cardpose import build, checkpoints
+from cardpose import build, checkpoints, launch, processes
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.pictures import add_images, tensorboards
-from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint, path_override
+from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint, path_override, user_line
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
@@ -53,31 +57,68 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     data = build.build_data(cfg, net)
     if checkpoint is not None:
         data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=cfg.resume)
+    collect = CollectFrames()
+    chosen = [callback for callback in instantiate(cfg.callbacks).values() if callback is not None]
+    trainer = build.build_trainer(cfg, [*chosen, collect], instantiate(cfg.logger), default_root_dir=folder)
+    data.check_share(trainer.world_size)
     data.prepare_data()
     if not (data.split.train and data.split.val):
         raise InputError("split: no frame to train or to validate with: choose another split")
     description = checkpoints.describe(config, data.split.to_dict())
     module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
-    data.split.save(folder / "split.json")
-    collect = CollectFrames()
-    chosen = [callback for callback in instantiate(cfg.callbacks).values() if callback is not None]
-    trainer = build.build_trainer(cfg, [*chosen, collect], instantiate(cfg.logger), default_root_dir=folder)
+    if trainer.is_global_zero:
+        data.split.save(folder / "split.json")
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         module.load(checkpoints.read(folder / "checkpoints" / "best.ckpt"))
         validated = validate(cfg, module, data)
         scores = dict(trainer.test(module, data, verbose=False)[0])
-    tested = describe_test(scores, collect.results, module, data)
-    facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
-    pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
     metrics = {**validated, **scores}
-    write_metrics(folder / "metrics.json", metrics)
-    for logger in tensorboards(trainer):
-        images = {f"test/{name}": image for name, image in pictures.items()}
-        add_images(logger.experiment, images, trainer.global_step)
-        logger.log_hyperparams(flatten_config(config), scores)  # the HParams tab
-        logger.save()
+    if trainer.is_global_zero:
+        tested = describe_test(scores, collect.results, module, data)
+        facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
+        pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
+        write_metrics(folder / "metrics.json", metrics)
+        for logger in tensorboards(trainer):
+            images = {f"test/{name}": image for name, image in pictures.items()}
+            add_images(logger.experiment, images, trainer.global_step)
+            logger.log_hyperparams(flatten_config(config), scores)  # the HParams tab
+            logger.save()
     return metrics
+
+
+def train_on_devices(
+    cfg: DictConfig, folder: Path, logging: dict[str, Any] | None = None
+) -> dict[str, float]:
+    """`train`, in a process for each device of `cfg.trainer`, which are started here.
+
+    Unless there is one device, or SLURM or torchrun started them, this one among them.
+
+    Args:
+        cfg: conf/train.yaml, composed.
+        folder: of the run.
+        logging: of the first of the processes that are started here, as `logging.config.dictConfig` takes it.
+
+    Returns:
+        As `train`, and what it raises.
+
+    Raises:
+        RuntimeError: a process failed, and the others were ended.
+    """
+    config = build.plain(cfg)
+    build.quiet_lightning()
+    build.check(cfg)
+    count = launch.processes_to_start(build.build_trainer(cfg, [], logger=False))
+    if not count:
+        return train(cfg, folder)
+    return launch.run(partial(_train_in_process, config, folder), count, logging)
+
+
+def _train_in_process(config: dict[str, Any], folder: Path) -> dict[str, float]:
+    try:
+        return train(OmegaConf.create(config), folder)
+    except InstantiationException as error:
+        raise InputError(user_line(error)) from None
 
 
 def validate(cfg: DictConfig, module: CardposeModule, data: CardDataModule) -> dict[str, float]:
@@ -145,9 +186,11 @@ def resumed(cfg: DictConfig) -> DictConfig:
 @entry("train")
 def main(cfg: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    metrics = train(resumed(cfg) if cfg.resume else cfg, folder)
-    Console().print(metrics_table(metrics))
-    print(folder)
+    logging = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
+    metrics = train_on_devices(resumed(cfg) if cfg.resume else cfg, folder, logging)  # type: ignore[arg-type]
+    if processes.is_first():
+        Console().print(metrics_table(metrics))
+        print(folder)
     return metrics["test/card_mae"]
 
 

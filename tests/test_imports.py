@@ -14,7 +14,8 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("threads", "bars"),
+    ("threads", "bars", "processes"),
+    ("gathered", "launch"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing", "overlap"),
     ("heatmaps", "geometry", "card_losses", "intervals", "visibility"),
     ("clips", "coverage"),

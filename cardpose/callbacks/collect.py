@@ -5,17 +5,19 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cardpose.packet import Batch
+from cardpose.processes import in_turn
 from cardpose.results import FrameResult, frame_results
 
 
 class CollectFrames(Callback):
-    """Gather `results`, label and prediction of all tested frames, for `cardpose.tested`."""
+    """Gather `results`, label and prediction of all tested frames of all processes, for `cardpose.tested`."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
+        self._batches: list[list[FrameResult]] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.results = []
+        self._batches = []
 
     def on_test_batch_end(
         self,
@@ -26,4 +28,7 @@ class CollectFrames(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self.results += frame_results(outputs["prediction"], batch, trainer.datamodule.test_videos)
+        self._batches.append(frame_results(outputs["prediction"], batch, trainer.datamodule.test_videos))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.results = [result for batch in in_turn(self._batches) for result in batch]

@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from cardpose.processes import Agreement
+
 log = logging.getLogger(__name__)
 
 
@@ -16,7 +18,7 @@ class StopOnCtrlC(Callback):
 
     Stopping between batches keeps weights, optimizer and schedule in step with each other. After an epoch's
     last batch the validation comes first, so that the checkpoint never stands between the two. Put it behind
-    every callback whose state a batch changes.
+    every callback whose state a batch changes. Of several processes it is enough that one hears of it.
 
     Args:
         path: of the checkpoint, replaced whole.
@@ -26,15 +28,19 @@ class StopOnCtrlC(Callback):
         self.path = Path(path)
         self.requested = False
         self._before: Any = None
+        self._agreement: Agreement | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.requested = False
+        self._agreement = Agreement()
         self._before = signal.signal(signal.SIGINT, self._note)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self.requested and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        assert self._agreement is not None
+        stop = self._agreement.any(self.requested)
+        if stop and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             trainer.save_checkpoint(self.path, weights_only=False)
             raise KeyboardInterrupt
 

@@ -49,7 +49,7 @@ class Pictures(Callback):
         self._clear()
         if self._due(trainer):
             loader = trainer.val_dataloaders
-            rows = min(len(loader.dataset), sum(trainer.num_val_batches) * loader.batch_size)
+            rows = min(len(loader.sampler), sum(trainer.num_val_batches) * loader.batch_size)
             self._wanted = spread_rows(rows, self.frames)
 
     def on_validation_batch_end(

@@ -110,7 +110,7 @@ class TrainingProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.rate.add(len(batch["image"]))
+        self.rate.add(len(batch["image"]) * trainer.world_size)
         self._done += 1
         self._show(trainer, "Training")
 

@@ -18,7 +18,8 @@
     splits.py      which frames train, validate and test
     augment.py     image and corners changed together
     cache.py       every wanted frame at the training size, decoded once
-    sampler.py     the order of the examples, the same after a resume
+    sampler.py     the order of the examples, the same after a resume and for any number of processes
+    loading.py     the processes that load
     dataset.py     one example after another
     datamodule.py  loaders, and heatmaps for the whole batch on the device
 

@@ -1,15 +1,12 @@
 """From a dataset folder to batches: subsample, cache, split, load, and finish each batch on the device."""
 
 import logging
-import random
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
@@ -19,11 +16,20 @@ from torch.utils.data import DataLoader, Dataset
 from cardpose.data.cache import FrameCache, FrameId, open_or_build
 from cardpose.data.dataset import Augment, CardDataset, Film, FilmedDataset, unchanged
 from cardpose.data.folder import DatasetFolder
-from cardpose.data.sampler import EpochShuffle, ResumableLoader, position
+from cardpose.data.loading import choose_num_workers, seed_worker
+from cardpose.data.sampler import (
+    Dealt,
+    EpochShuffle,
+    ResumableLoader,
+    check_share,
+    dealt_batch_size,
+    position,
+)
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
 from cardpose.packet import Annotation, Batch, Sample
-from cardpose.threads import cores
+from cardpose.processes import ALONE, Share
+from cardpose.threads import cores, processes_here
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +48,6 @@ def subsample(annotations: Sequence[Annotation], stride: int) -> tuple[Annotatio
             f"data.stride={stride} skips all {len(annotations)} annotated frames: choose a smaller one"
         )
     return kept
-
-
-def choose_num_workers(cores: int, gpu: bool) -> int:
-    """Worker processes for loading: on a GPU machine one per core but one, at most 8; else half the cores,
-    since the network computes on the same ones.
-
-    >>> choose_num_workers(2, gpu=False), choose_num_workers(16, gpu=False), choose_num_workers(16, gpu=True)
-    (1, 4, 8)
-    """
-    return max(1, min(8, cores - 1) if gpu else min(4, cores // 2))
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class CardDataModule(LightningDataModule):
         encode_heatmaps: (B, 8, 2) corners in image pixels and (B, 8) visibility -> (B, 8, h, w) target
             heatmaps.
         cache_dir: parent folder of the frame caches.
-        batch_size: frames per batch.
+        batch_size: frames per batch, of all the processes that train together.
         num_workers: processes per loader; None chooses by the machine.
         seed: of the order and the augmentation.
         mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
@@ -130,7 +126,7 @@ class CardDataModule(LightningDataModule):
         self.augment, self.encode_heatmaps = augment, encode_heatmaps
         self.cache_dir, self.batch_size, self.seed = Path(cache_dir), batch_size, seed
         if num_workers is None:
-            num_workers = choose_num_workers(cores(), torch.cuda.is_available())
+            num_workers = choose_num_workers(cores() // processes_here(), torch.cuda.is_available())
         self.num_workers = num_workers
         if film is not None and (film_frames is None) == (film_ratio is None):
             raise InputError(
@@ -238,12 +234,25 @@ class CardDataModule(LightningDataModule):
             "predict": dataset(list(row_of), unchanged),
         }
 
+    def check_share(self, world: int) -> None:
+        """See `cardpose.data.sampler.check_share`."""
+        other = self.test and subsample(self.test.footage.annotations, self.stride)
+        sides = {"validation": len(self.split.val), "test": len(other or self.split.test)}
+        check_share(self.batch_size, sides, world)
+
+    @property
+    def share(self) -> Share:
+        """Which of the processes this is."""
+        trainer = self.trainer
+        return ALONE if trainer is None else Share(trainer.global_rank, trainer.world_size)
+
     def train_dataloader(self) -> DataLoader:
-        dataset = self.train_side
+        dataset, share = self.train_side, self.share
         epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
         skip = batches * self.batch_size
-        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip, in_order=self.streamed)
-        return self._loader(dataset, ResumableLoader, sampler=sampler, drop_last=True)
+        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip, self.streamed, self.batch_size, share)
+        own = self.batch_size // share.world
+        return self._loader(dataset, own, ResumableLoader, sampler=sampler)
 
     @property
     def num_training_batches(self) -> int:
@@ -251,14 +260,14 @@ class CardDataModule(LightningDataModule):
         return len(self.train_side) // self.batch_size
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader(self.sides["val"])
+        return self._dealt(self.sides["val"])
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.sides["test"])
+        return self._dealt(self.sides["test"])
 
     def predict_dataloader(self) -> DataLoader:
         """Every annotated frame of the folder that `stride` keeps, unaugmented, in the folder's order."""
-        return self._loader(self.sides["predict"])
+        return self._dealt(self.sides["predict"])
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """On the device: normalise the images and draw the target heatmaps of the whole batch."""
@@ -278,12 +287,19 @@ class CardDataModule(LightningDataModule):
         wanted = [(a.video, a.frame_index) for a in self.annotations]
         return open_or_build(self.footage, wanted, self.size, self.cache_dir)
 
+    def _dealt(self, dataset: CardDataset) -> DataLoader:
+        """Every frame once, in order, by one of the processes."""
+        share = self.share
+        batch_size = dealt_batch_size(len(dataset), self.batch_size, share.world)
+        sampler = Dealt(len(dataset), batch_size, share) if share.world > 1 else None
+        return self._loader(dataset, batch_size, sampler=sampler)
+
     def _loader(
-        self, dataset: Dataset[Sample], kind: type[DataLoader] = DataLoader, **kwargs: Any
+        self, dataset: Dataset[Sample], batch_size: int, kind: type[DataLoader] = DataLoader, **kwargs: Any
     ) -> DataLoader:
         return kind(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -292,12 +308,3 @@ class CardDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             **kwargs,
         )
-
-
-def seed_worker(worker: int) -> None:
-    """Seed what a worker process could draw from, keep its OpenCV from starting threads, leave Ctrl-C alone."""
-    seed = torch.initial_seed() % 2**32
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, and it ends its batch
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 (a library may still use the global generator)
-    cv2.setNumThreads(0)
