@@ -21,6 +21,8 @@ from rich.table import Table
 
 from cardpose import build, hardware, heatmaps
 from cardpose.backbones import bench_backbones
+from cardpose.bench_devices import bench_ddp
+from cardpose.bench_memory import bench_memory
 from cardpose.bench_predict import bench_predict
 from cardpose.checkpoints import git_commit
 from cardpose.cli import entry
@@ -208,6 +210,8 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "render": bench_render,
     "backbones": bench_backbones,
     "predict": bench_predict,
+    "ddp": bench_ddp,
+    "memory": bench_memory,
 }
 
 

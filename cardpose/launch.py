@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging.config import dictConfig
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, get_start_method, parent_process, set_start_method
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from threading import Thread
@@ -134,7 +134,9 @@ def _start(job: Job, rank: int, count: int, port: int, logging: Mapping[str, Any
     context = get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(
-        target=_work, args=(job, rank, count, port, logging, writer), name=f"process {rank} of {count}"
+        target=_work,
+        args=(job, rank, count, port, get_start_method(), logging, writer),
+        name=f"process {rank} of {count}",
     )
     process.start()
     writer.close()  # the process has its own; once that is closed too, reading ends
@@ -183,10 +185,19 @@ def _passing_on_ctrl_c(process: SpawnProcess) -> Iterator[None]:
 
 
 def _work(
-    job: Job, rank: int, count: int, port: int, logging: Mapping[str, Any] | None, outcome: Connection
+    job: Job,
+    rank: int,
+    count: int,
+    port: int,
+    start_method: str,
+    logging: Mapping[str, Any] | None,
+    outcome: Connection,
 ) -> None:
     """What a started process does."""
     os.setsid()
+    set_start_method(
+        start_method, force=True
+    )  # of the loaders' workers; a spawned process would spawn them, too
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     Thread(target=_die_with_parent, daemon=True).start()
     here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": 0, "LOCAL_RANK": rank}

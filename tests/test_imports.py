@@ -27,7 +27,7 @@ LAYERS = (
     ("callbacks", "reports", "predictions", "tested", "html_report", "suggestion"),
     ("overlay", "folds", "conditions", "explain", "compare", "checks"),
     ("build", "cli", "stages", "fold_report", "compare_report"),
-    ("measure", "backbones", "fold_runs", "bench_predict"),
+    ("measure", "backbones", "fold_runs", "bench_predict", "bench_devices", "bench_memory"),
     ("export_frames",),
     (
         *(

@@ -55,7 +55,7 @@ class CardDataset(Dataset[Sample]):
         chosen = [annotations[row] for row in rows]
         number = {video: i for i, video in enumerate(videos)}
         self.cache, self.rows, self.augment, self.seed = cache, np.asarray(rows, np.int64), augment, seed
-        self.visibility = np.array([a.visibility for a in chosen], np.int64).reshape(-1, 8)
+        self.visibility = np.array([a.visibility for a in chosen], np.int8).reshape(-1, 8)
         self.to_source = cache.to_source[self.rows]
         self.corners = _to_network([a.corners for a in chosen], self.visibility, self.to_source)
         self.cards = np.array([np.nan if a.cards is None else a.cards for a in chosen], np.float32)

@@ -1,5 +1,6 @@
 """The processes that load: how many, and what each does first."""
 
+import gc
 import random
 import signal
 
@@ -19,7 +20,13 @@ def choose_num_workers(cores: int, gpu: bool) -> int:
 
 
 def seed_worker(worker: int) -> None:
-    """Seed what a worker process could draw from, keep its OpenCV from starting threads, leave Ctrl-C alone."""
+    """Seed what a worker process could draw from, keep its OpenCV from starting threads, leave Ctrl-C alone.
+
+    A forked worker shares the memory of the process that it came from as long as neither writes to it. The garbage
+    collector would write to every object that it looks at, each frame's label among them, so it is to look at none
+    of those.
+    """
+    gc.freeze()
     seed = torch.initial_seed() % 2**32
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, and it ends its batch
     random.seed(seed)

@@ -1,0 +1,155 @@
+"""What a loader's worker holds in memory, by the number of frames: `python -m cardpose.bench what=[memory]`.
+
+Counted is what a worker has for itself: its written pages that it shares with no other process (Private_Dirty of
+/proc/<pid>/smaps), which is what one more worker costs. Not counted are the pages of the cache's memory map, which the
+kernel drops when it needs the memory, and what the worker shares with the process that it was forked from.
+"""
+
+import multiprocessing
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from cardpose import heatmaps
+from cardpose.data.datamodule import CardDataModule
+from cardpose.data.folder import DatasetFolder, Video
+from cardpose.data.splits import by_video
+from cardpose.errors import InputError
+from cardpose.packet import Annotation
+from cardpose.synth.stream import SceneStream
+from cardpose.timing import Timing
+
+SIZE = (48, 64)
+"""Of the frames: 9 kB each, so that a hundred thousand fit on any disk."""
+VIDEO, RENDERED = 100, 40
+"""Frames of a video, and frames that are rendered; they repeat."""
+MB = 1024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A process's megabytes: its own written pages, all that is resident, and of that the cache's map."""
+
+    own: float
+    resident: float
+    cache: float
+
+
+def memory_of(pid: int) -> Memory:
+    """Read /proc/<pid>/smaps.
+
+    Raises:
+        InputError: the system has none.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
+    except OSError as error:
+        raise InputError(
+            "what=[memory] reads /proc/<pid>/smaps, which Linux has: leave it out here"
+        ) from error
+    own = resident = cache = 0
+    mapped = ""
+    for line in lines:
+        key, *rest = line.split()
+        if not key.endswith(":"):  # a mapping begins
+            mapped = rest[-1] if rest else ""
+        elif key == "Private_Dirty:":
+            own += int(rest[0])
+        elif key == "Rss:":
+            resident += int(rest[0])
+            cache += int(rest[0]) if mapped.endswith("images.npy") else 0
+    return Memory(own / MB, resident / MB, cache / MB)
+
+
+@dataclass(frozen=True)
+class RepeatedFrames(DatasetFolder):
+    """A dataset folder that is on no disk: rendered frames, again and again."""
+
+    images: Sequence[np.ndarray] = ()
+
+    def read_frames(self, video: str, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        yield from ((index, self.images[index % len(self.images)]) for index in indices)
+
+    def fingerprint(self, video: str) -> str:
+        return video
+
+
+def repeated(root: str | Path, frames: int, film: SceneStream) -> RepeatedFrames:
+    """`frames` frames in videos of `VIDEO`, each with a label of its own, as read from a file."""
+    rendered = [film(index) for index in range(RENDERED)]
+    videos = [Video(f"videos/{number}.mp4", number % 52 + 1, {}) for number in range(-(-frames // VIDEO))]
+    annotations: list[Annotation] = []
+    for number in range(frames):
+        label, video = rendered[number % VIDEO % RENDERED][1], videos[number // VIDEO]
+        annotations.append(
+            replace(
+                label,
+                video=video.file,
+                frame_index=number % VIDEO,
+                cards=video.cards,
+                corners=label.corners.copy(),
+                visibility=label.visibility.copy(),
+            )
+        )
+    return RepeatedFrames(Path(root), tuple(videos), tuple(annotations), {}, [image for image, _ in rendered])
+
+
+def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: str) -> list[Memory]:
+    """A worker's memory after each of so many epochs, the mean over the workers, which are started by this method."""
+    multiprocessing.set_start_method(start_method, force=True)
+    cfg = OmegaConf.create(config)
+    film = SceneStream(instantiate(cfg.synth), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
+    with tempfile.TemporaryDirectory(dir=cfg.paths.cache) as folder:
+        data = CardDataModule(
+            name="memory",
+            read=partial(repeated, frames=frames, film=film),
+            root=folder,
+            size=SIZE,
+            stride=1,
+            split=partial(by_video, folds=5, fold=0, val_videos=1),
+            augment=instantiate(cfg.augment),
+            encode_heatmaps=partial(heatmaps.encode, size=SIZE, stride=4, sigma=1.0),
+            cache_dir=folder,
+            batch_size=cfg.data.batch_size,
+            num_workers=cfg.data.num_workers or 1,
+            seed=cfg.seed,
+            mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+        )
+        data.prepare_data()
+        data.setup("fit")
+        loader = data.train_dataloader()
+        seen = []
+        for epoch in range(epochs):
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            for _ in loader:
+                pass
+            workers = [memory_of(process.pid) for process in multiprocessing.active_children()]  # type: ignore[arg-type]
+            seen.append(Memory(*(mean(vars(worker)[key] for worker in workers) for key in vars(workers[0]))))
+        return seen
+
+
+def bench_memory(cfg: DictConfig) -> Iterator[Timing]:
+    """Epochs over the frames of `cfg.frames`, each number in a process of its own: no heap of the one before."""
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    Path(cfg.paths.cache).mkdir(parents=True, exist_ok=True)
+    context, own = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()
+    for frames in cfg.frames:
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            seen = pool.submit(epochs_of, config, frames, cfg.warmup + cfg.repeats, own).result()[
+                cfg.warmup :
+            ]
+        for kind, what in (("own", "own"), ("resident", "resident"), ("cache", "cache's map")):
+            values = sorted(vars(memory)[kind] for memory in seen)
+            yield Timing(
+                f"memory {what}, {frames:,} frames", "MB", values[len(values) // 2], values[0], values[-1]
+            )
