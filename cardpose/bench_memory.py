@@ -1,8 +1,9 @@
 """What a loader's worker holds in memory, by the number of frames: `python -m cardpose.bench what=[memory]`.
 
-Counted is what a worker has for itself: its written pages that it shares with no other process (Private_Dirty of
-/proc/<pid>/smaps), which is what one more worker costs. Not counted are the pages of the cache's memory map, which the
-kernel drops when it needs the memory, and what the worker shares with the process that it was forked from.
+own        written pages that it shares with no other process (Private_Dirty of /proc/<pid>/smaps_rollup): what a worker
+           costs
+resident   all that is in memory for it (Rss), most of it shared: libraries, and the heap of the process that it was
+           forked from, in which each frame has its label, once for all workers
 """
 
 import multiprocessing
@@ -12,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -37,37 +38,26 @@ MB = 1024
 
 @dataclass(frozen=True)
 class Memory:
-    """A process's megabytes: its own written pages, all that is resident, and of that the cache's map."""
+    """A process's megabytes: its own written pages, and all that is resident."""
 
     own: float
     resident: float
-    cache: float
 
 
 def memory_of(pid: int) -> Memory:
-    """Read /proc/<pid>/smaps.
+    """Read /proc/<pid>/smaps_rollup.
 
     Raises:
         InputError: the system has none.
     """
     try:
-        lines = Path(f"/proc/{pid}/smaps").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError as error:
         raise InputError(
-            "what=[memory] reads /proc/<pid>/smaps, which Linux has: leave it out here"
+            "what=[memory] reads /proc/<pid>/smaps_rollup, which Linux has: leave it out"
         ) from error
-    own = resident = cache = 0
-    mapped = ""
-    for line in lines:
-        key, *rest = line.split()
-        if not key.endswith(":"):  # a mapping begins
-            mapped = rest[-1] if rest else ""
-        elif key == "Private_Dirty:":
-            own += int(rest[0])
-        elif key == "Rss:":
-            resident += int(rest[0])
-            cache += int(rest[0]) if mapped.endswith("images.npy") else 0
-    return Memory(own / MB, resident / MB, cache / MB)
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return Memory(kilobytes["Private_Dirty"] / MB, kilobytes["Rss"] / MB)
 
 
 @dataclass(frozen=True)
@@ -133,8 +123,8 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
             loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
             for _ in loader:
                 pass
-            workers = [memory_of(process.pid) for process in multiprocessing.active_children()]  # type: ignore[arg-type]
-            seen.append(Memory(*(mean(vars(worker)[key] for worker in workers) for key in vars(workers[0]))))
+            workers = [memory_of(worker.pid or 0) for worker in multiprocessing.active_children()]
+            seen.append(Memory(mean(w.own for w in workers), mean(w.resident for w in workers)))
         return seen
 
 
@@ -143,13 +133,11 @@ def bench_memory(cfg: DictConfig) -> Iterator[Timing]:
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     Path(cfg.paths.cache).mkdir(parents=True, exist_ok=True)
     context, own = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()
+    epochs = cfg.warmup + cfg.repeats
     for frames in cfg.frames:
         with ProcessPoolExecutor(1, mp_context=context) as pool:
-            seen = pool.submit(epochs_of, config, frames, cfg.warmup + cfg.repeats, own).result()[
-                cfg.warmup :
-            ]
-        for kind, what in (("own", "own"), ("resident", "resident"), ("cache", "cache's map")):
-            values = sorted(vars(memory)[kind] for memory in seen)
-            yield Timing(
-                f"memory {what}, {frames:,} frames", "MB", values[len(values) // 2], values[0], values[-1]
-            )
+            seen = pool.submit(epochs_of, config, frames, epochs, own).result()[cfg.warmup :]
+        for what in ("own", "resident"):
+            values = [getattr(memory, what) for memory in seen]
+            name = f"memory {what}, {frames:,} frames"
+            yield Timing(name, "MB", median(values), min(values), max(values))

@@ -62,7 +62,7 @@ HIDDEN, VISIBLE = 1, 2
 NOT_LABELLED = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """The label of one frame.
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ FORMAT_VERSION = 1
 FrameId = tuple[str, int]
 """Name of the video and index of the frame in it."""
 
+_WINDOW = 65536
+"""Linux brings in a mapped file by aligned windows of so many bytes; a multiple of every page size."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # disk full, quota reached, file size limit
 _MEND = "set paths.cache to a folder elsewhere"
 
@@ -71,7 +74,7 @@ class FrameCache:
         self.path = path
 
     @cached_property
-    def images(self) -> np.ndarray:
+    def images(self) -> np.memmap:
         """(N, H, W, 3) uint8 RGB, a read-only memory map."""
         return np.load(self.path / "images.npy", mmap_mode="r")
 
@@ -79,6 +82,20 @@ class FrameCache:
     def to_source(self) -> np.ndarray:
         """(N, 2, 3) float32, maps (x, y, 1) in pixels of the cached image to source pixels."""
         return np.load(self.path / "to_source.npy")
+
+    def frame(self, row: int) -> np.ndarray:
+        """A copy of image `row`, (H, W, 3) uint8 RGB.
+
+        What was read of the map leaves this process's memory again: otherwise all frames would count as its own in
+        time, for those who watch it, such as a cluster's scheduler. The system keeps them as long as it has room.
+        """
+        images = self.images
+        image = np.array(images[row])
+        if isinstance(images.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            start = images.offset % mmap.ALLOCATIONGRANULARITY + row * image.nbytes
+            first, last = start // _WINDOW * _WINDOW, -(-(start + image.nbytes) // _WINDOW) * _WINDOW
+            images.base.madvise(mmap.MADV_DONTNEED, first, min(last, len(images.base)) - first)
+        return image
 
     def __len__(self) -> int:
         return len(self.to_source)

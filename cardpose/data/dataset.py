@@ -67,7 +67,7 @@ class CardDataset(Dataset[Sample]):
 
     def __getitem__(self, key: int) -> Sample:
         epoch, i = divmod(key, len(self))
-        image, corners, visibility = self.cache.images[self.rows[i]], self.corners[i], self.visibility[i]
+        image, corners, visibility = self.cache.frame(self.rows[i]), self.corners[i], self.visibility[i]
         image, corners, visibility = self.augment(image, corners, visibility, _draw_seed(self.seed, epoch, i))
         return Sample(
             image=_channels_first(image),

@@ -3,6 +3,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import re
 import resource
 import signal
 import subprocess
@@ -62,6 +63,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "caches"
 
 
+def resident(file: Path) -> int:
+    """Kilobytes of a mapped file that count as this process's memory."""
+    blocks = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+    of_file = [block for block in blocks if str(file) in block.splitlines()[0]]
+    return sum(int(re.findall(r"^Rss: +(\d+)", block, re.MULTILINE)[0]) for block in of_file)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists(), reason="this system does not tell a process's pages"
+)
+def test_frames_that_were_read_do_not_pile_up_in_memory(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (400, 96, 128, 3), dtype=np.uint8)  # 15 MB
+    np.save(tmp_path / "images.npy", images)
+    frames = FrameCache(tmp_path)
+    for row in (*range(400), *range(399, -1, -7)):
+        np.testing.assert_array_equal(frames.frame(row), images[row])
+    assert resident(tmp_path / "images.npy") < 1000
+    assert [int(image.sum()) for image in frames.images] == images.sum((1, 2, 3)).tolist()  # this way they do
+    assert resident(tmp_path / "images.npy") > 10_000
+
+
 def left_over(folder: Path) -> list[str]:
     """What stands in the folder of caches beside lock files."""
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") if folder.exists() else []
@@ -72,6 +94,7 @@ def assert_holds(frames: FrameCache, footage: Footage) -> None:
     for row, (video, index) in enumerate(WANTED):
         image, to_source = letterbox(footage.frame(video, index), SIZE)
         np.testing.assert_array_equal(frames.images[row], image)
+        np.testing.assert_array_equal(frames.frame(row), image)
         np.testing.assert_array_equal(frames.to_source[row], to_source)
 
 

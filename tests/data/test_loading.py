@@ -24,7 +24,7 @@ def own_memory(frozen: bool, result: Connection) -> None:
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/smaps").exists(), reason="this system does not tell a process's pages"
+    not Path("/proc/self/smaps_rollup").exists(), reason="this system does not tell a process's pages"
 )
 def test_a_worker_copies_no_labels() -> None:
     corners, visibility = np.zeros((8, 2), np.float32), np.full(8, 2, np.int8)

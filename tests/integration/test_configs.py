@@ -88,7 +88,7 @@ def test_every_choice_composes_and_resolves(
 def test_every_choice_instantiates(compose_entry: Compose, tmp_path: Path, group: str, choice: str) -> None:
     if (group, choice) in ONLY_EVALUATION:
         pytest.skip("read by cardpose.evaluate alone")
-    if choice == "gpu" and not torch.cuda.is_available():
+    if choice in ("gpu", "ddp") and not torch.cuda.is_available():
         pytest.skip("no GPU here")
     needed = NEEDED.get((group, choice), [])
     cfg = compose_entry("train", tmp_path / "run", f"{group}={choice}", *needed)
