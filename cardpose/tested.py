@@ -31,7 +31,7 @@ class Frames:
 
     def image(self, result: FrameResult) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        return np.array(self.side.cache.images[self.side.rows[self.row(result)]])
+        return self.side.cache.frame(self.side.rows[self.row(result)])
 
     def draw(self, result: FrameResult) -> np.ndarray:
         """See `viz.draw_result`."""
