@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,12 +18,13 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose import processes
+from cardpose.commands import INTERRUPTED
 from cardpose.errors import InputError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+FAILED = 1
+"""Exit code where some of many runs failed."""
 USER_ERROR = 2
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as the shell's own."""
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +40,19 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
         return str(Path(str(resume)).parent.parent)
     if job := processes.shared_job():
         return f"outputs/{name}_{job}"
+    return str(new_folder(f"outputs/{name}_{now}"))
+
+
+def new_folder(wanted: str) -> Path:
+    """Make a folder of the wanted path, with a number behind it where there is one."""
     for number in itertools.count(1):
-        folder = Path(f"outputs/{name}_{now}" + (f"_{number}" if number > 1 else ""))
+        folder = Path(wanted + (f"_{number}" if number > 1 else ""))
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
         break
-    return str(folder)
+    return folder
 
 
 def is_run_checkpoint(path: str | Path | None) -> bool:
@@ -114,21 +121,14 @@ def entry(
                 nonlocal started
                 started = True
                 processes.hush()
-                try:
+                with user_errors(config_name):
                     return task(cfg)
-                except (InputError, InstantiationException) as error:
-                    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-                    print(f"cardpose.{config_name}: {user_line(error)}", file=sys.stderr)
-                    raise SystemExit(USER_ERROR) from None
-                except KeyboardInterrupt as stop:
-                    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-                    mend = str(stop) or "run the same command again"
-                    print(f"cardpose.{config_name}: interrupted: {mend}", file=sys.stderr)
-                    raise SystemExit(INTERRUPTED) from None
 
             try:
                 hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
-            except SystemExit as stop:
+            except Exit as stop:
+                raise SystemExit(stop.code) from None
+            except SystemExit as stop:  # before a job has started it is Hydra's own
                 raise SystemExit(USER_ERROR if stop.code and not started else stop.code) from None
             except BrokenPipeError:  # the reader has seen enough: `--help | head`
                 nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -137,6 +137,31 @@ def entry(
         return main
 
     return decorate
+
+
+class Exit(SystemExit):
+    """Ends the command with this code, also where no job has started in its process."""
+
+
+@contextmanager
+def user_errors(entry: str) -> Iterator[None]:
+    """End with a user's mistake in one line and code 2, and with Ctrl-C in one and code 130.
+
+    Raises:
+        Exit: after the line; an empty run folder is removed.
+    """
+    try:
+        yield
+    except (InputError, InstantiationException) as error:
+        code, line = USER_ERROR, user_line(error)
+    except KeyboardInterrupt as stop:
+        code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
+    else:
+        return
+    if HydraConfig.initialized():
+        forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+    print(f"cardpose.{entry}: {line}", file=sys.stderr)
+    raise Exit(code)
 
 
 def user_line(error: InputError | InstantiationException) -> str:

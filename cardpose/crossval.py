@@ -8,9 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cardpose import fold_report, fold_runs, measure
-from cardpose.cli import entry, forget_empty_run
-
-FAILED = 1
+from cardpose.cli import FAILED, entry, forget_empty_run
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:

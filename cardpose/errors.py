@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and how several are heard of at once."""
+"""The exception for a user's mistake, how several are heard of at once, and what ends a search's trial early."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,3 +42,7 @@ def told(complain: Complain) -> Iterator[None]:
         yield
     except InputError as error:
         complain(error)
+
+
+class Pruned(Exception):
+    """A trial of a search cannot become the best one; the message is one line that says when."""

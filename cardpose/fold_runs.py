@@ -7,30 +7,26 @@ is one like any other.
 import json
 import logging
 import shlex
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose import build
-from cardpose.cli import INTERRUPTED, path_override, run_folder
+from cardpose.cli import path_override, run_folder
+from cardpose.commands import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
 from cardpose.reports import flatten_config
+from cardpose.runs import is_finished, train_command
 
 NOTE = "crossval.yaml"
 """In the folder of the folds: the configuration that they were begun with."""
-TERMINATED = 128 + signal.SIGTERM
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +46,9 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
     """
     if any(override.startswith("split.fold=") for override in overrides):
         raise InputError("split.fold is given by cardpose.crossval, each in turn: leave it out")
-    if cfg.resume:
-        raise InputError("resume is for one run: go on with dir=<the folder of the folds>")
+    for key in ("resume", "skip_existing"):
+        if cfg[key]:
+            raise InputError(f"{key} is for cardpose.train: go on with dir=<the folder of the folds>")
     if "folds" not in (cfg.split or {}):
         raise InputError("split has no folds: choose split=by_video")
     if not isinstance(cfg.split.folds, int) or cfg.split.folds < 2:
@@ -117,11 +114,6 @@ def fold_folder(folder: Path, fold: int) -> Path:
     return folder / f"fold_{fold}"
 
 
-def is_finished(run: Path) -> bool:
-    """Whether a run has written all that it writes; metrics.json is the last of it."""
-    return (run / "metrics.json").is_file()
-
-
 def run_folds(folder: Path, folds: int, overrides: Sequence[str]) -> list[int]:
     """Train and test the folds that are not finished, one after another.
 
@@ -159,12 +151,7 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str]) -> list[int]:
 
 def command(run: Path, fold: int, overrides: Sequence[str]) -> list[str]:
     """What trains a fold in the folder `run`: from its last checkpoint where it has one."""
-    last = run / "checkpoints" / "last.ckpt"
-    if last.is_file():
-        arguments = [path_override("resume", last)]
-    else:
-        arguments = [*_of_train(overrides), f"split.fold={fold}", path_override("hydra.run.dir", run)]
-    return [sys.executable, "-m", "cardpose.train", *arguments]
+    return train_command(run, [*_of_train(overrides), f"split.fold={fold}"])
 
 
 def in_shell(folder: Path, overrides: Sequence[str]) -> str:
@@ -175,31 +162,3 @@ def in_shell(folder: Path, overrides: Sequence[str]) -> str:
 
 def _of_train(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if not override.startswith("dir=")]
-
-
-def call(words: Sequence[str]) -> tuple[int, bool]:
-    """Run a command; its exit code, and whether Ctrl-C came meanwhile.
-
-    The terminal sends Ctrl-C to the command, too, which ends in its own time. Where this process is told to end, the
-    command ends with it: nobody would wait for it.
-    """
-    pressed: list[int] = []
-    with (
-        _handling(signal.SIGINT, lambda number, _: pressed.append(number)),
-        _handling(signal.SIGTERM, _leave),
-    ):
-        code = subprocess.call(words)
-    return code, bool(pressed) or code in (INTERRUPTED, -signal.SIGINT)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)  # `subprocess.call` kills the command on its way out
-
-
-@contextmanager
-def _handling(number: signal.Signals, handler: Any) -> Iterator[None]:
-    before = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)

@@ -9,8 +9,13 @@ import torch
 
 
 def cores() -> int:
-    """Cores that this process may use; where the system does not tell, those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use; where the system does not tell, those of the machine.
+
+    Fewer where OMP_NUM_THREADS says so, as it does for each of several jobs of one machine (launcher=joblib).
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(there, int(share)) if share.isdecimal() and int(share) > 0 else there
 
 
 def processes_here() -> int:

@@ -5,7 +5,8 @@ With several devices every process follows the recipe, and the first one writes.
 
 import logging
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,30 +17,40 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
+from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from torch import nn
 
-from cardpose import build, checkpoints, launch, processes
+from cardpose import build, checkpoints, launch, measure, processes
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.pictures import add_images, tensorboards
-from cardpose.cli import INTERRUPTED, entry, is_run_checkpoint, path_override, user_line
+from cardpose.cli import entry, is_run_checkpoint, path_override, user_line
+from cardpose.commands import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
-from cardpose.errors import InputError
+from cardpose.errors import InputError, Pruned
 from cardpose.explain import describe_run, write_report
+from cardpose.hardware import choose_precision
+from cardpose.hyperparameters import log_hyperparameters, settings_of
 from cardpose.module import CardposeModule
-from cardpose.reports import flatten_config, metrics_table, write_metrics
+from cardpose.reports import metrics_table, write_metrics
+from cardpose.rerun import write_rerun
+from cardpose.runs import COST
+from cardpose.sweeps import PRUNED
 from cardpose.tested import describe_test
+from cardpose.trials import trial_callbacks
 
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
+def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, float]:
     """Train, test the best checkpoint, and leave everything in the run folder.
 
     Args:
         cfg: conf/train.yaml, composed.
         folder: of the run.
+        overrides: what stood on the command line, for rerun.sh.
 
     Returns:
         Scores of the best checkpoint, val/... and test/..., under the keys of metrics.json.
@@ -51,8 +62,8 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     checkpoint = checkpoints.read(cfg.resume) if cfg.resume else None
     config = build.plain(cfg)
     build.quiet_lightning()
-    seed_everything(cfg.seed, verbose=False)
     build.check(cfg)
+    seed_everything(cfg.seed, verbose=False)
     net = build.build_net(cfg)
     build.load_start(cfg, net)
     data = build.build_data(cfg, net)
@@ -60,7 +71,13 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
         data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=cfg.resume)
     collect = CollectFrames()
     chosen = [callback for callback in instantiate(cfg.callbacks).values() if callback is not None]
-    trainer = build.build_trainer(cfg, [*chosen, collect], instantiate(cfg.logger), default_root_dir=folder)
+    timer = Timer()  # its state is in the checkpoints, so that a resume goes on counting
+    trials = trial_callbacks()
+    trainer = build.build_trainer(
+        cfg, [*chosen, *trials, collect, timer], instantiate(cfg.logger), default_root_dir=folder
+    )
+    if trials and trainer.world_size > 1:
+        raise InputError("sweep: a trial of a search trains on one device: set trainer.devices=1")
     data.check_share(trainer.world_size)
     data.prepare_data()
     if not (data.split.train and data.split.val):
@@ -69,27 +86,30 @@ def train(cfg: DictConfig, folder: Path) -> dict[str, float]:
     module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
     if trainer.is_global_zero:
         data.split.save(folder / "split.json")
+        if not cfg.resume:
+            write_rerun(folder, overrides, chosen_by_the_machine(cfg))
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
         module.load(checkpoints.read(folder / "checkpoints" / "best.ckpt"))
         validated = validate(cfg, module, data)
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}
+    cost = {"train_seconds": timer.time_elapsed("train"), "parameters": float(parameters(net))}
     if trainer.is_global_zero:
         tested = describe_test(scores, collect.results, module, data)
         facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
         pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
-        write_metrics(folder / "metrics.json", metrics)
+        write_metrics(folder / COST, cost)
         for logger in tensorboards(trainer):
             images = {f"test/{name}": image for name, image in pictures.items()}
             add_images(logger.experiment, images, trainer.global_step)
-            logger.log_hyperparams(flatten_config(config), scores)  # the HParams tab
-            logger.save()
+        log_hyperparameters(trainer, settings_of(config, folder), metrics, cost)
+        write_metrics(folder / "metrics.json", metrics)  # the last of all: it says that the run is whole
     return metrics
 
 
 def train_on_devices(
-    cfg: DictConfig, folder: Path, logging: dict[str, Any] | None = None
+    cfg: DictConfig, folder: Path, overrides: Sequence[str] = (), logging: dict[str, Any] | None = None
 ) -> dict[str, float]:
     """`train`, in a process for each device of `cfg.trainer`, which are started here.
 
@@ -98,6 +118,7 @@ def train_on_devices(
     Args:
         cfg: conf/train.yaml, composed.
         folder: of the run.
+        overrides: what stood on the command line, for rerun.sh.
         logging: of the first of the processes that are started here, as `logging.config.dictConfig` takes it.
 
     Returns:
@@ -111,13 +132,13 @@ def train_on_devices(
     build.check(cfg)
     count = launch.processes_to_start(build.build_trainer(cfg, [], logger=False))
     if not count:
-        return train(cfg, folder)
-    return launch.run(partial(_train_in_process, config, folder), count, logging)
+        return train(cfg, folder, overrides)
+    return launch.run(partial(_train_in_process, config, folder, overrides), count, logging)
 
 
-def _train_in_process(config: dict[str, Any], folder: Path) -> dict[str, float]:
+def _train_in_process(config: dict[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, float]:
     try:
-        return train(OmegaConf.create(config), folder)
+        return train(OmegaConf.create(config), folder, overrides)
     except InstantiationException as error:
         raise InputError(user_line(error)) from None
 
@@ -129,6 +150,18 @@ def validate(cfg: DictConfig, module: CardposeModule, data: CardDataModule) -> d
     """
     trainer = build.build_trainer(cfg, [], logger=False, enable_progress_bar=False)
     return dict(trainer.validate(module, data, verbose=False)[0])
+
+
+def chosen_by_the_machine(cfg: DictConfig) -> list[str]:
+    """What `auto` stands for here, as overrides."""
+    if cfg.trainer.precision != "auto":
+        return []
+    return [f"trainer.precision={choose_precision(cfg.trainer.accelerator)}"]
+
+
+def parameters(net: nn.Module) -> int:
+    """How many numbers a network has learnt."""
+    return sum(parameter.numel() for parameter in net.parameters())
 
 
 def mean_cards(counts: np.ndarray) -> float:
@@ -186,13 +219,22 @@ def resumed(cfg: DictConfig) -> DictConfig:
 
 @entry("train")
 def main(cfg: DictConfig) -> float:
+    if cfg.skip_existing:
+        raise InputError(
+            "skip_existing is for sweeps: add -m, or go on with one run by resume=<its last checkpoint>"
+        )
     folder = Path(HydraConfig.get().runtime.output_dir)
     logging = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
-    metrics = train_on_devices(resumed(cfg) if cfg.resume else cfg, folder, logging)  # type: ignore[arg-type]
+    own = resumed(cfg) if cfg.resume else cfg
+    try:
+        metrics = train_on_devices(own, folder, measure.overrides(), logging)  # type: ignore[arg-type]
+    except Pruned as stop:
+        print(f"cardpose.train: {stop}", file=sys.stderr)  # the line that the sweep keeps
+        raise SystemExit(PRUNED) from None
     if processes.is_first():
         Console().print(metrics_table(metrics))
         print(folder)
-    return metrics["test/card_mae"]
+    return metrics["val/card_mae"]  # what a sweeper of Hydra chooses by: never by the test
 
 
 if __name__ == "__main__":

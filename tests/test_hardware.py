@@ -5,6 +5,7 @@ import torch
 
 from cardpose import hardware
 from cardpose.errors import InputError
+from cardpose.threads import cores
 
 
 @pytest.fixture
@@ -51,3 +52,18 @@ def test_the_machine_is_described_for_figures() -> None:
     about = hardware.describe()
     assert set(about) == {"processor", "cores", "threads", "gpu", "torch"}
     assert int(about["cores"]) >= 1
+
+
+def test_a_share_of_the_cores_is_all_that_a_job_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    there = cores()
+    for share, expected in (
+        ("1", 1),
+        ("1,2", 1),
+        ("4096", there),
+        ("0", there),
+        ("", there),
+        ("many", there),
+    ):
+        monkeypatch.setenv("OMP_NUM_THREADS", share)
+        assert cores() == expected

@@ -14,7 +14,7 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("threads", "bars", "processes"),
+    ("threads", "bars", "processes", "commands", "noise"),
     ("gathered", "launch"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing", "overlap"),
     ("heatmaps", "geometry", "card_losses", "intervals", "visibility"),
@@ -27,7 +27,20 @@ LAYERS = (
     ("callbacks", "reports", "predictions", "tested", "html_report", "suggestion"),
     ("overlay", "folds", "conditions", "explain", "compare", "checks"),
     ("build", "cli", "stages", "fold_report", "compare_report"),
-    ("measure", "backbones", "fold_runs", "bench_predict", "bench_devices", "bench_memory"),
+    (
+        "measure",
+        "backbones",
+        "bench_predict",
+        "bench_devices",
+        "bench_memory",
+        "runs",
+        "rerun",
+        "hyperparameters",
+    ),
+    ("fold_runs", "sweeps"),
+    ("trials", "sweep_jobs", "sweep_bar", "sweep_results"),
+    ("sweep_session", "sweep_plots", "sweep_hparams"),
+    ("search", "sweep_page"),
     ("export_frames",),
     (
         *(
@@ -41,7 +54,7 @@ LAYERS = (
             "predict",
             "export",
         ),
-        *("check", "suggest"),
+        *("check", "suggest", "sweep_table"),
     ),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
@@ -53,10 +66,13 @@ EXTRAS = {
     "onnxruntime": ("onnx_model", "backends"),
     "onnxscript": ("onnx_model",),
     "sleap_io": ("data.formats.sleap",),
+    "optuna": ("search", "callbacks.prune"),
+    "sqlalchemy": ("search",),
+    "hydra_plugins": ("search",),
 }
 """Libraries that the base install lacks, and the modules that import each, when it is used."""
 
-ENTRIES = {part for parts in LAYERS[-4:] for part in parts}
+ENTRIES = {part for parts in LAYERS[-8:] for part in parts}
 
 
 def modules() -> list[Path]:

@@ -1,13 +1,20 @@
 """Real trainings in seconds: the entries' own recipes on the tiny footage."""
 
-from collections.abc import Callable
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
+from trainings import Command, Done, Trainings
 
+from cardpose import sweep_jobs
+from cardpose import train as train_entry
 from cardpose.cli import CONF
 from cardpose.train import train
 
@@ -76,3 +83,42 @@ def finished_run(compose_train: Compose, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("finished") / "run"
     train(compose_train(folder), folder)
     return folder
+
+
+@pytest.fixture
+def global_state() -> Iterator[None]:
+    """Put back what a command sets for its whole process."""
+    root, on_ctrl_c = logging.getLogger(), signal.getsignal(signal.SIGINT)
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    signal.signal(signal.SIGINT, on_ctrl_c)
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
+    """The stand-in, in an empty working directory."""
+    stand_in = Trainings()
+    monkeypatch.setattr(sweep_jobs, "call", stand_in.call)
+    monkeypatch.chdir(tmp_path)
+    return stand_in
+
+
+@pytest.fixture
+def sweep_command(
+    global_state: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """sweep_command(*arguments) is `python -m cardpose.train`; with main=... another entry."""
+
+    def run(*arguments: str, main: Callable[[], None] = train_entry.main) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cardpose.train", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return Done(code or 0, *capfd.readouterr())
+
+    return run

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import check, convert, crossval, evaluate, export, suggest, synthesize
+from cardpose import check, convert, crossval, evaluate, export, suggest, sweep_table, synthesize
 from cardpose import train as training
 from cardpose.checkpoints import KEY
 
@@ -23,6 +23,7 @@ MAINS = {
     "evaluate": evaluate.main,
     "synthesize": synthesize.main,
     "convert": convert.main,
+    "sweep_table": sweep_table.main,
     "export": export.main,
     "check": check.main,
     "suggest": suggest.main,
@@ -253,3 +254,10 @@ def test_a_dir_that_holds_something_else(refused: Command, tiny_folder: Path, tm
         line = refused("crossval", *arguments, f"dir={tmp_path}/{path}")
         assert f"dir={tmp_path}/{path}: holds something else" in line
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_sweep_that_is_not_given_or_not_there(refused: Command, tmp_path: Path) -> None:
+    assert "dir is not given: add dir=outputs/multirun/" in refused("sweep_table")
+    assert f"dir={tmp_path}/none: no such folder" in refused("sweep_table", f"dir={tmp_path}/none")
+    (tmp_path / "empty").mkdir()
+    assert f"dir={tmp_path}/empty: holds no finished run" in refused("sweep_table", f"dir={tmp_path}/empty")

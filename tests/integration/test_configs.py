@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
 
 from cardpose import build
 from cardpose.cli import CONF
@@ -29,6 +29,7 @@ ENTRIES = (
     "export",
     "check",
     "suggest",
+    "sweep_table",
 )
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
@@ -70,6 +71,8 @@ def test_every_group_is_looked_at() -> None:
         "scheduler",
         "experiment",
         "debug",
+        "sweep",
+        "launcher",
     } <= set(GROUPS)
 
 
@@ -135,6 +138,23 @@ def test_every_count_learns_with_every_head_and_card_loss(
     parameters = dict(net.head.named_parameters())
     assert all(value.grad is not None and value.grad.isfinite().all() for value in parameters.values())
     assert bool(output.spread.isnan().all()) == (count == "regression")
+
+
+PLUGINS = {
+    "joblib": "hydra_plugins.hydra_joblib_launcher.config.JobLibLauncherConf",
+    "slurm": "hydra_plugins.hydra_submitit_launcher.config.SlurmQueueConf",
+    "slurm_local": "hydra_plugins.hydra_submitit_launcher.config.LocalQueueConf",
+}
+"""What the launchers of the extra `sweep` know."""
+
+
+@pytest.mark.parametrize("choice", [choice for _, choice in choices("launcher") if choice != "basic"])
+def test_every_key_of_a_launcher_is_one_that_it_knows(choice: str) -> None:
+    pytest.importorskip(PLUGINS[choice].rpartition(".")[0], reason="the extra sweep is not installed")
+    file = OmegaConf.load(CONF / "launcher" / f"{choice}.yaml")
+    known = OmegaConf.structured(get_class(PLUGINS[choice]))
+    assert file._target_ == known._target_
+    assert set(file.keys()) <= set(known.keys())
 
 
 @pytest.mark.parametrize("stride", [2, 4])
@@ -210,6 +230,7 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("convert", ["from=cvat", "root=x", "into=y"]),
         ("check", ["data=x"]),
         ("suggest", ["ckpt=x", "data=y"]),
+        ("sweep_table", ["dir=x"]),
     ],
 )
 def test_every_entry_composes(entry: str, overrides: list[str]) -> None:
@@ -241,6 +262,9 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
                 "-m ",
                 "optim:",
                 "data.root",
+                "skip_existing",
+                "grid, optuna, random",
+                "launcher: basic, joblib, slurm, slurm_local",
             ),
         ),
         (
@@ -250,6 +274,10 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
         ("convert", ("to=cvat", "deeplabcut", "interop", "into: null")),
         ("check", ("data=my_footage", "findings.csv", "misfit=0.02")),
         ("suggest", ("n=50", "frames=outputs/suggest.csv", "stride: 10")),
+        (
+            "sweep_table",
+            ("dir=outputs/multirun", "over=[seed]", "inside the noise", "table.html", "tensorboard"),
+        ),
     ],
 )
 def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:

@@ -254,16 +254,6 @@ def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command)
     assert Path(str(override.value())) == work / "outputs/0_loss.cards=2,seed=1 (b)/checkpoints/last.ckpt"
 
 
-def test_every_run_of_a_multirun_has_its_own_folder(work: Path, command: Command) -> None:
-    """Also where the overrides together are longer than a file's name may be."""
-    done = command("train", "-m", *TINY, "trainer.max_epochs=1", "seed=0,1")
-    assert done.code == 0, done.err
-    folders = [path.parent for path in (work / "outputs" / "multirun").rglob("metrics.json")]
-    assert len(folders) == 2
-    assert all(folder.parent.parent == work / "outputs" / "multirun" for folder in folders)
-    assert metrics(folders[0]) != metrics(folders[1])
-
-
 def test_each_job_of_a_sweep_starts_processes_of_its_own(
     work: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,54 @@
+"""What a sweep has found. `python -m cardpose.sweep_table --help` teaches; the recipe is `sweep_table`."""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from cardpose.cli import entry, forget_empty_run
+from cardpose.data.files import replace_file
+from cardpose.errors import InputError
+from cardpose.reports import write_csv
+from cardpose.sweep_hparams import write_hparams
+from cardpose.sweep_page import html, notes, terminal_tables
+from cardpose.sweep_results import SweepResults, read_sweep, run_rows, setting_rows
+
+
+def sweep_table(cfg: DictConfig) -> SweepResults:
+    """Read the runs in `cfg.dir` and write table.csv, runs.csv, table.html and what TensorBoard shows beside them.
+
+    Args:
+        cfg: conf/sweep_table.yaml, composed.
+
+    Raises:
+        InputError: what the user can mend.
+    """
+    if OmegaConf.is_missing(cfg, "dir"):
+        raise InputError("dir is not given: add dir=outputs/multirun/<the sweep>")
+    folder = Path(cfg.dir)
+    results = read_sweep(folder, list(cfg.over))
+    write_csv(folder / "table.csv", setting_rows(results))
+    write_csv(folder / "runs.csv", run_rows(results))
+    write_hparams(folder, results)
+    with replace_file(folder / "table.html") as temporary:
+        temporary.write_text(html(results, folder.resolve().name), encoding="utf-8")
+    return results
+
+
+@entry("sweep_table")
+def main(cfg: DictConfig) -> None:
+    results = sweep_table(cfg)
+    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+    console = Console()
+    for table in terminal_tables(results):
+        console.print(table)
+    for note in notes(results):
+        console.print(note, highlight=False, markup=False)
+    for name, why in results.others.items():
+        console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
+    print(Path(cfg.dir) / "table.html")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""cardpose's sweepers, where Hydra looks for plugins: conf/sweep names them.
+
+Hydra imports this module at the start of every command, so that what is heavy is imported where it is used.
+"""
+
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from cardpose.cli import user_errors
+
+
+class GridSweeper(BasicSweeper):
+    """Every combination, as Hydra's own sweeper; but a job that fails stops no other, and a sweep can go on.
+
+    Args:
+        max_batch_size: jobs that the launcher gets at once; None is all of them.
+        params: what is swept beside the command line, key to values.
+    """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from cardpose.sweep_jobs import run_job
+        from cardpose.sweep_session import enter
+
+        with user_errors("train"):
+            self.folder = enter(config)
+            super().setup(hydra_context=hydra_context, task_function=run_job, config=config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        from cardpose.sweep_session import session_in
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        loader = self.hydra_context.config_loader
+        given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(given)
+        swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
+        batches = self.split_arguments(overrides, self.max_batch_size)
+        with user_errors("train"), session_in(self.folder, self.config, loader) as session:
+            jobs = [[session.add(job, swept) for job in batch] for batch in batches]
+            session.bar.expect(len(session.jobs), len(session.jobs) - len(session.to_run()))
+            for batch in jobs:
+                session.launch(self.launcher, [job for job in dict.fromkeys(batch) if not job.outcome()])
+
+
+class SearchSweeper(Sweeper):
+    """Trials that Optuna proposes, see `cardpose.search`.
+
+    Args:
+        settings: of conf/sweep/optuna.yaml; read in `sweep`, since they name the folder, which is chosen in `setup`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        pass
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from cardpose.search import check_optuna
+        from cardpose.sweep_jobs import run_job
+        from cardpose.sweep_session import enter
+
+        with user_errors("train"):
+            check_optuna(config.hydra.runtime.choices.sweep)
+            self.folder = enter(config)
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=run_job, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        from cardpose.search import Search
+        from cardpose.sweep_session import session_in
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        settings = self.config.hydra.sweeper
+        given = [*(f"{key}={values}" for key, values in settings.params.items()), *arguments]
+        loader = self.hydra_context.config_loader
+        with user_errors("train"), session_in(self.folder, self.config, loader) as session:
+            Search(settings, session, given).run(self.launcher)

@@ -1,0 +1,198 @@
+"""Searches that go on after an interruption as if there had been none, and stop trials that are hopeless."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from trainings import Command, Trainings
+
+from cardpose.callbacks.prune import STUDY, PruneTrial, open_storage
+from cardpose.commands import INTERRUPTED
+from cardpose.errors import Pruned
+from cardpose.search import search_space
+from cardpose.sweep_results import read_sweep
+from cardpose.sweeps import PRUNED, TRIAL, Job
+
+optuna = pytest.importorskip("optuna", reason='needs the extra: pip install -e ".[sweep]"')
+
+SPACE = (
+    *("-m", "optim.lr=tag(log,interval(0.001,1))", "model=choice(unet,unet_small)", "augment=light"),
+    *(
+        "loss.cards=1",
+        "loss.visibility=1",
+        "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.sampler.n_startup_trials=2",
+    ),
+)
+
+
+def search(folder: str, trials: int = 5) -> tuple[str, ...]:
+    return (*SPACE, "sweep=optuna", f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={folder}")
+
+
+def trials_of(folder: str) -> list[Any]:
+    return optuna.load_study(STUDY, f"sqlite:///{Path(folder).absolute()}/search.db").trials
+
+
+def test_every_trial_is_a_job_and_the_best_is_told(trainings: Trainings, sweep_command: Command) -> None:
+    done = sweep_command(*search("a"))
+    assert done.code == 0, done.err
+    trials = trials_of("a")
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
+    names = [f"model={trial.params['model']},optim.lr={trial.params['optim.lr']}" for trial in trials]
+    assert trainings.folders == names
+    assert all((Path("a") / name / "metrics.json").is_file() for name in names)
+    for trial, words in zip(trials, trainings.called, strict=True):
+        assert {f"{key}={value}" for key, value in trial.params.items()} < set(words)
+        assert {"loss.cards=1", "loss.visibility=1", "augment=light"} < set(words)
+        assert trial.value == abs(trial.params["optim.lr"] - 0.004), "the validation score of its run"
+    best = OmegaConf.load("a/optimization_results.yaml")
+    assert best.best_value == min(trial.value for trial in trials)
+    told = next(line for line in done.err.splitlines() if line.startswith("Best "))
+    assert told.startswith(f"Best val/card_mae {best.best_value:.4g}: model=")
+    assert f"optim.lr={best.best_params['optim.lr']}" in told
+
+
+def test_an_interrupted_search_proposes_what_it_would_have_proposed(
+    trainings: Trainings, sweep_command: Command
+) -> None:
+    assert sweep_command(*search("whole")).code == 0
+    expected = [(trial.params, trial.value) for trial in trials_of("whole")]
+    third, finished = trainings.folders[2], len(trainings.called)
+    trainings.broken = {third: "ctrl-c"}
+    stopped = sweep_command(*search("stopped"))
+    assert stopped.code == INTERRUPTED
+    assert "skip_existing=true" in stopped.err
+    assert [trial.state.name for trial in trials_of("stopped")] == ["COMPLETE"] * 2 + ["RUNNING"] * 2
+    trainings.broken = {}
+    assert sweep_command(*search("stopped"), "skip_existing=true").code == 0
+    assert [(trial.params, trial.value) for trial in trials_of("stopped")] == expected
+    assert len(trainings.called) == 2 * finished + 1, "no finished trial runs twice"
+    assert sweep_command(*search("stopped", trials=6), "skip_existing=true").code == 0
+    assert len(trials_of("stopped")) == 6, "n_trials counts those before"
+
+
+def test_a_failed_and_a_pruned_trial_stop_no_search(trainings: Trainings, sweep_command: Command) -> None:
+    def call(words: list[str], **options: Any) -> tuple[int, bool]:
+        number = json.loads(Path(options["env"][TRIAL]).read_text())["number"]
+        if number == 1:
+            options["stderr"].write("cardpose.train: after epoch 3: val/card_mae 9\n")
+            options["stderr"].flush()
+            return PRUNED, False
+        trainings.broken = {"": 1} if number == 2 else {}
+        return stand_in(words, **options)
+
+    from cardpose import sweep_jobs
+
+    stand_in, sweep_jobs.call = sweep_jobs.call, call  # put back by the fixture
+    done = sweep_command(*search("a", trials=4))
+    assert done.code == 1
+    assert "4 jobs: 2 finished, 1 pruned, 1 failed" in done.err
+    assert [trial.state.name for trial in trials_of("a")] == ["COMPLETE", "PRUNED", "FAIL", "COMPLETE"]
+    told = read_sweep(Path("a"), []).others
+    assert sorted(reason.split(":")[0] for reason in told.values()) == ["failed", "pruned"]
+    pruned = next(path for path in Path("a/logs").glob("*.pruned"))
+    assert (
+        Job(Path("a").absolute(), pruned.name.removesuffix(".pruned")).reason()
+        == "after epoch 3: val/card_mae 9"
+    )
+
+
+def test_a_locked_storage_is_one_line(trainings: Trainings, sweep_command: Command) -> None:
+    assert sweep_command(*search("a", trials=2)).code == 0
+    with sqlite3.connect("a/search.db") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        done = sweep_command(*search("a"), "skip_existing=true", "hydra.sweeper.storage_timeout=0.01")
+        other.rollback()
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    (line,) = (line for line in done.err.splitlines() if line.startswith("cardpose.train: "))
+    assert line.endswith(
+        "search.db: database is locked: wait until no other process writes to it, then go on with "
+        "skip_existing=true"
+    )
+    assert len(trainings.called) == 2
+
+
+def test_another_search_space_is_refused(trainings: Trainings, sweep_command: Command) -> None:
+    assert sweep_command(*search("a", trials=2)).code == 0
+    done = sweep_command(*search("a"), "model=choice(unet,unet_large)", "skip_existing=true")
+    assert done.code == 2
+    assert "was begun with other choices" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_random_trials_are_drawn_from_the_same_space(trainings: Trainings, sweep_command: Command) -> None:
+    chosen = [word for word in search("a", trials=3) if "startup" not in word and word != "sweep=optuna"]
+    assert sweep_command(*chosen, "sweep=random").code == 0
+    rates = [trial.params["optim.lr"] for trial in trials_of("a")]
+    assert len(set(rates)) == 3
+    assert all(0.001 <= rate <= 1 for rate in rates)
+
+
+def test_the_command_line_takes_the_place_of_the_search_space() -> None:
+    space, fixed = search_space(
+        ["optim.lr=interval(0.1,1.0)", "model=choice(a,b)", "optim.lr=0.5", "seed=interval(1,3)"]
+    )
+    assert list(space) == ["model", "seed"]
+    assert fixed == ["optim.lr=0.5"]
+
+
+Report = Callable[..., None]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """A search with three finished trials, whose objective was 5, 4 and 3 after their epochs, and one begun."""
+    url = f"sqlite:///{tmp_path}/search.db"
+    study = optuna.create_study(study_name=STUDY, storage=open_storage(url, 10))
+    for _ in range(3):
+        trial = study.ask()
+        for epoch, value in enumerate((5.0, 4.0, 3.0)):
+            trial.report(value, epoch)
+        study.tell(trial, 3.0)
+    study.ask()
+    return url
+
+
+def report(callback: PruneTrial, epoch: int, value: float) -> None:
+    """The end of an epoch's validation."""
+    metrics = {"val/card_mae": torch.tensor(value)}
+    trainer = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, sanity_checking=False)
+    callback.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+
+
+def prune_trial(storage: str) -> PruneTrial:
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=1)
+    return PruneTrial(storage, timeout=1, number=3, monitor="val/card_mae", pruner=pruner)
+
+
+def test_a_hopeless_trial_ends_and_its_epochs_are_kept(storage: str) -> None:
+    callback = prune_trial(storage)
+    report(callback, 0, 50.0)  # within the warm-up
+    with pytest.raises(Pruned, match=r"^after epoch 2: val/card_mae 40$"):
+        report(callback, 1, 40.0)
+    trial = optuna.load_study(STUDY, storage).trials[3]
+    assert trial.intermediate_values == {0: 50.0, 1: 40.0}
+
+
+def test_a_good_trial_goes_on(storage: str) -> None:
+    callback = prune_trial(storage)
+    for epoch, value in enumerate((4.0, 3.0, 2.0)):
+        report(callback, epoch, value)
+    report(callback, 3, math.inf)  # none of the others got so far
+
+
+def test_a_storage_that_does_not_answer_ends_no_training(
+    storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = prune_trial(storage.replace("search.db", "none/search.db"))
+    report(callback, 2, 99.0)
+    assert "the search was not told of epoch 3" in caplog.text
