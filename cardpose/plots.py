@@ -43,7 +43,7 @@ def scatter_cards(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     axes.set(xlim=ends, ylim=_limits(predicted, _most(true)), xlabel="true cards", ylabel="predicted cards")
     axes.set_title(_summary(predicted, true))
     axes.legend(loc="upper left", frameon=False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def error_by_count(
@@ -79,7 +79,7 @@ def error_by_count(
     axes.set(xlim=(0, _most(true)), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
     axes.set_title(_summary(predicted, true))
     axes.legend(loc="lower left", frameon=False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.ndarray:
@@ -104,7 +104,7 @@ def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.nd
         axes.set(title=f"by {name}", xlabel="card error, mean absolute")
         axes.spines[["top", "right"]].set_visible(False)
         axes.invert_yaxis()
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def intervals(true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def intervals(true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.nda
     axes.set(xlim=(0, most), xlabel="true cards", ylabel="estimate of the video, with its interval")
     axes.set_title(f"{held.sum()} of {len(true)} counts are held")
     axes.legend(loc="upper left", frameon=False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def coverage(levels: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def coverage(levels: np.ndarray) -> np.ndarray:
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="nominal level", ylabel="share of videos held")
     axes.set_title(f"coverage of the interval, {len(levels)} videos")
     axes.legend(loc="upper left", frameon=False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
@@ -179,7 +179,7 @@ def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
     lower.set(yscale="log", ylim=(0.8, None), xlabel="probability of being visible", ylabel="corners")
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def confusion(matrix: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def confusion(matrix: np.ndarray) -> np.ndarray:
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="lies on the labelled corner", ylabel="predicted corner")
     axes.set_title("where predicted corners lie, % of each row")
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.ndarray:
@@ -228,7 +228,7 @@ def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.
     better, worse = int((second < first).sum()), int((second > first).sum())
     axes.set_title(f"b is nearer in {better} frames, a in {worse}")
     axes.legend(loc="upper left", frameon=False)
-    return _to_image(figure)
+    return to_image(figure)
 
 
 def _known(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -260,7 +260,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _to_image(figure: Figure) -> np.ndarray:
+def to_image(figure: Figure) -> np.ndarray:
+    """The figure as (H, W, 3) uint8 RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,16 +1,17 @@
-"""A sweep's results as a table for the terminal and as one HTML page that needs nothing else."""
+"""A sweep's results as a table for the terminal and as one HTML page."""
 
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
-from string import Template
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cardpose.fold_report import TITLES
-from cardpose.sweep_plots import UNITS, effects, pareto, short, svg
+from cardpose.html_report import Picture, Section, write_page
+from cardpose.html_report import Table as PageTable
+from cardpose.sweep_plots import PANELS, UNITS, effect, pareto, short
 from cardpose.sweep_results import COSTS, ERRORS, SHOWN, TESTED, SweepResults
 
 FORMS = {"cost/train_seconds": "{:,.0f}"}
@@ -94,61 +95,25 @@ def terminal_tables(results: SweepResults) -> list[Table]:
     return tables
 
 
-def html(results: SweepResults, title: str) -> str:
-    """The page: the table, whose columns a click sorts, the plots, and the jobs that did not finish."""
-    figures = [("Error against cost", svg(pareto(results)))]
-    figures += [(f"What {key} does", svg(effects(results, key))) for key in results.swept]
-    return PAGE.substitute(
-        title=escape(title),
-        table=_table(headings(results, SHOWN), cells(results, SHOWN)),
-        notes="".join(f"<p>{escape(note)}</p>" for note in notes(results)),
-        figures="".join(f"<h2>{escape(name)}</h2><figure>{drawn}</figure>" for name, drawn in figures),
-        others=_others(results),
-    )
+def write_sweep_page(path: Path, title: str, results: SweepResults) -> None:
+    """Write the page: the table, error against cost, what each override does, and the jobs that did not finish.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    fronts = [Picture("", pareto(results, cost), f"Card error against {SHOWN[cost]}") for cost in COSTS]
+    sections = [
+        Section("Settings", notes(results), PageTable(headings(results, SHOWN), cells(results, SHOWN))),
+        Section("Error against cost", ["A dot a setting, with its row in the table."], pictures=fronts),
+        *(_effects(results, key) for key in results.swept),
+    ]
+    if results.others:
+        rows = [[name, why] for name, why in results.others.items()]
+        sections.append(Section("Not in the figures", table=PageTable(["job", "why"], rows, numbers=False)))
+    facts = {"settings": str(len(results.settings)), "runs": str(len(results.runs))}
+    write_page(path, title, facts, sections)
 
 
-def _others(results: SweepResults) -> str:
-    if not results.others:
-        return ""
-    lines = "".join(f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in results.others.items())
-    return f"<h2>Not in the figures</h2><ul>{lines}</ul>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>$title</title><style>
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 90rem; margin: 2rem auto; padding: 0 1rem }
-p { max-width: 60rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left; white-space: nowrap }
-th { cursor: pointer; border-bottom: 2px solid #888 }
-tbody tr:hover { background: #f2f6fa }
-figure { margin: 0; overflow-x: auto }
-</style></head><body>
-<h1>$title</h1>
-$table
-$notes
-$figures
-$others
-<script>
-document.querySelectorAll("th").forEach((head, column) => {
-  let down = false;
-  head.addEventListener("click", () => {
-    const body = document.querySelector("tbody"), rows = [...body.rows];
-    const value = row => row.cells[column].textContent;
-    const number = row => parseFloat(value(row).replace(/,/g, ""));
-    const words = (a, b) => value(a).localeCompare(value(b));
-    rows.sort((a, b) => isNaN(number(a) - number(b)) ? words(a, b) : number(a) - number(b));
-    if (down) rows.reverse();
-    down = !down;
-    rows.forEach(row => body.append(row));
-  });
-});
-</script>
-</body></html>
-""")
+def _effects(results: SweepResults, key: str) -> Section:
+    pictures = [Picture("", effect(results, key, score), f"{SHOWN[score]} over {key}") for score in PANELS]
+    return Section(f"What {key} does", ["A dot a run; the bar is their mean."], pictures=pictures)

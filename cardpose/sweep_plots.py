@@ -1,14 +1,13 @@
-"""Plots of a sweep as SVG: what each override does, and error against cost."""
+"""Plots of a sweep, uint8 RGB (H, W, 3): what each override does, and error against cost."""
 
-import io
 import math
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cardpose.plots import to_image
 from cardpose.sweep_results import COSTS, ERRORS, SHOWN, SweepResults
 
 PANELS = (*ERRORS, *COSTS)
@@ -16,25 +15,27 @@ UNITS = {"cost/parameters": 1e6}
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 _MANY = 8
 """Different numbers from which on an axis is a scale, not a list."""
+DPI = 120
 _JITTER = 0.12
 MOST = 12
 """Letters of a number in a table or at an axis."""
 
 
-def effects(results: SweepResults, key: str) -> Figure:
-    """Every run over the values of one override, a panel a score, with the mean of each value.
+def effect(results: SweepResults, key: str, score: str) -> np.ndarray:
+    """A score of every run over the values of one override, with the mean of each value.
 
     Args:
         results: of the sweep.
         key: one of `results.swept`.
+        score: one of `PANELS`.
     """
+    figure = Figure(figsize=(5, 3.4), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
     values = [run.overrides.get(key, "") for run in results.runs]
-    figure = Figure(figsize=(4 * len(PANELS), 3.4), layout="constrained")
-    for axes, score in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        _effect(axes, values, results.column(score) / UNITS.get(score, 1))
-        axes.set(xlabel=key, ylabel=SHOWN[score])
-        _plain(axes)
-    return figure
+    _effect(axes, values, results.column(score) / UNITS.get(score, 1))
+    axes.set(xlabel=key, ylabel=SHOWN[score])
+    _plain(axes)
+    return to_image(figure)
 
 
 def _effect(axes: Axes, values: Sequence[str], scores: np.ndarray) -> None:
@@ -70,34 +71,22 @@ def short(value: str) -> str:
     return value if len(value) <= 2 * MOST else f"{value[: 2 * MOST - 3]}..."
 
 
-def pareto(results: SweepResults) -> Figure:
-    """Card error against each cost: a dot a setting with its rank, bars of one standard deviation, the front joined."""
-    figure = Figure(figsize=(6 * len(COSTS), 4.5), layout="constrained")
+def pareto(results: SweepResults, cost: str) -> np.ndarray:
+    """Card error against a cost: a dot a setting with its rank, bars of one standard deviation, the front joined."""
+    figure = Figure(figsize=(5, 3.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
     error, spread = results.mean("val/card_mae"), results.spread("val/card_mae")
-    for axes, cost in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
-        paid, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
-        colors = np.where(front, _ORANGE, _BLUE)
-        axes.errorbar(paid, error, np.nan_to_num(spread), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
-        axes.scatter(paid, error, s=24, c=colors, zorder=3)
-        on = np.flatnonzero(front)[np.argsort(paid[front])]
-        axes.step(paid[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
-        for k in np.flatnonzero(~np.isnan(paid) & ~np.isnan(error)):
-            axes.annotate(
-                str(k + 1), (paid[k], error[k]), xytext=(4, 4), textcoords="offset points", fontsize=8
-            )
-        axes.set(xlabel=SHOWN[cost], ylabel=SHOWN["val/card_mae"])
-        _plain(axes)
-        axes.legend(frameon=False)
-    return figure
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an <svg> element, its text as text; the same bytes for the same figure."""
-    out = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cardpose", "font.family": "sans-serif"}):
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+    paid, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
+    axes.errorbar(paid, error, np.nan_to_num(spread), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
+    axes.scatter(paid, error, s=24, c=np.where(front, _ORANGE, _BLUE), zorder=3)
+    on = np.flatnonzero(front)[np.argsort(paid[front])]
+    axes.step(paid[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
+    for k in np.flatnonzero(~np.isnan(paid) & ~np.isnan(error)):
+        axes.annotate(str(k + 1), (paid[k], error[k]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel=SHOWN[cost], ylabel=SHOWN["val/card_mae"])
+    _plain(axes)
+    axes.legend(frameon=False)
+    return to_image(figure)
 
 
 def _plain(axes: Axes) -> None:

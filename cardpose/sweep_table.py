@@ -7,11 +7,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 from cardpose.reports import write_csv
 from cardpose.sweep_hparams import write_hparams
-from cardpose.sweep_page import html, notes, terminal_tables
+from cardpose.sweep_page import notes, terminal_tables, write_sweep_page
 from cardpose.sweep_results import SweepResults, read_sweep, run_rows, setting_rows
 
 
@@ -31,8 +30,7 @@ def sweep_table(cfg: DictConfig) -> SweepResults:
     write_csv(folder / "table.csv", setting_rows(results))
     write_csv(folder / "runs.csv", run_rows(results))
     write_hparams(folder, results)
-    with replace_file(folder / "table.html") as temporary:
-        temporary.write_text(html(results, folder.resolve().name), encoding="utf-8")
+    write_sweep_page(folder / "table.html", f"Sweep {folder.resolve().name}", results)
     return results
 
 
