@@ -18,15 +18,18 @@ class FrameBar:
 
     Args:
         sources: whose frames are counted.
+        what: is done with them.
+        passes: how often each frame is looked at.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], what: str = "predicting", passes: int = 1) -> None:
         console = Console(stderr=True)
         shown = console.is_terminal
         self._bar = Progress(
-            *columns("predicting", "frames"), console=console, disable=not shown, redirect_stdout=False
+            *columns(what, "frames"), console=console, disable=not shown, redirect_stdout=False
         )
-        self._task = self._bar.add_task("", total=known_frames(sources) if shown else None, rate=0.0)
+        frames = known_frames(sources) if shown else None
+        self._task = self._bar.add_task("", total=frames and frames * passes, rate=0.0)
         self._frames = 0
 
     def __enter__(self) -> "FrameBar":
@@ -43,10 +46,10 @@ class FrameBar:
         """Write a line, above the bar where there is one; from any thread."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def frame(self) -> None:
-        """One more frame is done."""
-        self._frames += 1
-        self._bar.update(self._task, advance=1, rate=self._bar.tasks[0].speed or 0.0)
+    def frame(self, count: int = 1) -> None:
+        """One more frame is done, or so many."""
+        self._frames += count
+        self._bar.update(self._task, advance=count, rate=self._bar.tasks[0].speed or 0.0)
 
     @property
     def rate(self) -> str:

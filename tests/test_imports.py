@@ -25,7 +25,7 @@ LAYERS = (
     ("results", "module", "plots", "onnx_model", "parity"),
     ("viz", "inference", "framebar"),
     ("callbacks", "reports", "predictions", "tested", "html_report", "suggestion"),
-    ("overlay", "folds", "conditions", "explain", "compare", "checks"),
+    ("overlay", "folds", "conditions", "explain", "compare", "checks", "labelling"),
     ("build", "cli", "stages", "fold_report", "compare_report"),
     (
         "measure",
@@ -54,7 +54,7 @@ LAYERS = (
             "predict",
             "export",
         ),
-        *("check", "suggest", "sweep_table"),
+        *("check", "suggest", "sweep_table", "subsample", "label"),
     ),
 )
 """A part imports itself and the layers above it, never one beside or below it."""
@@ -69,8 +69,13 @@ EXTRAS = {
     "optuna": ("search", "callbacks.prune"),
     "sqlalchemy": ("search",),
     "hydra_plugins": ("search",),
+    "starlette": ("labelling.app", "labelling.guard", "labelling.serve"),
+    "uvicorn": ("labelling.serve",),
 }
 """Libraries that the base install lacks, and the modules that import each, when it is used."""
+
+NEED_THEIR_EXTRA = ("labelling.app", "labelling.guard", "labelling.serve")
+"""Modules that are made of an extra's library; an entry imports them when it is used."""
 
 ENTRIES = {part for parts in LAYERS[-8:] for part in parts}
 
@@ -132,6 +137,10 @@ def test_libraries_stay_behind_their_door(path: Path) -> None:
 
 
 def test_everything_imports_without_the_extras() -> None:
-    blocked = "; ".join(f"sys.modules[{library!r}] = None" for library in [*EXTRAS, "torchvision"])
-    everything = ", ".join(f"cardpose.{name_of(path)}" for path in modules())
+    blocked = "; ".join(
+        f"sys.modules[{library!r}] = None" for library in [*EXTRAS, "torchvision", "starlette", "uvicorn"]
+    )
+    everything = ", ".join(
+        f"cardpose.{name}" for path in modules() if (name := name_of(path)) not in NEED_THEIR_EXTRA
+    )
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {everything}"], check=True)

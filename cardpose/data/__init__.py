@@ -15,6 +15,12 @@
     formats/       labels of other tools, both ways
     files.py       files that are whole or absent
 
+    marks.py         what is decided of a frame's corners while it is labelled
+    label_tables.py  annotations.json and videos.csv in memory, changed a frame at a time
+    journal.py       changes that outlive a crash
+    labels.py        these three together: the folder that cardpose.label has open
+    select.py        which frames of a video are worth labelling
+
     splits.py      which frames train, validate and test
     augment.py     image and corners changed together
     cache.py       every wanted frame at the training size, decoded once

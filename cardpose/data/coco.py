@@ -2,9 +2,11 @@
 
 Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`;
 a COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as
-bring back the same float32 corner and the same float64 timestamp.
+bring back the same float32 corner and the same float64 timestamp. An image without an annotation is a frame to
+label.
 """
 
+import json
 import logging
 import math
 from collections.abc import Iterable
@@ -91,6 +93,45 @@ def to_coco(annotations: Iterable[Annotation]) -> Json:
     return {"info": info, "images": images, "annotations": labels, "categories": [CATEGORY]}
 
 
+def dump_coco(document: Json) -> str:
+    """The document as text, a line per image and per annotation: quick to write, and a change shows in a diff.
+
+    >>> print(dump_coco({"info": {}, "images": [{"id": 1}, {"id": 2}]}), end="")
+    {
+    "info": {},
+    "images": [
+    {"id": 1},
+    {"id": 2}
+    ]
+    }
+    """
+
+    def value(item: Any) -> str:
+        if not (isinstance(item, list) and item and isinstance(item[0], dict)):
+            return json.dumps(item, allow_nan=False)
+        return "[\n" + ",\n".join(json.dumps(record, allow_nan=False) for record in item) + "\n]"
+
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {value(item)}" for key, item in document.items()) + "\n}\n"
+
+
+def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
+    """The whole document of annotations.json, its category checked, and its images by their id.
+
+    Raises:
+        InputError: the file is missing, no JSON, or no COCO keypoint file of packets.
+    """
+    document = read_json(path, "label some frames first")
+    _check_categories(get(document, "categories", list, str(path)), path)
+    images: dict[int, Json] = {}
+    for i, image in enumerate(get(document, "images", list, str(path))):
+        image_id = get(image, "id", int, f"{path}: images[{i}]")
+        if image_id in images:
+            raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
+        images[image_id] = image
+    get(document, "annotations", list, str(path))
+    return document, images
+
+
 def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False) -> list[Annotation]:
     """Read and check annotations.json, in the order of its annotations.
 
@@ -105,18 +146,11 @@ def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False)
     """
     if unlabelled and not path.exists():
         return []
-    document = read_json(path, "label some frames first")
-    _check_categories(get(document, "categories", list, str(path)), path)
-    images: dict[int, Json] = {}
-    for i, image in enumerate(get(document, "images", list, str(path))):
-        image_id = get(image, "id", int, f"{path}: images[{i}]")
-        if image_id in images:
-            raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
-        images[image_id] = image
+    document, images = read_document(path)
     annotations = []
-    for i, label in enumerate(get(document, "annotations", list, str(path))):
+    for i, label in enumerate(document["annotations"]):
         with told(complain):
-            annotations.append(_from_coco(label, images, f"{path}: annotations[{i}]"))
+            annotations.append(from_coco(label, images, f"{path}: annotations[{i}]"))
     if not annotations and not unlabelled:
         raise InputError(f"{path}: holds no annotation: label some frames first")
     annotations = check_unique(annotations, str(path), complain)
@@ -135,28 +169,40 @@ def _check_categories(categories: list[Any], path: Path) -> None:
         )
 
 
-def _from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
+def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
+    """Video, frame index, timestamp (NaN where unknown), width and height of an image's record.
+
+    Raises:
+        InputError: one is missing or of the wrong type.
+    """
+    timestamp = image.get("timestamp")
+    return (
+        get(image, "video", str, where),
+        get(image, "frame_index", int, where),
+        math.nan if timestamp is None else float(get(image, "timestamp", (int, float), where)),
+        get(image, "width", int, where),
+        get(image, "height", int, where),
+    )
+
+
+def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
+    """The checked label of one record of `annotations`; `images` are by their id.
+
+    Raises:
+        InputError: it breaks a rule of `cardpose.data.validate`; `where` opens the message.
+    """
     image_id = get(label, "image_id", int, where)
     if image_id not in images:
         raise InputError(
             f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
         )
-    image = images[image_id]
-    video = get(image, "video", str, f"{where}: its image {image_id}")
-    frame_index = get(image, "frame_index", int, f"{where}: its image {image_id}")
+    video, frame_index, timestamp, width, height = frame_of(
+        images[image_id], f"{where}: its image {image_id}"
+    )
     where = f"{where} ({video} frame {frame_index})"
     corners, visibility = _keypoints(get(label, "keypoints", list, where), where)
-    timestamp = image.get("timestamp")
-    annotation = Annotation(
-        video=video,
-        frame_index=frame_index,
-        timestamp=math.nan if timestamp is None else float(get(image, "timestamp", (int, float), where)),
-        width=get(image, "width", int, where),
-        height=get(image, "height", int, where),
-        corners=corners,
-        visibility=visibility,
-        cards=parse_cards(label.get("cards"), where),
-    )
+    cards = parse_cards(label.get("cards"), where)
+    annotation = Annotation(video, frame_index, timestamp, width, height, corners, visibility, cards)
     check_annotation(annotation, where)
     return annotation
 

@@ -58,6 +58,15 @@ def replace_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def sync(path: str | Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk and outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder to fill; rename it to `path` at the end, or remove it after an exception.

@@ -11,7 +11,6 @@ A video is known everywhere by its `file` of videos.csv, a path relative to the 
 """
 
 import hashlib
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.data.coco import read_coco, to_coco
+from cardpose.data.coco import dump_coco, read_coco, to_coco
 from cardpose.data.files import new_folder, replace_file
 from cardpose.data.images import list_frames, read_image
+from cardpose.data.labels import settle
 from cardpose.data.tables import FRAMES, VIDEOS, Video, read_videos, write_videos
 from cardpose.data.validate import check_annotation, check_unique
 from cardpose.data.video import iterate, probe
@@ -68,6 +68,7 @@ class DatasetFolder:
         root = Path(root)
         if not root.is_dir():
             raise InputError(f"{root}: no such folder: check the path")
+        settle(root)
         videos = read_videos(root, complain)
         sources = _find_sources(root, videos, complain)
         table = root / "annotations.json"
@@ -162,7 +163,7 @@ def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterabl
     for annotation in annotations:
         check_annotation(annotation, f"{table}: {annotation.video} frame {annotation.frame_index}")
     check_unique(annotations, str(table))
-    document = json.dumps(to_coco(annotations), indent=1, allow_nan=False) + "\n"
+    document = dump_coco(to_coco(annotations))
     with replace_file(table) as labels, replace_file(root / "videos.csv") as rows:
         labels.write_text(document, encoding="utf-8")
         write_videos(rows, videos)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import check, convert, crossval, evaluate, export, suggest, sweep_table, synthesize
+from cardpose import check, convert, crossval, evaluate, export, label, suggest, sweep_table, synthesize
 from cardpose import train as training
 from cardpose.checkpoints import KEY
 
@@ -27,6 +27,7 @@ MAINS = {
     "export": export.main,
     "check": check.main,
     "suggest": suggest.main,
+    "label": label.main,
 }
 
 
@@ -261,3 +262,34 @@ def test_a_sweep_that_is_not_given_or_not_there(refused: Command, tmp_path: Path
     assert f"dir={tmp_path}/none: no such folder" in refused("sweep_table", f"dir={tmp_path}/none")
     (tmp_path / "empty").mkdir()
     assert f"dir={tmp_path}/empty: holds no finished run" in refused("sweep_table", f"dir={tmp_path}/empty")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ([], "data is not given: add data="),
+        (["data=none"], "none: no such folder"),
+        (["data={footage}", "port=many"], "port=many: choose a whole number"),
+        (["data={footage}", "port=70000"], "port=70000: choose a whole number"),
+        (["data={footage}", "host=203.0.113.7"], "203.0.113.7"),
+        (["data={footage}", "ckpt=none.ckpt"], "none.ckpt: no such checkpoint"),
+        (["data={footage}", "frames=none.csv"], "none.csv: no such file"),
+    ],
+)
+def test_a_page_that_cannot_be_shown(
+    refused: Command, tiny_folder: Path, tmp_path: Path, overrides: list[str], named: str
+) -> None:
+    footage = shutil.copytree(tiny_folder, tmp_path / "footage")
+    before = {path: path.read_bytes() for path in footage.rglob("*.*") if path.is_file()}
+    assert named in refused("label", *(override.format(footage=footage) for override in overrides))
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_a_page_without_its_web_server_names_the_extra(
+    refused: Command, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    for name in ("app", "guard", "serve"):
+        monkeypatch.delitem(sys.modules, f"cardpose.labelling.{name}", raising=False)
+        monkeypatch.delattr(f"cardpose.labelling.{name}", raising=False)
+    assert refused("label", f"data={tiny_folder}").endswith('pip install -e ".[label]"')

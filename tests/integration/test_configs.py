@@ -30,6 +30,8 @@ ENTRIES = (
     "check",
     "suggest",
     "sweep_table",
+    "subsample",
+    "label",
 )
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
@@ -231,6 +233,8 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("check", ["data=x"]),
         ("suggest", ["ckpt=x", "data=y"]),
         ("sweep_table", ["dir=x"]),
+        ("subsample", ["videos=x", "out=y"]),
+        ("label", ["data=x"]),
     ],
 )
 def test_every_entry_composes(entry: str, overrides: list[str]) -> None:
@@ -278,6 +282,8 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
             "sweep_table",
             ("dir=outputs/multirun", "over=[seed]", "inside the noise", "table.html", "tensorboard"),
         ),
+        ("subsample", ("videos=", "select=sharp", "52_cards.mp4", "cardpose.label", "stride: 10")),
+        ("label", ("data=", "ckpt=", "127.0.0.1", "host=0.0.0.0", "frames=", "port: 8600")),
     ],
 )
 def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:

@@ -1,0 +1,78 @@
+"""Which frames are labelled, in which order."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cardpose.data.images import list_frames
+from cardpose.data.labels import LabelFolder
+from cardpose.data.listed import FrameKey
+from cardpose.data.tables import FRAMES, read_table
+from cardpose.errors import InputError
+
+
+def all_frames(folder: LabelFolder) -> list[FrameKey]:
+    """Every frame that annotations.json has an image of, and every loose one on the disk, by video and index.
+
+    Raises:
+        InputError: there is none, or a folder of frames is missing or damaged.
+    """
+    listed = folder.listed()
+    indices: dict[str, set[int]] = {video.file: set() for video in folder.videos}
+    for video, index in listed:
+        indices[video].add(index)
+    for video in indices:
+        path = folder.root / video
+        if video.startswith(f"{FRAMES}/") and path.is_dir():
+            indices[video] |= set(list_frames(path))
+    frames = [(video, index) for video, found in indices.items() for index in sorted(found)]
+    if not frames:
+        raise InputError(f"{folder.root}: has no frame to label: python -m cardpose.subsample chooses some")
+    return frames
+
+
+def read_worklist(path: Path, folder: LabelFolder) -> list[FrameKey]:
+    """The frames of a list, in its order, each once: JSON or CSV with `video` and `frame_index`.
+
+    Raises:
+        InputError: no such file, no such list, an empty one, or a video that the folder has not.
+    """
+    rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
+    videos = {video.file for video in folder.videos}
+    frames: dict[FrameKey, None] = {}
+    for where, video, index in rows:
+        if video not in videos:
+            raise InputError(f"{where}: {video!r:.80} is not in videos.csv of {folder.root}: correct it")
+        if not (index.isascii() and index.isdigit()):
+            raise InputError(f"{where}: frame_index is {index!r:.40}: write a whole number from 0")
+        frames[video, int(index)] = None
+    if not frames:
+        raise InputError(f"{path}: lists no frame: leave frames= away to label all")
+    return list(frames)
+
+
+def _csv_rows(path: Path) -> list[tuple[str, str, str]]:
+    return [
+        (f"{path} row {row}", cells["video"], cells["frame_index"])
+        for row, cells in read_table(path, ("video", "frame_index"))
+    ]
+
+
+def _json_rows(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        said: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}): write the list again") from error
+    if isinstance(said, dict):
+        said = said.get("frames")
+    if not isinstance(said, list):
+        raise InputError(f"{path}: is no list of frames: want [{{video, frame_index}}, ...]")
+    rows = []
+    for number, row in enumerate(said):
+        where = f"{path}: frame {number}"
+        if not (isinstance(row, dict) and isinstance(row.get("video"), str) and "frame_index" in row):
+            raise InputError(f"{where}: has no video and frame_index: add them")
+        rows.append((where, row["video"], str(row["frame_index"])))
+    return rows

@@ -1,0 +1,138 @@
+"""A folder of frames to label, and servers on ports of this machine."""
+
+import http.client
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labelling_footage import SIZE, drawn_box
+
+from cardpose.data.images import write_image
+from cardpose.data.labels import LabelFolder
+from cardpose.data.tables import Video
+from cardpose.labelling.pictures import Pictures
+from cardpose.labelling.proposals import Proposals
+from cardpose.labelling.worklist import all_frames
+
+TOKEN = "secret-token-of-the-tests"
+VIDEOS, FRAMES = 2, 3
+
+
+@dataclass
+class Answer:
+    """What a server says."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Raw requests to a server on this machine; nothing is tidied up on the way."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/"
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str | None) -> Answer:
+        """Headers by name with _ for -; a dict is sent as JSON. A write carries the token unless it says otherwise."""
+        sent = {"host": f"127.0.0.1:{self.port}"}
+        if method not in ("GET", "HEAD"):
+            sent["x-cardpose-token"] = TOKEN
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}  # type: ignore[misc]
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in sent.items():
+                if value is not None:
+                    connection.putheader(name, value)
+            if data is not None and "transfer-encoding" not in sent:
+                connection.putheader("content-length", str(len(data)))
+            connection.endheaders(data, encode_chunked="transfer-encoding" in sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+
+Serve = Callable[..., Client]
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """Two videos of three frames each, no labels; the pictures show boxes, see `drawn_box`."""
+    root = tmp_path / "footage"
+    root.mkdir()
+    with LabelFolder(root, create=True) as folder:
+        for number in range(VIDEOS):
+            file = f"frames/{number}"
+            for index in range(FRAMES):
+                write_image(root / file / f"{index}.jpg", drawn_box(number * FRAMES + index)[1])
+            folder.add(Video(file, None), [(index, index / 30) for index in range(FRAMES)], SIZE)
+    return root
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """serve(root, predictor=None, host="127.0.0.1", ...): a server in a thread; all are stopped at the end."""
+    pytest.importorskip("starlette", reason='the page wants pip install -e ".[label]"')
+    pytest.importorskip("uvicorn", reason='the page wants pip install -e ".[label]"')
+    from cardpose.labelling import app, guard, serve
+
+    stops: list[Callable[[], None]] = []
+
+    def start(
+        root: Path, predictor: Any = None, host: str = "127.0.0.1", local: bool | None = None
+    ) -> Client:
+        folder = LabelFolder(root)
+        frames = all_frames(folder)
+        pictures = Pictures(folder.root, frames, tmp_path / "cache")
+        proposals = Proposals(predictor, pictures, frames) if predictor else None
+        session = app.Session(folder, frames, pictures, proposals)
+        listener = serve.listen(host, 0)
+        port = listener.getsockname()[1]
+        local = guard.is_local(host) if local is None else local
+        server = serve.server(app.build_app(session, TOKEN, local, port))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.005)
+
+        def stop() -> None:
+            if thread.is_alive():
+                server.should_exit = True
+                thread.join()
+                folder.close()
+
+        stops.append(stop)
+        client = Client(port)
+        client.stop = stop  # type: ignore[attr-defined]
+        return client
+
+    yield start
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def page_token() -> Callable[[Client], str]:
+    """page_token(client): the token that the page's own HTML holds."""
+
+    def read(client: Client) -> str:
+        found = re.search(r'<meta name="token" content="([^"]+)">', client("GET", "/").body.decode())
+        assert found
+        return found[1]
+
+    return read
