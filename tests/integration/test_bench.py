@@ -43,7 +43,7 @@ def test_every_bench_runs(compose_entry: Compose, tiny_folder: Path, tmp_path: P
         "data.batch_size=4",
         "data.num_workers=0",
     )
-    tiny += {"ddp": ("trainer=ddp_spawn_cpu",), "memory": ("frames=[250]", "augment=none")}.get(what, ())
+    tiny += {"ddp": ("trainer=ddp_spawn_cpu",), "memory": ("frames=[600]", "augment=none")}.get(what, ())
     cfg = compose_entry("bench", tmp_path / "run", *tiny, "split.folds=3", "repeats=1", "warmup=0")
     with initialize_config_dir(str(CONF), version_base="1.3"):  # as in the entry
         timings = list(BENCHES[what](cfg))
