@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import pickle
 import shlex
 import shutil
 import signal
@@ -22,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
-from cardpose import build, checkpoints, evaluate, launch, train
+from cardpose import build, checkpoints, evaluate, train
 from cardpose.data.datamodule import CardDataModule
 
 MAINS = {"train": train.main, "evaluate": evaluate.main}
@@ -252,28 +251,6 @@ def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command)
     assert override.key_or_group == "resume"
     assert not override.is_sweep_override()
     assert Path(str(override.value())) == work / "outputs/0_loss.cards=2,seed=1 (b)/checkpoints/last.ckpt"
-
-
-def test_each_job_of_a_sweep_starts_processes_of_its_own(
-    work: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What they get needs neither Hydra nor the command line, which would start the sweep again."""
-    jobs: list[tuple[int, int, Path, str, str]] = []
-
-    def note(job: Any, count: int, logging: Any) -> dict[str, float]:
-        config, folder = pickle.loads(pickle.dumps(job)).args
-        log = logging["handlers"]["file"]["filename"]
-        jobs.append((count, config["seed"], folder, config["paths"]["run"], log))
-        return {"test/card_mae": 1.0}
-
-    monkeypatch.setattr(launch, "run", note)
-    several = [choice for choice in TINY if choice != "trainer=cpu"]
-    done = command("train", "-m", *several, "trainer=ddp_spawn_cpu", "seed=0,1")
-    assert done.code == 0, done.err
-    folders = [job[2] for job in jobs]
-    assert len(set(folders)) == 2
-    assert all(work / "outputs" / "multirun" in folder.parents for folder in folders)
-    assert jobs == [(2, seed, f, str(f), f"{f}/train.log") for seed, f in enumerate(folders)]
 
 
 def test_evaluation_finds_footage_that_was_moved(work: Path, command: Command) -> None:
