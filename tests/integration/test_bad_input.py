@@ -288,7 +288,8 @@ def test_a_page_that_cannot_be_shown(
 def test_a_page_without_its_web_server_names_the_extra(
     refused: Command, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "starlette", None)
+    for name in {"starlette", *(name for name in sys.modules if name.startswith("starlette."))}:
+        monkeypatch.setitem(sys.modules, name, None)
     for name in ("app", "guard", "serve"):
         monkeypatch.delitem(sys.modules, f"cardpose.labelling.{name}", raising=False)
         monkeypatch.delattr(f"cardpose.labelling.{name}", raising=False)

@@ -18,6 +18,7 @@ export class Frame {
     this.trouble = "";
     this.saving = false;
     this.version = 0;
+    this.unanswered = []; // marks that were sent, and nobody knows whether they are saved
     this.take(said);
   }
 
@@ -104,12 +105,14 @@ export class Frame {
         const said = await ask("PUT", `/api/frames/${this.number}`, {marks, revision: this.revision});
         this.version += 1;
         this.saved = marks;
+        this.unanswered = [];
         this.describe(said);
         this.trouble = said.problem ? `Saved, but: ${said.problem}` : "";
       } catch (error) {
         if (error instanceof Refused && error.status === 409) {
-          this.conflict = true;
+          this.conflict = !(await this.wasMine().catch(() => true));
         } else {
+          this.unanswered.push(marks);
           this.trouble = error instanceof Refused ? error.message : "the server does not answer";
           this.changed(this);
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -118,6 +121,16 @@ export class Frame {
       this.changed(this);
     }
     this.saving = false;
+  }
+
+  /** Whether the server has what was sent from here before it went away without an answer. */
+  async wasMine() {
+    const said = await ask("GET", `/api/frames/${this.number}`);
+    if (!this.unanswered.some((marks) => same(marks, said.marks))) return false;
+    this.version += 1;
+    this.saved = said.marks;
+    this.describe(said);
+    return true;
   }
 
   /** After a conflict: keep these marks over the other tab's, or take those. */
