@@ -44,13 +44,13 @@ from cardpose.trials import trial_callbacks
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, float]:
+def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None) -> dict[str, float]:
     """Train, test the best checkpoint, and leave everything in the run folder.
 
     Args:
         cfg: conf/train.yaml, composed.
         folder: of the run.
-        overrides: what stood on the command line, for rerun.sh.
+        overrides: what stood on the command line, for rerun.sh; None: there was none, and the script is left out.
 
     Returns:
         Scores of the best checkpoint, val/... and test/..., under the keys of metrics.json.
@@ -86,7 +86,7 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[
     module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
     if trainer.is_global_zero:
         data.split.save(folder / "split.json")
-        if not cfg.resume:
+        if overrides is not None and not cfg.resume:
             write_rerun(folder, overrides, chosen_by_the_machine(cfg))
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
@@ -109,7 +109,10 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[
 
 
 def train_on_devices(
-    cfg: DictConfig, folder: Path, overrides: Sequence[str] = (), logging: dict[str, Any] | None = None
+    cfg: DictConfig,
+    folder: Path,
+    overrides: Sequence[str] | None = None,
+    logging: dict[str, Any] | None = None,
 ) -> dict[str, float]:
     """`train`, in a process for each device of `cfg.trainer`, which are started here.
 
@@ -118,7 +121,7 @@ def train_on_devices(
     Args:
         cfg: conf/train.yaml, composed.
         folder: of the run.
-        overrides: what stood on the command line, for rerun.sh.
+        overrides: what stood on the command line, for rerun.sh; None: there was none, and the script is left out.
         logging: of the first of the processes that are started here, as `logging.config.dictConfig` takes it.
 
     Returns:
@@ -136,7 +139,9 @@ def train_on_devices(
     return launch.run(partial(_train_in_process, config, folder, overrides), count, logging)
 
 
-def _train_in_process(config: dict[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, float]:
+def _train_in_process(
+    config: dict[str, Any], folder: Path, overrides: Sequence[str] | None
+) -> dict[str, float]:
     try:
         return train(OmegaConf.create(config), folder, overrides)
     except InstantiationException as error:

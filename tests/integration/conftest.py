@@ -16,6 +16,7 @@ from trainings import Command, Done, Trainings
 from cardpose import sweep_jobs
 from cardpose import train as train_entry
 from cardpose.cli import CONF
+from cardpose.measure import overrides
 from cardpose.train import train
 
 TINY = (
@@ -81,7 +82,7 @@ def compose_train(compose_entry: Compose, tiny_folder: Path) -> Compose:
 def finished_run(compose_train: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one finished tiny training."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    train(compose_train(folder), folder)
+    train(compose_train(folder), folder, overrides())
     return folder
 
 
