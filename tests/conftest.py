@@ -4,7 +4,7 @@ import math
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,14 @@ def box_annotation(video: str, index: int, cards: int) -> tuple[Annotation, np.n
         unlabelled = CORNERS.index("upper_right_face")
         visibility[unlabelled], corners[unlabelled] = NOT_LABELLED, np.nan
     return Annotation(video, index, timestamp, *TINY_SIZE, corners, visibility, cards), image
+
+
+@pytest.fixture(autouse=True)
+def threads_stay() -> Iterator[None]:
+    """Commands choose how many threads compute, and sums depend on it in their last digits."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

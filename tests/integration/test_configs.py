@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cardpose.cli import CONF
 from cardpose.errors import InputError
 
 Compose = Callable[..., DictConfig]
+Said = Callable[..., str]
 
 ENTRIES = (
     "train",
@@ -45,6 +47,24 @@ NEEDED = {
     ("experiment", "cardcut_best"): ["data.root=x", "weights=x"],
     ("experiment", "zero_shot"): ["data.test.root=x"],
 }
+
+
+@pytest.fixture
+def said(
+    global_state: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Said:
+    """said(entry, *arguments) runs a command that ends well, in an empty folder, and is what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(entry: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [f"cardpose.{entry}", *arguments])
+        try:
+            import_module(f"cardpose.{entry}").main()
+        except SystemExit as stop:
+            assert not stop.code
+        return capsys.readouterr().out
+
+    return run
 
 
 def choices(*groups: str) -> list[tuple[str, str]]:
@@ -237,13 +257,8 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("label", ["data=x"]),
     ],
 )
-def test_every_entry_composes(entry: str, overrides: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"cardpose.{entry}", "--cfg", "job", *overrides],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+def test_every_entry_composes(said: Said, entry: str, overrides: list[str]) -> None:
+    assert ":" in said(entry, "--cfg", "job", *overrides)
 
 
 def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -> None:
@@ -286,11 +301,8 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
         ("label", ("data=", "ckpt=", "127.0.0.1", "host=0.0.0.0", "frames=", "port: 8600")),
     ],
 )
-def test_help_teaches(tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"cardpose.{entry}", "--help"], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 0
+def test_help_teaches(said: Said, tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
+    out = said(entry, "--help")
     for word in taught:
-        assert word in done.stdout, word
+        assert word in out, word
     assert not list(tmp_path.iterdir())

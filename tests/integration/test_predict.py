@@ -32,7 +32,6 @@ def command(
     """command(*overrides) runs the entry in an empty folder: exit code and what it wrote on stderr."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    threads = torch.get_num_threads()
 
     def run(*overrides: str, ckpt: Path = drawn_checkpoint) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["cardpose.predict", f"ckpt={ckpt}", "accelerator=cpu", *overrides])
@@ -41,7 +40,6 @@ def command(
             predict.main()
         except SystemExit as stop:
             code = int(stop.code or 0)
-        torch.set_num_threads(threads)
         out, err = capfd.readouterr()
         assert "Traceback" not in out + err
         return code, err

@@ -17,6 +17,7 @@ export class Frame {
     this.conflict = false;
     this.trouble = "";
     this.saving = false;
+    this.sending = false;
     this.version = 0;
     this.unanswered = []; // marks that were sent, and nobody knows whether they are saved
     this.take(said);
@@ -45,8 +46,10 @@ export class Frame {
     this.checked = {marks: this.saved, box: said.box, hidden: said.hidden, blamed: said.blamed, warning: said.warning};
   }
 
+  /** What is under way may still replace what is saved, also where the marks are those again. */
   get unsaved() {
-    return this.saved !== undefined && !same(this.marks, this.saved);
+    if (this.saved === undefined) return false;
+    return this.sending || this.unanswered.length > 0 || !same(this.marks, this.saved);
   }
 
   get state() {
@@ -102,13 +105,16 @@ export class Frame {
     while (this.unsaved && !this.conflict) {
       const marks = this.marks;
       try {
+        this.sending = true;
         const said = await ask("PUT", `/api/frames/${this.number}`, {marks, revision: this.revision});
+        this.sending = false;
         this.version += 1;
         this.saved = marks;
         this.unanswered = [];
         this.describe(said);
         this.trouble = said.problem ? `Saved, but: ${said.problem}` : "";
       } catch (error) {
+        this.sending = false;
         if (error instanceof Refused && error.status === 409) {
           this.conflict = !(await this.wasMine().catch(() => true));
         } else {
@@ -129,6 +135,7 @@ export class Frame {
     if (!this.unanswered.some((marks) => same(marks, said.marks))) return false;
     this.version += 1;
     this.saved = said.marks;
+    this.unanswered = [];
     this.describe(said);
     return true;
   }
@@ -139,6 +146,7 @@ export class Frame {
     this.conflict = false;
     this.version += 1;
     this.saved = said.marks;
+    this.unanswered = [];
     this.describe(said);
     if (!mine) {
       this.past = [...this.past, this.marks];
