@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,11 +59,14 @@ def said(
 
     def run(entry: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [f"cardpose.{entry}", *arguments])
+        code: Any = 0
         try:
             import_module(f"cardpose.{entry}").main()
         except SystemExit as stop:
-            assert not stop.code
-        return capsys.readouterr().out
+            code = stop.code
+        out, err = capsys.readouterr()
+        assert not code, err
+        return out
 
     return run
 

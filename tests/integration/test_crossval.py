@@ -185,7 +185,7 @@ def test_ctrl_c_in_a_terminal_and_the_printed_command(
     tiny_choices: tuple[str, ...], tiny_folder: Path, tmp_path: Path
 ) -> None:
     """The real processes: both hear Ctrl-C, nothing is lost, and what is printed goes on to the table."""
-    arguments = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", "trainer.max_epochs=20"]
+    arguments = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", "trainer.max_epochs=8"]
     command = [sys.executable, "-m", "cardpose.crossval", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
     process = subprocess.Popen(command, start_new_session=True, **pipes)  # type: ignore[call-overload]
