@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose import processes
+from cardpose import ranks
 from cardpose.commands import INTERRUPTED
 from cardpose.errors import InputError
 
@@ -38,7 +38,7 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
     """
     if is_run_checkpoint(resume):
         return str(Path(str(resume)).parent.parent)
-    if job := processes.shared_job():
+    if job := ranks.shared_job():
         return f"outputs/{name}_{job}"
     return str(new_folder(f"outputs/{name}_{now}"))
 
@@ -80,7 +80,7 @@ def hydra_folder(resume: str | None, now: str) -> str | None:
     >>> hydra_folder(None, "2026-11-24_05-00-00")
     '.hydra'
     """
-    if not processes.is_first():
+    if not ranks.is_first():
         return None
     return f".hydra/resumed_{now}" if is_run_checkpoint(resume) else ".hydra"
 
@@ -120,7 +120,7 @@ def entry(
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
                 started = True
-                processes.hush()
+                ranks.hush()
                 with user_errors(config_name):
                     return task(cfg)
 
@@ -187,7 +187,7 @@ def forget_empty_run(folder: Path) -> None:
 
     Of several processes the first one does.
     """
-    if not processes.is_first():
+    if not ranks.is_first():
         return
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later word would look for the folder

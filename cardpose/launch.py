@@ -23,7 +23,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from cardpose.errors import InputError
-from cardpose.processes import hush
+from cardpose.ranks import hush
 
 Job = Callable[[], Any]
 

@@ -1,11 +1,9 @@
-"""The processes that train one model together, one a device: which this is, and what they tell each other.
+"""The processes that train one model together, one a device: what they tell each other. Which this is: ranks.py.
 
 Where there is one, every function here is the identity. With several, all of them call it at the same place: one that
 does not leaves the others waiting.
 """
 
-import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -13,11 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
-
-from cardpose.errors import InputError
 
 T = TypeVar("T")
 
@@ -31,48 +25,6 @@ class Share:
 
 
 ALONE = Share(rank=0, world=1)
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes; known before the processes have met, too."""
-    return rank_zero_only.rank == 0
-
-
-def hush() -> None:
-    """Leave it to the first process to say what all of them would; errors are told by each."""
-    if is_first():
-        return
-    root = logging.getLogger()
-    root.setLevel(logging.ERROR)
-    for handler in list(root.handlers):
-        if isinstance(handler, logging.FileHandler):
-            handler.close()
-            root.removeHandler(handler)
-
-
-def shared_job() -> str | None:
-    """What SLURM or torchrun calls the job of which this is one of several processes, the same in each of them.
-
-    None where this process was started alone.
-
-    Raises:
-        InputError: torchrun was given no name for it.
-    """
-    of = os.environ.get
-    if int(of("WORLD_SIZE", "1")) > 1 and "TORCHELASTIC_RUN_ID" in os.environ:
-        name = of("TORCHELASTIC_RUN_ID", "none")
-        if name == "none":
-            raise InputError("torchrun: give it --standalone, or --rdzv-id=<a name that no other run has>")
-        return _named_job("torchrun", name, of("TORCHELASTIC_RESTART_COUNT", "0"))
-    number = SLURMEnvironment.job_id()  # None in an interactive shell, too
-    if number is not None and int(of("SLURM_NTASKS", "1")) > 1:
-        step = f"{number}.{of('SLURM_STEP_ID', '0')}"
-        return _named_job("slurm", step, of("SLURM_RESTART_COUNT", "0"))
-    return None
-
-
-def _named_job(launcher: str, name: str, restarts: str) -> str:
-    return f"{launcher}_{name}" + (f"_restart{restarts}" if restarts != "0" else "")
 
 
 def _together() -> bool:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
 
-from cardpose import build, checkpoints, launch, measure, processes
+from cardpose import build, checkpoints, launch, measure, ranks
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.pictures import add_images, tensorboards
 from cardpose.cli import entry, is_run_checkpoint, path_override, user_line
@@ -236,7 +236,7 @@ def main(cfg: DictConfig) -> float:
     except Pruned as stop:
         print(f"cardpose.train: {stop}", file=sys.stderr)  # the line that the sweep keeps
         raise SystemExit(PRUNED) from None
-    if processes.is_first():
+    if ranks.is_first():
         Console().print(metrics_table(metrics))
         print(folder)
     return metrics["val/card_mae"]  # what a sweeper of Hydra chooses by: never by the test

@@ -14,7 +14,7 @@ ROOT = Path(cardpose.__file__).parent
 
 LAYERS = (
     ("errors", "packet"),
-    ("threads", "bars", "processes", "commands", "noise"),
+    ("threads", "bars", "processes", "ranks", "commands", "noise"),
     ("gathered", "launch"),
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing", "overlap"),
     ("heatmaps", "geometry", "card_losses", "intervals", "visibility"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from cardpose import processes
+from cardpose import processes, ranks
 from cardpose.cli import hydra_folder, run_folder
 from cardpose.data.sampler import Dealt, EpochShuffle, check_share, dealt_batch_size
 from cardpose.errors import InputError
@@ -87,7 +87,7 @@ def test_slurms_processes_have_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")  # a requeued job does not write over its first attempt
     assert run_folder(None, "name", "now") == "outputs/name_slurm_4711.0_restart1"
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # an interactive shell, in which run follows run
-    assert processes.shared_job() is None
+    assert ranks.shared_job() is None
 
 
 def test_torchruns_processes_need_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,13 +96,13 @@ def test_torchruns_processes_need_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run_folder(None, "name", "now") == "outputs/name_torchrun_mine"
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(InputError, match="--rdzv-id"):
-        processes.shared_job()
+        ranks.shared_job()
 
 
 def test_the_first_process_alone_writes_and_talks(second: None, tmp_path: Path) -> None:
     assert hydra_folder(None, "now") is None
     file = logging.FileHandler(tmp_path / "train.log")
     logging.getLogger().addHandler(file)
-    processes.hush()
+    ranks.hush()
     assert file not in logging.getLogger().handlers
     assert logging.getLogger("cardpose.data").getEffectiveLevel() == logging.ERROR
