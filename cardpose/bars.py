@@ -1,6 +1,17 @@
 """The progress bar of long work: how far, how fast, how long still."""
 
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 def columns(what: str, items: str) -> tuple[ProgressColumn, ...]:
@@ -18,3 +29,20 @@ def columns(what: str, items: str) -> tuple[ProgressColumn, ...]:
         TimeRemainingColumn(),
         TextColumn("left"),
     )
+
+
+@contextmanager
+def frame_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over `total` frames on stderr; call what it gives with how many more are done.
+
+    Args:
+        what: is done, before the bar.
+        total: frames.
+    """
+    with Progress(*columns(what, "frames"), console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=total, rate=0.0)
+
+        def advance(frames: int) -> None:
+            progress.update(task, advance=frames, rate=progress.tasks[task].speed or 0.0)
+
+        yield advance

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import Progress
+from omegaconf import DictConfig
 
-from cardpose.bars import columns
+from cardpose.bars import frame_bar
 from cardpose.checks import page
 from cardpose.checks.boxes import check_boxes
 from cardpose.checks.findings import Finding, Kind, write_findings
 from cardpose.checks.footage import FrameKey, check_pictures, check_videos, look, sides
 from cardpose.checks.labels import check_labels
-from cardpose.cli import entry, forget_empty_run
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
 from cardpose.data.splits import from_file
@@ -48,13 +46,8 @@ def check(cfg: DictConfig) -> list[Finding]:
             side_of = sides(from_file(folder.annotations, path=cfg.split.path).to_dict())
         suspected, boxes = check_boxes(folder.annotations, cfg.misfit)
         findings = [*suspected, *check_labels(folder.annotations), *check_videos(folder)]
-        with Progress(*columns("looking", "frames"), console=Console(stderr=True)) as progress:
-            task = progress.add_task("", total=len(folder.annotations), rate=0.0)
-            looks = look(
-                folder,
-                lambda: progress.update(task, advance=1, rate=progress.tasks[task].speed or 0.0),
-                faults.append,
-            )
+        with frame_bar("looking", len(folder.annotations)) as advance:
+            looks = look(folder, lambda: advance(1), faults.append)
         findings += check_pictures(looks, cfg.near, side_of)
         frames = [(a.video, a.frame_index) for a in folder.annotations]
         drawn = {frames[i]: box for i, box in boxes.items()}
@@ -68,8 +61,7 @@ def check(cfg: DictConfig) -> list[Finding]:
 
 
 def _check_keys(cfg: DictConfig) -> None:
-    if OmegaConf.is_missing(cfg.data, "root"):
-        raise InputError("data is not given: add data=<dataset folder>")
+    require(cfg, {"data": "<dataset folder>"})
     for key in ("misfit", "near"):
         if not (isinstance(cfg[key], int | float) and cfg[key] > 0):
             raise InputError(f"{key}={cfg[key]}: choose a number above 0")

@@ -99,6 +99,22 @@ def full_key(word: str, paths: Mapping[str, str]) -> str:
     return f"{paths[key]}={value}" if sign and key in paths else word
 
 
+def require(cfg: DictConfig, keys: Mapping[str, str]) -> None:
+    """Refuse a command line that leaves out what there is no default for.
+
+    Args:
+        cfg: the configuration.
+        keys: what has to be given, with an example of its value; `data` is `data.root`, as in `entry`'s `paths`.
+
+    Raises:
+        InputError: one of them is not given.
+    """
+    for key, example in keys.items():
+        where, name = (cfg.data, "root") if key == "data" else (cfg, key)
+        if OmegaConf.is_missing(where, name):
+            raise InputError(f"{key} is not given: add {key}={example}")
+
+
 def entry(
     config_name: str, paths: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:

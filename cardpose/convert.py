@@ -7,12 +7,10 @@ import logging
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import Progress
+from omegaconf import DictConfig
 
-from cardpose.bars import columns
-from cardpose.cli import entry, forget_empty_run
+from cardpose.bars import frame_bar
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.cardcut import read_cardcut
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.formats import own
@@ -58,14 +56,8 @@ def export_to(tool: str, layout: str, root: str | Path, out: str | Path) -> int:
     for line in losses(folder, FORMATS[tool]):
         log.warning("%s: %s", tool, line)
     total = num_frames(folder)
-    with Progress(*columns("writing", "frames"), console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total, rate=0.0)
-        export(
-            folder,
-            out,
-            FORMATS[tool],
-            lambda: progress.update(task, advance=1, rate=progress.tasks[task].speed or 0.0),
-        )
+    with frame_bar("writing", total) as advance:
+        export(folder, out, FORMATS[tool], lambda: advance(1))
     return total
 
 
@@ -119,8 +111,7 @@ def _check_apart(root: str | Path, key: str, out: str | Path) -> None:
 
 @entry("convert")
 def main(cfg: DictConfig) -> None:
-    if OmegaConf.is_missing(cfg, "root"):
-        raise InputError("root is not given: add root=<folder>")
+    require(cfg, {"root": "<folder>"})
     if (cfg.out is None) == (cfg.into is None):
         raise InputError("give one of out=<new folder> and into=<dataset folder>")
     if cfg.into is not None:

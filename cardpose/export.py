@@ -20,6 +20,7 @@ from cardpose.cli import entry, forget_empty_run
 from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 from cardpose.export_frames import calibration_images, labelled_frames, open_data
+from cardpose.threads import one_torch_thread
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 BACKENDS: dict[str, Callable[[Path], parity.Run]] = {"onnx": OnnxBackend, "torch": deploy.ProgramBackend}
@@ -46,7 +47,7 @@ def export(cfg: DictConfig) -> tuple[Path, dict[str, Any]]:
         raise InputError(f"out={out}: is a folder: name a file in it, such as model{SUFFIX[cfg.format]}")
     run = "/".join(Path(cfg.ckpt).absolute().parts[-3:])
     about = deploy.describe(described, run, cfg.precision, checkpoints.git_commit(), versions)
-    with replace_file(out) as temporary, parity.one_thread():
+    with replace_file(out) as temporary, one_torch_thread():
         temporary.touch()  # a forbidden folder is refused now, not after the work
         pytorch = TorchBackend(cfg.ckpt)
         data = open_data(cfg, described, pytorch.module.net)

@@ -18,7 +18,17 @@ from cardpose.explain import (
     visibility_section,
     write_sections,
 )
-from cardpose.folds import LEGEND, cells, fold_table, frame_of, markdown, pool, read_scores, score_rows
+from cardpose.folds import (
+    LEGEND,
+    TITLES,
+    cells,
+    fold_table,
+    frame_of,
+    markdown,
+    pool,
+    read_scores,
+    score_rows,
+)
 from cardpose.html_report import Picture, Section, Table
 from cardpose.packet import NOT_LABELLED, Annotation
 from cardpose.plots import error_by_condition
@@ -27,7 +37,6 @@ from cardpose.results import FrameResult
 from cardpose.tested import Frames
 
 WORST_FRAMES = 20
-TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
 
 
 def write_scores(

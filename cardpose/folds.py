@@ -20,6 +20,7 @@ Scores = Mapping[str, float]
 """Under the keys of metrics.json, NaN where a set cannot give one."""
 
 MEAN, SPREAD = "mean", "std"
+TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
 _FLAGS = {flag.label: int(flag) for flag in Flag}
 COLUMNS = (
     ("card error", "card_mae", "{:.2f}"),

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from cardpose.cli import entry, forget_empty_run
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.labels import LabelFolder
 from cardpose.errors import InputError
 from cardpose.inference import load
@@ -65,8 +65,7 @@ def check(cfg: DictConfig) -> None:
     Raises:
         InputError: a key is missing or wrong.
     """
-    if OmegaConf.is_missing(cfg.data, "root"):
-        raise InputError("data is not given: add data=<dataset folder>")
+    require(cfg, {"data": "<dataset folder>"})
     if not isinstance(cfg.port, int) or not 0 <= cfg.port <= 65535:
         raise InputError(f"port={cfg.port}: choose a whole number up to 65535")
 

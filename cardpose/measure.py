@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from cardpose import build, checkpoints
 from cardpose.callbacks.collect import CollectFrames
 from cardpose.callbacks.progress import TrainingProgress
+from cardpose.cli import require
 from cardpose.data.cache import FrameId
 from cardpose.data.splits import Split, explicit
 from cardpose.errors import InputError
@@ -32,8 +33,7 @@ def checkpoint_paths(cfg: DictConfig, most: int = 1) -> list[str]:
     Raises:
         InputError: none or too many are given.
     """
-    if OmegaConf.is_missing(cfg, "ckpt"):
-        raise InputError("ckpt is not given: add ckpt=outputs/<run>/checkpoints/best.ckpt")
+    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt"})
     paths = [str(path) for path in cfg.ckpt] if isinstance(cfg.ckpt, ListConfig) else [str(cfg.ckpt)]
     if not 0 < len(paths) <= most:
         wanted = "one checkpoint" if most == 1 else f"1 to {most} checkpoints"

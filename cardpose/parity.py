@@ -4,8 +4,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,8 @@ def compare(pytorch: Run, exported: Run, batch: Batch, *, limited: bool) -> dict
     """The parity report, for JSON.
 
     Args:
-        pytorch, exported: the network in PyTorch, float32, and the file, both opened within `one_thread`.
+        pytorch, exported: the network in PyTorch, float32, and the file, both opened within
+            `threads.one_torch_thread`.
         batch: labelled frames, images uint8 as in `Sample`.
         limited: whether `LIMITS` hold for this file.
 
@@ -99,17 +99,6 @@ def _milliseconds(runs: Mapping[str, Run], image: np.ndarray) -> dict[str, float
             run(image)
             timings[name].append(1000 * (time.perf_counter() - start))
     return {name: statistics.median(times[WARMUP:]) for name, times in timings.items()}
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """For PyTorch, and for every backend that is opened meanwhile."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def report_path(file: Path) -> Path:

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from cardpose import __version__
-from cardpose.cli import entry, forget_empty_run
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.files import file_digest
 from cardpose.errors import InputError
 from cardpose.framebar import FrameBar
@@ -61,9 +61,7 @@ def check(cfg: DictConfig) -> None:
     Raises:
         InputError: a key is missing or wrong.
     """
-    for key, example in (("ckpt", "outputs/<run>/checkpoints/best.ckpt"), ("source", "<picture or video>")):
-        if OmegaConf.is_missing(cfg, key):
-            raise InputError(f"{key} is not given: add {key}={example}")
+    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt", "source": "<picture or video>"})
     if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
         raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
 

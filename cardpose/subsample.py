@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
-from cardpose.cli import entry, forget_empty_run
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.files import new_folder, replace_file, sync
 from cardpose.data.images import write_image
 from cardpose.data.labels import LabelFolder
@@ -184,9 +184,7 @@ def check(cfg: DictConfig) -> Subsampling:
     Raises:
         InputError: a key is missing or wrong.
     """
-    for key, example in (("videos", "<folder of videos>"), ("out", "<dataset folder>")):
-        if OmegaConf.is_missing(cfg, key):
-            raise InputError(f"{key} is not given: add {key}={example}")
+    require(cfg, {"videos": "<folder of videos>", "out": "<dataset folder>"})
     if not isinstance(cfg.stride, int) or cfg.stride < 1:
         raise InputError(f"stride={cfg.stride}: choose a whole number from 1")
     _one_of("select", cfg.select, tuple(CHOICES))

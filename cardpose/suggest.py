@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.progress import Progress
+from omegaconf import DictConfig
 
 from cardpose.backends import TorchBackend
-from cardpose.bars import columns
-from cardpose.cli import entry, forget_empty_run
+from cardpose.bars import frame_bar
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.files import file_digest, replace_file, write_errors
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
@@ -53,17 +51,10 @@ def suggest(cfg: DictConfig) -> list[Suggestion]:
     out = Path(cfg.out)
     parts = out.with_name(f".{out.name}.parts")
     videos = {}
-    with Progress(*columns("looking", "frames"), console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=sum(map(len, wanted.values())), rate=0.0)
+    with frame_bar("looking", sum(map(len, wanted.values()))) as advance:
         for video, frames in wanted.items():
             if candidates[video] or labelled[video]:
-                videos[video] = looker.look(
-                    folder,
-                    video,
-                    sorted(frames),
-                    parts,
-                    lambda n: progress.update(task, advance=n, rate=progress.tasks[task].speed or 0.0),
-                )
+                videos[video] = looker.look(folder, video, sorted(frames), parts, advance)
     suggestions = rank(videos, candidates, labelled, cfg.n)
     _write(out, suggestions)
     shutil.rmtree(parts, ignore_errors=True)
@@ -126,10 +117,7 @@ class Looker:
 
 
 def _check(cfg: DictConfig) -> None:
-    for key, mend in (("ckpt", "outputs/<run>/checkpoints/best.ckpt"), ("data.root", "<dataset folder>")):
-        if OmegaConf.is_missing(cfg, key) if "." not in key else OmegaConf.is_missing(cfg.data, "root"):
-            name = key.partition(".")[0]
-            raise InputError(f"{name} is not given: add {name}={mend}")
+    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt", "data": "<dataset folder>"})
     for key in ("n", "stride"):
         if not isinstance(cfg[key], int) or cfg[key] < 1:
             raise InputError(f"{key}={cfg[key]}: choose a whole number from 1")

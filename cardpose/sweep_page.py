@@ -8,7 +8,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cardpose.fold_report import TITLES
+from cardpose.folds import TITLES
 from cardpose.html_report import Picture, Section, write_page
 from cardpose.html_report import Table as PageTable
 from cardpose.sweep_plots import PANELS, UNITS, effect, pareto, short

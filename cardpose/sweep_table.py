@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from cardpose.cli import entry, forget_empty_run
-from cardpose.errors import InputError
+from cardpose.cli import entry, forget_empty_run, require
 from cardpose.reports import write_csv
 from cardpose.sweep_hparams import write_hparams
 from cardpose.sweep_page import notes, terminal_tables, write_sweep_page
@@ -23,8 +22,7 @@ def sweep_table(cfg: DictConfig) -> SweepResults:
     Raises:
         InputError: what the user can mend.
     """
-    if OmegaConf.is_missing(cfg, "dir"):
-        raise InputError("dir is not given: add dir=outputs/multirun/<the sweep>")
+    require(cfg, {"dir": "outputs/multirun/<the sweep>"})
     folder = Path(cfg.dir)
     results = read_sweep(folder, list(cfg.over))
     write_csv(folder / "table.csv", setting_rows(results))

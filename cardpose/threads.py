@@ -34,7 +34,7 @@ def share_cores() -> None:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """torch computes on one thread inside, and on as many as before afterwards."""
+    """torch, and every backend that is opened inside, computes on one thread; afterwards torch on as many as before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -45,18 +45,6 @@ TINY = (
 )
 
 
-@dataclass(frozen=True)
-class Done:
-    """A finished command."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
 class Break(Callback):
     """Ctrl-C in batch `batch` of epoch `epoch`; without a batch a crash before the epoch's first."""
 
