@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cardpose import checkpoints
-from cardpose.errors import InputError
+from cardpose.errors import InputError, first_line
 from cardpose.intervals import Interval
 from cardpose.models.encoders import needs_extra
 from cardpose.models.end_to_end import Reading
@@ -96,7 +96,7 @@ class OnnxBackend:
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime has a class of its own for each kind of damage
-            said = str(error).splitlines()[0]
+            said = first_line(error)
             raise InputError(f"{path}: not a whole ONNX file ({said}): export it again") from None
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))

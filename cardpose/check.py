@@ -12,11 +12,12 @@ from cardpose.bars import frame_bar
 from cardpose.checks import page
 from cardpose.checks.boxes import check_boxes
 from cardpose.checks.findings import Finding, Kind, write_findings
-from cardpose.checks.footage import FrameKey, check_pictures, check_videos, look, sides
+from cardpose.checks.footage import check_pictures, check_videos, look, sides
 from cardpose.checks.labels import check_labels
 from cardpose.cli import entry, forget_empty_run, require
 from cardpose.data.folder import DatasetFolder
 from cardpose.data.layouts import read_any
+from cardpose.data.listed import FrameKey
 from cardpose.data.splits import from_file
 from cardpose.errors import InputError
 from cardpose.packet import Annotation

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cardpose import __version__
-from cardpose.errors import InputError
+from cardpose.errors import InputError, first_line
 from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, DECK
 
@@ -119,7 +119,7 @@ def _load(path: Path) -> Any:
                 "checkpoint written by cardpose.train"
             ) from None
         raise InputError(
-            f"{path}: truncated or not a checkpoint ({_first_line(error)}); copy it again"
+            f"{path}: truncated or not a checkpoint ({first_line(error)}); copy it again"
         ) from None
 
 
@@ -168,7 +168,3 @@ def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> It
         elif weights[key].shape != value.shape:
             yield f"{key} {tuple(weights[key].shape)} for {tuple(value.shape)}"
     yield from (f"{key} not in the model" for key in weights if key not in own)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

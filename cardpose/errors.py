@@ -46,3 +46,12 @@ def told(complain: Complain) -> Iterator[None]:
 
 class Pruned(Exception):
     """A trial of a search cannot become the best one; the message is one line that says when."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its kind where it has none.
+
+    >>> first_line(ValueError("one\\ntwo")), first_line(KeyError())
+    ('one', 'KeyError')
+    """
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

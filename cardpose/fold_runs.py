@@ -22,7 +22,7 @@ from cardpose.data.datamodule import CardDataModule
 from cardpose.data.files import replace_file
 from cardpose.data.splits import Split
 from cardpose.errors import InputError
-from cardpose.reports import flatten_config
+from cardpose.reports import check_begun
 from cardpose.runs import is_finished, train_command
 
 NOTE = "crossval.yaml"
@@ -93,13 +93,7 @@ def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
 def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -> None:
     begun = OmegaConf.to_container(OmegaConf.load(folder / NOTE))
     assert isinstance(begun, dict)
-    before, now = flatten_config(begun), flatten_config(config)  # type: ignore[arg-type]
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"dir={folder}: was begun with {key}={before.get(key)}, not {now.get(key)}: give the choices that it "
-                "was begun with, or leave dir out"
-            )
+    check_begun(f"dir={folder}", begun, config, "leave dir out")  # type: ignore[arg-type]
     for fold, split in enumerate(splits):
         saved = fold_folder(folder, fold) / "split.json"
         if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():

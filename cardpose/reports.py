@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cardpose.clips import Flag
 from cardpose.data.files import replace_file
+from cardpose.errors import InputError
 from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, NOT_LABELLED
 from cardpose.results import FrameResult, mean_or_nan
@@ -193,3 +194,23 @@ def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, boo
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else str(value)
     return flat
+
+
+def check_begun(where: str, begun: Mapping[str, Any], now: Mapping[str, Any], otherwise: str) -> None:
+    """Refuse to go on under another configuration.
+
+    Args:
+        where: what was begun, which opens the message.
+        begun, now: its configuration and the present one, as `flatten_config` takes them.
+        otherwise: what else can be done.
+
+    Raises:
+        InputError: they differ; the message names the first key.
+    """
+    before, after = flatten_config(begun), flatten_config(now)
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            raise InputError(
+                f"{where}: was begun with {key}={before.get(key)}, not {after.get(key)}: give the choices that it was "
+                f"begun with, or {otherwise}"
+            )

@@ -23,9 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 from cardpose.cli import FAILED, Exit, new_folder, path_override
 from cardpose.commands import handling
 from cardpose.data.files import replace_file
-from cardpose.errors import InputError
+from cardpose.errors import InputError, first_line
 from cardpose.models.encoders import needs_extra
-from cardpose.reports import flatten_config
+from cardpose.reports import check_begun
 from cardpose.sweep_bar import PERIOD, SweepBar
 from cardpose.sweep_jobs import STOP, of_train
 from cardpose.sweeps import LOGS, NOTE, Job, is_running, job_name, only_sweep
@@ -207,7 +207,7 @@ class Session:
             with handling(signal.SIGINT, self._stop):
                 launcher.launch(given, initial_job_idx=self._launched)
         except Exception as error:  # a worker died, or a node: the folders say what is done
-            self.bar.say(f"the launcher broke off: {one_line(error)}")
+            self.bar.say(f"the launcher broke off: {first_line(error)}")
             while any(is_running(job) for job in jobs):
                 time.sleep(PERIOD)
         self._launched += len(jobs)
@@ -237,11 +237,6 @@ def composition_line(error: Exception) -> str:
     return " ".join(said.split())
 
 
-def one_line(error: Exception) -> str:
-    """The first line of an exception's message, or its kind."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
 def check_same(run: Path, composed: DictConfig) -> None:
     """Refuse to go on with a run of another configuration.
 
@@ -251,13 +246,8 @@ def check_same(run: Path, composed: DictConfig) -> None:
     saved = run / ".hydra" / "config.yaml"
     if not saved.is_file():
         return
-    before, now = (flatten_config(_of_job(cfg)) for cfg in (OmegaConf.load(saved), composed))
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise InputError(
-                f"{run}: was begun with {key}={before.get(key)}, not {now.get(key)}: give the choices that it was "
-                "begun with, or choose another hydra.sweep.dir"
-            )
+    before, now = (_of_job(cfg) for cfg in (OmegaConf.load(saved), composed))
+    check_begun(str(run), before, now, "choose another hydra.sweep.dir")
 
 
 def _of_job(cfg: DictConfig | ListConfig) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cardpose.errors import Pruned
+from cardpose.errors import Pruned, first_line
 
 STUDY = "search"
 """Name of a search in its storage."""
@@ -54,7 +54,7 @@ class PruneTrial(Callback):
             self._trial.report(value, epoch)
             return self._trial.should_prune()
         except Exception as error:  # whatever the storage answers, the training is worth more than the report
-            log.warning("the search was not told of epoch %d: %s", epoch + 1, str(error).splitlines()[0])
+            log.warning("the search was not told of epoch %d: %s", epoch + 1, first_line(error))
             return False
 
     def _open(self) -> Any:

@@ -11,14 +11,13 @@ import numpy as np
 
 from cardpose.checks.findings import Finding, Kind
 from cardpose.data.folder import DatasetFolder, Source
+from cardpose.data.listed import FrameKey
 from cardpose.data.video import probe
 from cardpose.errors import Complain, told
 
 THUMB = (32, 24)
 """Width and height, pixels, at which frames are compared."""
 _BLOCK = 1024  # rows compared at a time
-
-FrameKey = tuple[str, int]
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from cardpose.checks.findings import MEANINGS, Finding, Kind
+from cardpose.data.listed import FrameKey
 from cardpose.html_report import Picture, Section, Table, write_page
 from cardpose.packet import VISIBLE, Annotation
 from cardpose.viz import PREDICTED_EDGES, draw_packet, enlarge
 
-FrameKey = tuple[str, int]
 WIDTH = 640
 """Pixels of a frame on the page, at most."""
 
