@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import torch
 
-from cardpose.geometry import MIN_CORNERS, PHONE_FOCAL, fit_box
+from cardpose.boxes import extent, fit_frames
+from cardpose.geometry import MIN_CORNERS
 from cardpose.intervals import Interval
 
 FOUND = 0.3
@@ -31,7 +31,6 @@ MIN_SPREAD = 0.1
 """Cards; a frame that claims to be surer than this weighs no more."""
 
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
-_STEPS = 12  # of the fit; one frame in three hundred needs more than the six of a head
 
 
 class Flag(IntEnum):
@@ -99,25 +98,9 @@ def check_frames(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) 
     margin = BORDER * size.max(1)[:, None, None]
     outside = (corners < margin) | (corners > size[:, None] - 1 - margin)
     cut_off = (found & outside.any(2)).any(1)
-    extent = np.linalg.norm(_reach(corners, found), axis=1)
-    no_box = ~(_misfit(np.where(found, confidence, 0.0), corners, size) <= MISFIT * extent)
+    away = fit_frames(corners, np.where(found, confidence, 0.0), size).distance
+    no_box = ~(away <= MISFIT * extent(corners, found))
     return np.select([no_packet, cut_off, no_box], [Flag.NO_PACKET, Flag.CUT_OFF, Flag.NO_BOX], Flag.GOOD)
-
-
-def _reach(corners: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(N, 2) width and height of the rectangle about the found corners; -inf where there are none."""
-    here = found[..., None]
-    highest = np.where(here, corners, -np.inf).max(1)
-    return highest - np.where(here, corners, np.inf).min(1)
-
-
-def _misfit(weights: np.ndarray, corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(N,) root mean square distance of the weighted corners from the box that fits them, source pixels."""
-    centred = torch.from_numpy(corners - (size[:, None] - 1) / 2).double()
-    focal = torch.from_numpy(PHONE_FOCAL * size.max(1)).double()  # a wrong one hardly matters
-    return fit_box(
-        centred, torch.from_numpy(weights).double(), focal, (0.0, 0.0), _STEPS
-    ).reprojection.numpy()
 
 
 def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Interval | None = None) -> Clip:

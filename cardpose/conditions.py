@@ -7,13 +7,11 @@ import cv2
 import numpy as np
 import torch
 
-from cardpose.geometry import PHONE_FOCAL, fit_box
-from cardpose.packet import NOT_LABELLED, Annotation
+from cardpose.boxes import LABEL_STEPS, fit_frames, labelled
+from cardpose.packet import Annotation
 from cardpose.reports import Cell
 from cardpose.results import FrameResult, mean_or_nan
 
-STEPS = 30
-"""Of the box's fit: for labels it need not be fast."""
 BINS = {
     "cards": ((13.5, 26.5, 39.5), ("to 13", "14 to 26", "27 to 39", "from 40")),
     "elevation": ((20.0, 30.0, 40.0), ("below 20", "20 to 30", "30 to 40", "from 40")),
@@ -37,14 +35,7 @@ def viewpoints(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarra
         (N,) elevation of the camera above the table and (N,) heading about the packet, in degrees: heading 0 looks
         along the long edges, above 0 the camera stands to the right. NaN where the labels determine no box.
     """
-    corners = torch.from_numpy(np.stack([a.corners for a in annotations])).double()
-    labelled = torch.from_numpy(np.stack([a.visibility for a in annotations]) != NOT_LABELLED)
-    size = torch.tensor([[a.width, a.height] for a in annotations], dtype=torch.float64)
-    # Each frame about its own middle, since the sizes may differ from video to video.
-    middle = (size[:, None] - 1) / 2
-    fit = fit_box(
-        torch.nan_to_num(corners) - middle, labelled.double(), PHONE_FOCAL * size[:, 0], (0.0, 0.0), STEPS
-    )
+    fit = fit_frames(*labelled(annotations), LABEL_STEPS).fit
     camera = -(fit.rotation.transpose(1, 2) @ fit.translation[..., None])[..., 0]  # in the box's axes
     x, y, z = (camera / camera.norm(dim=-1, keepdim=True)).unbind(-1)
     angles = torch.stack([z.asin(), torch.atan2(x, -y)]).rad2deg()

@@ -18,15 +18,13 @@ import numpy as np
 import torch
 
 from cardpose.backends import Backend, OnnxBackend, TorchBackend
+from cardpose.boxes import fit_frames
 from cardpose.clips import FOUND, Flag, check_frames
 from cardpose.data.images import read_image
 from cardpose.errors import InputError
-from cardpose.geometry import PHONE_FOCAL, fit_box, project
 from cardpose.intervals import Interval
 from cardpose.letterbox import letterbox
 
-FIT_SIDE = 256.0
-"""Pixels of the frame's longer side when the box is fitted."""
 TOLERANCE = 0.024
 """Of the frame's longer side; a corner farther from the box counts less, as in conf/head/box.yaml."""
 
@@ -182,14 +180,9 @@ def fit_boxes(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) -> 
     Returns:
         Thickness (B,) in mm and corners (B, 8, 2) in source pixels; NaN where the found ones do not determine it.
     """
-    middle = (size[:, None] - 1) / 2
-    scale = FIT_SIDE / size.max(1)[:, None, None]  # one focal length and tolerance for frames of every size
-    focal, centre = PHONE_FOCAL * FIT_SIDE, (0.0, 0.0)  # a wrong focal length hardly matters
-    weights = torch.from_numpy(np.where(confidence > FOUND, confidence, 0.0))
-    fit = fit_box(
-        torch.from_numpy((corners - middle) * scale), weights, focal, centre, tolerance=TOLERANCE * FIT_SIDE
-    )
-    return fit.thickness.numpy(), project(fit, focal, centre).numpy() / scale + middle
+    weights = np.where(confidence > FOUND, confidence, 0.0)
+    boxes = fit_frames(corners, weights, size, tolerance=TOLERANCE)
+    return boxes.fit.thickness.numpy(), boxes.corners
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:

@@ -19,7 +19,7 @@ def annotation(elevation: float, heading: float, width: int = 640, height: int =
     forward = np.array([-math.sin(h) * math.cos(e), math.cos(h) * math.cos(e), -math.sin(e)])
     right = np.array([math.cos(h), math.sin(h), 0.0])
     rotation = np.stack([right, np.cross(forward, right), forward])
-    camera = Camera(rotation, -300 * forward, PHONE_FOCAL * width, width, height)
+    camera = Camera(rotation, -300 * forward, PHONE_FOCAL * max(width, height), width, height)
     box = np.array(
         [
             [

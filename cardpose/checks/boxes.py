@@ -8,56 +8,14 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import torch
 
+from cardpose.boxes import LABEL_STEPS, extent, fit_frames, labelled, leave_one_out
 from cardpose.checks.findings import Finding, Kind
-from cardpose.geometry import PHONE_FOCAL, fit_box, project
-from cardpose.packet import CORNERS, NOT_LABELLED, NUM_CORNERS, Annotation
+from cardpose.packet import CORNERS, NUM_CORNERS, Annotation
 
-FIT_SIDE = 256.0  # pixels of the frame's longer side when the box is fitted: one focal length for every size
-STEPS = 30
-MIN_LABELLED = 5
-"""Five corners are ten coordinates for the box's seven numbers; four fit almost anything."""
 MENDED = 0.5
 """An exchange of names is named where it brings the misfit below this share of it."""
 PAIRS = tuple(combinations(range(NUM_CORNERS), 2))
-
-
-def fit(corners: np.ndarray, given: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes that lie closest to the corners, seen by a phone's camera.
-
-    Args:
-        corners: (B, 8, 2) in pixels; the values where `given` is False are ignored.
-        given: (B, 8) bool, which corners there are.
-        size: (B, 2) width and height of the frames in pixels.
-
-    Returns:
-        The corners' root mean square distance (B,) from the box and the box's corners (B, 8, 2), both in pixels; NaN
-        where there are fewer than `MIN_LABELLED`, or all lie on one surface.
-    """
-    middle = (size[:, None] - 1) / 2
-    scale = FIT_SIDE / size.max(1)
-    points = np.where(given[..., None], (corners - middle) * scale[:, None, None], 0.0)
-    weights = torch.from_numpy(given.astype(np.float64))
-    focal, centre = PHONE_FOCAL * FIT_SIDE, (0.0, 0.0)  # a wrong focal length hardly matters
-    box = fit_box(torch.from_numpy(points), weights, focal, centre, STEPS)
-    enough = box.determined.numpy() & (given.sum(1) >= MIN_LABELLED)
-    error = np.where(enough, box.reprojection.numpy() / scale, np.nan)
-    corners = project(box, focal, centre).numpy() / scale[:, None, None] + middle
-    return error, np.where(enough[:, None, None], corners, np.nan)
-
-
-def extent(corners: np.ndarray) -> np.ndarray:
-    """(B,) longest distance between two of the corners (B, 8, 2), NaN being none."""
-    between = np.linalg.norm(corners[:, :, None] - corners[:, None], axis=-1)
-    return np.where(np.isnan(between), 0.0, between).max((1, 2))
-
-
-def stack(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Corners (N, 8, 2), which are labelled (N, 8) and the frames' sizes (N, 2), float64."""
-    corners = np.stack([a.corners for a in annotations]).astype(np.float64)
-    given = np.stack([a.visibility for a in annotations]) != NOT_LABELLED
-    return corners, given, np.array([(a.width, a.height) for a in annotations], np.float64)
 
 
 def check_boxes(
@@ -75,9 +33,10 @@ def check_boxes(
     """
     if not annotations:
         return [], {}
-    corners, given, size = stack(annotations)
-    error, boxes = fit(corners, given, size)
-    reach = extent(np.where(given[..., None], corners, np.nan))
+    corners, given, size = labelled(annotations)
+    fitted = fit_frames(corners, given, size, LABEL_STEPS)
+    error, boxes = fitted.misfit(given), fitted.corners
+    reach = extent(corners, given)
     findings, drawn = [], {}
     for i in np.flatnonzero(error > misfit * reach).tolist():
         drawn[i] = boxes[i]
@@ -91,12 +50,12 @@ def check_boxes(
 
 def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | None:
     """The two names whose exchange makes the box, where there are such."""
-    corners, given, size = stack([annotation])
+    corners, given, size = labelled([annotation])
     order = np.tile(np.arange(NUM_CORNERS), (len(PAIRS), 1))
     for row, (i, j) in zip(order, PAIRS, strict=True):
         row[[i, j]] = j, i
     exchanged = given[0][order]
-    errors, _ = fit(corners[0][order], exchanged, np.tile(size, (len(PAIRS), 1)))
+    errors = fit_frames(corners[0][order], exchanged, size, LABEL_STEPS).misfit(exchanged)
     errors[~(given[0][np.array(PAIRS)].any(1))] = np.nan  # neither is labelled
     if np.isnan(errors).all():
         return None
@@ -109,7 +68,7 @@ def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | N
     else:
         here, there = (i, j) if given[0][i] else (j, i)
         what = f"{CORNERS[here]} called {CORNERS[there]}"
-    without, _ = _leave_out(annotation)
+    without, _ = leave_one_out(corners[0], given[0], size[0])
     if (without < MENDED * errors[best]).any():  # one corner that is simply wrong explains more
         return None
     text = f"{error:.1f} px off the box ({error / reach:.1%}); with {what} {errors[best]:.1f} px"
@@ -126,7 +85,8 @@ def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | N
 def _blame(annotation: Annotation, error: float, reach: float) -> tuple[Finding, np.ndarray | None]:
     """The finding with the corner that troubles the box most, and the box without it."""
     text = f"{error:.1f} px off the box ({error / reach:.1%})"
-    errors, boxes = _leave_out(annotation)
+    points, given, size = labelled([annotation])
+    errors, boxes = leave_one_out(points[0], given[0], size[0])
     corners: tuple[str, ...] = ()
     box = None
     if not np.isnan(errors).all():
@@ -139,11 +99,3 @@ def _blame(annotation: Annotation, error: float, reach: float) -> tuple[Finding,
             text += f"; no single corner is to blame, without {CORNERS[worst]} {errors[worst]:.1f} px"
     place = annotation.video, annotation.frame_index
     return Finding(Kind.MISFIT, text, *place, corners, error / reach), box
-
-
-def _leave_out(annotation: Annotation) -> tuple[np.ndarray, np.ndarray]:
-    """Distance from the box (8,) without each corner in turn, and those boxes (8, 8, 2); NaN where it has no label."""
-    corners, given, size = stack([annotation])
-    without = given & ~np.eye(NUM_CORNERS, dtype=bool)
-    errors, boxes = fit(np.repeat(corners, NUM_CORNERS, 0), without, np.repeat(size, NUM_CORNERS, 0))
-    return np.where(given[0], errors, np.nan), boxes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cardpose.checks.boxes import extent, stack
+from cardpose.boxes import extent, labelled
 from cardpose.checks.findings import Finding, Kind
 from cardpose.packet import CORNERS, EDGES, UPRIGHTS, Annotation
 
@@ -25,9 +25,8 @@ def check_labels(annotations: Sequence[Annotation]) -> list[Finding]:
     """Corners on the wrong side of each other, two on one place, labels that are copies."""
     if not annotations:
         return []
-    corners, given, _ = stack(annotations)
-    corners = np.where(given[..., None], corners, np.nan)
-    reach = extent(corners)
+    corners, given, _ = labelled(annotations)
+    corners, reach = np.where(given[..., None], corners, np.nan), extent(corners, given)
     findings = []
     for annotation, points, size in zip(annotations, corners, reach, strict=True):
         findings += _places(annotation, points, size)
@@ -61,7 +60,7 @@ def _places(annotation: Annotation, points: np.ndarray, reach: float) -> list[Fi
     if not wrong:
         return []
     worst, i, j, words = max(wrong)
-    more = f", and {len(wrong) - 1} pairs more" if len(wrong) > 1 else ""
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     text = f"{CORNERS[i]} {words} {CORNERS[j]} by {worst * reach:.0f} px{more}"
     place = annotation.video, annotation.frame_index
     return [Finding(Kind.PLACE, text, *place, (CORNERS[i], CORNERS[j]), worst)]

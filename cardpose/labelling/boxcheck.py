@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from cardpose.boxes import extent, fit_frames, leave_one_out
 from cardpose.data.marks import Marks, arrays
-from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box, project
+from cardpose.geometry import BoxFit
 from cardpose.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS
 from cardpose.threads import one_torch_thread
 
@@ -14,10 +14,6 @@ MISFIT = 0.02
 """Root mean square distance of the corners from the box, of the longest distance between two of them. The published
 labels are above in 10 of 765 frames, half of which are wrong (docs/label_errors.md); a corner set wrong by a tenth of
 that distance is told in 9 frames of 10."""
-CHECKED_FROM = 6
-"""Corners; a box has seven numbers, so fewer fit almost whatever they are."""
-STEPS = 12
-"""Of the fit; one frame in three hundred needs more than six."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +46,23 @@ class BoxCheck:
 def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
     """Fit the box to the corners that are placed, hidden ones too; the size is the frame's in pixels."""
     corners, visibility = arrays(marks)
-    given = visibility > 0
-    focal, centre = PHONE_FOCAL * max(width, height), ((width - 1) / 2, (height - 1) / 2)
-    weights = torch.from_numpy(given.astype(np.float64)).repeat(1 + NUM_CORNERS, 1)
-    weights[1:] -= torch.diag(weights[0])  # row i + 1 leaves corner i out
-    points = torch.from_numpy(np.nan_to_num(corners).astype(np.float64)).repeat(1 + NUM_CORNERS, 1, 1)
+    given, size = visibility > 0, np.array([width, height], np.float64)
     with one_torch_thread():  # so small that threads only wait for each other
-        fit = fit_box(points, weights, focal, centre, STEPS)
-    if not fit.determined[0]:
-        return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
-    boxes = project(fit, focal, centre).numpy()
-    placed = corners[given]
-    extent = np.linalg.norm(placed[:, None] - placed[None], axis=-1).max()
-    misfit = float(fit.reprojection[0]) / max(float(extent), 1e-6)
-    blamed, away = None, np.nan
-    if misfit > MISFIT and given.sum() >= CHECKED_FROM:
-        without = np.where(given & fit.determined.numpy()[1:], fit.reprojection.numpy()[1:], np.inf)
-        blamed = int(without.argmin())
-        away = float(np.linalg.norm(boxes[1 + blamed, blamed] - corners[blamed]))
-    return BoxCheck(boxes[0], hidden_corners(fit), misfit, blamed, away)
+        boxes = fit_frames(corners[None], given[None], size[None])
+        if not boxes.fit.determined[0]:
+            return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
+        misfit = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
+        blamed, away = _blame(corners, given, size) if misfit > MISFIT else (None, np.nan)
+    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), misfit, blamed, away)
+
+
+def _blame(corners: np.ndarray, given: np.ndarray, size: np.ndarray) -> tuple[int | None, float]:
+    """The corner without which the box fits best, and its distance from that box; None where too few are placed."""
+    errors, boxes = leave_one_out(corners, given, size)
+    if np.isnan(errors).all():
+        return None, np.nan
+    blamed = int(np.nanargmin(errors))
+    return blamed, float(np.linalg.norm(boxes[blamed, blamed] - corners[blamed]))
 
 
 def hidden_corners(fit: BoxFit) -> np.ndarray:

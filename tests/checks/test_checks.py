@@ -123,7 +123,7 @@ def test_a_whole_box_under_mirrored_names_is_found_by_their_places(labels: list[
     found = check_labels([exchanged(labels[2], list(FLIP_INDEX))])
     assert [finding.kind for finding in found] == [Kind.PLACE]
     assert "lies to the right of" in found[0].text
-    assert "and 3 pairs more" in found[0].text
+    assert "and 3 more" in found[0].text
 
 
 def test_a_video_on_its_head_is_found(labels: list[Annotation]) -> None:
