@@ -103,6 +103,27 @@ def check_frames(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) 
     return np.select([no_packet, cut_off, no_box], [Flag.NO_PACKET, Flag.CUT_OFF, Flag.NO_BOX], Flag.GOOD)
 
 
+def corner_uncertainty(confidence: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """How unsure the network is of each corner, 0 to 1: one half of either may mean yes or no, 0 and 1 are sure.
+
+    Args:
+        confidence: (..., 8) heights of the heatmaps' peaks.
+        visibility: (..., 8) probability that the corner is visible.
+    """
+    return 1 - np.abs(2 * np.clip([confidence, visibility], 0, 1) - 1).min(0)
+
+
+def frame_uncertainty(confidence: np.ndarray, visibility: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """(N,) how unsure the network is of each frame, 0 to 1: its corners' mean; 1 without a packet, or with no box.
+
+    Args:
+        confidence, visibility: (N, 8), see `corner_uncertainty`.
+        flags: (N,) as `check_frames` returns them.
+    """
+    lost = (flags == Flag.NO_PACKET) | (flags == Flag.NO_BOX)
+    return np.where(lost, 1.0, corner_uncertainty(confidence, visibility).mean(1))
+
+
 def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Interval | None = None) -> Clip:
     """The clip's one answer: the median of the good frames, weighted by how sure each is.
 

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from cardpose.backends import TorchBackend
-from cardpose.clips import FOUND, Flag
+from cardpose.clips import FOUND, Flag, corner_uncertainty, frame_uncertainty
 from cardpose.inference import FramePrediction
 from cardpose.packet import CORNERS
 
@@ -107,19 +107,8 @@ class Suggestion:
 
 
 def uncertainty(seen: Observations) -> np.ndarray:
-    """(N,) how unsure the model is of a frame, 0 to 1.
-
-    A peak of half height may or may not be a corner, and a corner of visibility one half may or may not be seen; a
-    frame without a packet, or with corners that make no box, counts 1.
-    """
-    doubt = np.maximum(_tent(seen.confidence), _tent(seen.visibility)).mean(1)
-    lost = (seen.flag == Flag.NO_PACKET) | (seen.flag == Flag.NO_BOX)
-    return np.where(lost, 1.0, doubt)
-
-
-def _tent(value: np.ndarray) -> np.ndarray:
-    """1 at one half, 0 at 0 and 1."""
-    return 1 - np.abs(2 * np.clip(value, 0, 1) - 1)
+    """(N,) how unsure the model is of each frame, 0 to 1."""
+    return frame_uncertainty(seen.confidence, seen.visibility, seen.flag)
 
 
 def count_jump(seen: Observations) -> np.ndarray:
@@ -261,7 +250,6 @@ def _why(parts: Mapping[str, float], seen: Observations, row: int, cards: float,
         return f"the count is {cards:.1f} cards from its neighbours'"
     if strongest == "pixels" and pixels > 0:
         return f"the corners are {pixels:.1f} px from the way between its neighbours"
-    doubt = np.maximum(_tent(seen.confidence[row]), _tent(seen.visibility[row]))
-    worst = int(doubt.argmax())
+    worst = int(corner_uncertainty(seen.confidence[row], seen.visibility[row]).argmax())
     height, visible = seen.confidence[row, worst], seen.visibility[row, worst]
     return f"unsure of {CORNERS[worst]}: peak {height:.2f}, visible {visible:.0%}"

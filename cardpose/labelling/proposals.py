@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardpose.clips import FOUND, Flag
+from cardpose.clips import frame_uncertainty
 from cardpose.data.listed import FrameKey
 from cardpose.data.marks import Mark, Marks
 from cardpose.errors import InputError
@@ -21,7 +21,7 @@ class Proposal:
 
     Args:
         marks: corners where it found them or the box has them; None elsewhere.
-        doubt: how unsure it is, 0 to 2.
+        doubt: how unsure it is, 0 to 1.
     """
 
     marks: Marks
@@ -32,18 +32,10 @@ def propose(prediction: FramePrediction) -> Proposal:
     """From a prediction to marks that a person corrects."""
     size = prediction.width, prediction.height
     corners = zip(prediction.completed().tolist(), prediction.visibility, strict=True)
-    return Proposal(tuple(_mark(x, y, visible, size) for (x, y), visible in corners), doubt(prediction))
-
-
-def doubt(prediction: FramePrediction) -> float:
-    """0 where every peak is high and lies on one box, 1 more for no peaks, and 1 more for corners of no box."""
-    height = np.clip(prediction.confidence, 0, 1)
-    found = prediction.confidence > FOUND
-    away = np.linalg.norm(prediction.corners - prediction.box, axis=1)[found]
-    if prediction.flag in (Flag.NO_PACKET, Flag.NO_BOX) or not np.isfinite(away).all() or not len(away):
-        return float(1 - height.mean()) + 1
-    extent = np.linalg.norm(np.ptp(prediction.corners[found], axis=0))
-    return float(1 - height.mean()) + min(1.0, float(away.mean() / max(extent, 1e-6)))
+    (doubt,) = frame_uncertainty(
+        prediction.confidence[None], prediction.visibility[None], np.array([prediction.flag])
+    )
+    return Proposal(tuple(_mark(x, y, visible, size) for (x, y), visible in corners), float(doubt))
 
 
 def _mark(x: float, y: float, visible: float, size: tuple[int, int]) -> Mark | None:

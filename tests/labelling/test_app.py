@@ -212,7 +212,7 @@ def test_a_model_proposes_and_says_how_unsure_it_is(
             break
     assert progress["finished"]
     assert progress["doubts"][3] == pytest.approx(got["doubt"], abs=1e-4)
-    assert all(0 <= doubt <= 2 for doubt in progress["doubts"])
+    assert all(0 <= doubt <= 1 for doubt in progress["doubts"])
 
 
 @pytest.mark.parametrize(
