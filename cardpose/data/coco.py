@@ -154,7 +154,7 @@ def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False)
     if not annotations and not unlabelled:
         raise InputError(f"{path}: holds no annotation: label some frames first")
     annotations = check_unique(annotations, str(path), complain)
-    if len(images) > len(annotations):
+    if len(images) > len(annotations) and not unlabelled:
         log.info("%s: left out %d images without a label", path, len(images) - len(annotations))
     return annotations
 

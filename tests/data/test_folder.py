@@ -206,6 +206,10 @@ def test_images_without_a_label_are_counted(
     with caplog.at_level("INFO"):
         assert len(DatasetFolder.read(folder).annotations) == 39
     assert "left out 3 images without a label" in caplog.text
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        DatasetFolder.read(folder, unlabelled=True)
+    assert not caplog.text, "who takes images without a label leaves none out"
 
 
 def test_loose_frames_sort_by_number(tmp_path: Path) -> None:
