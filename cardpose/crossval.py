@@ -1,5 +1,6 @@
 """Train and test on every fold. `python -m cardpose.crossval --help` teaches; the recipe is `crossval`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,6 +10,8 @@ from rich.table import Table
 
 from cardpose import fold_report, fold_runs, measure
 from cardpose.cli import FAILED, entry, forget_empty_run
+from cardpose.data.datamodule import CardDataModule
+from cardpose.locks import only_command
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
@@ -27,14 +30,23 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
     overrides = measure.overrides()
     data, splits = fold_runs.check(cfg, overrides)
     folder = fold_runs.open_folder(cfg, splits)
-    failed = fold_runs.run_folds(folder, len(splits), overrides)
-    runs = {fold: fold_runs.fold_folder(folder, fold) for fold in range(len(splits)) if fold not in failed}
+    taken = f"dir={folder}: another cardpose.crossval is at work there: wait for it, or leave dir out"
+    with only_command(folder / fold_runs.LOCK, taken) as lock:
+        failed = fold_runs.run_folds(folder, len(splits), overrides, lock)
+        return folder, failed, report(folder, len(splits), failed, data, overrides)
+
+
+def report(
+    folder: Path, folds: int, failed: Sequence[int], data: CardDataModule, overrides: Sequence[str]
+) -> list[Table]:
+    """Write what the folds that did not fail say together; the tables for the terminal."""
+    runs = {fold: fold_runs.fold_folder(folder, fold) for fold in range(folds) if fold not in failed}
     if not runs:
-        return folder, failed, []
+        return []
     command = fold_runs.in_shell(folder, overrides)
     tables = fold_report.write_scores(folder, runs, command, failed)
     fold_report.write_frames(folder, runs, data, command, failed)
-    return folder, failed, tables
+    return tables
 
 
 @entry("crossval")

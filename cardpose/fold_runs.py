@@ -27,6 +27,8 @@ from cardpose.runs import is_finished, train_command
 
 NOTE = "crossval.yaml"
 """In the folder of the folds: the configuration that they were begun with."""
+LOCK = ".crossval.lock"
+"""There, too: held by the command that works there, and by a training that outlives it."""
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +110,14 @@ def fold_folder(folder: Path, fold: int) -> Path:
     return folder / f"fold_{fold}"
 
 
-def run_folds(folder: Path, folds: int, overrides: Sequence[str]) -> list[int]:
+def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> list[int]:
     """Train and test the folds that are not finished, one after another.
 
     Args:
         folder: of the folds.
         folds: how many.
         overrides: of the command line.
+        lock: file descriptor that a training inherits, see `locks.wait_for`.
 
     Returns:
         The folds that failed.
@@ -129,7 +132,7 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str]) -> list[int]:
             log.info("fold %d of %d is finished: %s", fold, folds, run)
             continue
         log.info("fold %d of %d: %s", fold, folds, run)
-        code, interrupted = call(command(run, fold, overrides))
+        code, interrupted = call(command(run, fold, overrides), pass_fds=(lock,))
         if interrupted:
             log.warning("Interrupted. To go on: %s", in_shell(folder, overrides))
             raise SystemExit(INTERRUPTED)

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cardpose.folds import read_scores
-from cardpose.sweeps import Job, is_running
+from cardpose.locks import is_held
+from cardpose.sweeps import Job
 
 PERIOD = 1.0
 """Seconds between two looks at the folders."""
@@ -73,7 +74,7 @@ class SweepBar(AbstractContextManager):
                 self._jobs.remove(job)
                 self._bar.advance(self._task)
                 self.say(told(job))
-            running = [job for job in self._jobs if is_running(job)]
+            running = [job for job in self._jobs if is_held(job.lock)]
         names = ", ".join(job.name for job in running)
         last = last_line(running[-1]) if running else ""
         self._bar.update(self._task, now=f"{names}: {last}" if last else names)

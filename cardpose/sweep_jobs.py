@@ -15,8 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cardpose.commands import call
+from cardpose.locks import wait_for
 from cardpose.runs import is_finished, last_checkpoint, remove_half, train_command
-from cardpose.sweeps import PRUNED, TRIAL, Job, failure, only_process
+from cardpose.sweeps import PRUNED, TRIAL, Job, failure
 
 STOP = ".stop"
 """In the sweep's logs/ after Ctrl-C: jobs that have not begun do not begin."""
@@ -63,7 +64,7 @@ def train(job: Job) -> bool:
     if task:
         with job.log.with_suffix(f".{task}.log").open("a", encoding="utf-8") as log:
             return _call(job, log, ())[1]
-    with only_process(job) as lock, job.log.open("a", encoding="utf-8") as log:
+    with wait_for(job.lock) as lock, job.log.open("a", encoding="utf-8") as log:
         if is_finished(job.run):  # a process of an interrupted sweep has gone on with it
             return False
         job.forget()

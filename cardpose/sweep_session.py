@@ -24,11 +24,12 @@ from cardpose.cli import FAILED, Exit, new_folder, path_override
 from cardpose.commands import handling
 from cardpose.data.files import replace_file
 from cardpose.errors import InputError, first_line
+from cardpose.locks import is_held
 from cardpose.models.encoders import needs_extra
 from cardpose.reports import check_begun
 from cardpose.sweep_bar import PERIOD, SweepBar
 from cardpose.sweep_jobs import STOP, of_train
-from cardpose.sweeps import LOGS, NOTE, Job, is_running, job_name, only_sweep
+from cardpose.sweeps import LOGS, NOTE, Job, job_name, only_sweep
 
 Overrides = Sequence[str]
 
@@ -170,7 +171,7 @@ class Session:
         if job.name in self.jobs:
             return self.jobs[job.name]
         self.jobs[job.name] = job
-        if not is_running(job):
+        if not is_held(job.lock):
             job.forget()
         try:
             composed = self.loader.load_sweep_config(self.config, [*mine, *self._of_the_sweep])
@@ -208,7 +209,7 @@ class Session:
                 launcher.launch(given, initial_job_idx=self._launched)
         except Exception as error:  # a worker died, or a node: the folders say what is done
             self.bar.say(f"the launcher broke off: {first_line(error)}")
-            while any(is_running(job) for job in jobs):
+            while any(is_held(job.lock) for job in jobs):
                 time.sleep(PERIOD)
         self._launched += len(jobs)
         if (self.folder / LOGS / STOP).exists():

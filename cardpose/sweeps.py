@@ -8,7 +8,6 @@
       logs/                    for each job <its name>.log; .failed or .pruned, the reason in one line; its lock
 """
 
-import fcntl
 import hashlib
 import re
 import signal
@@ -17,10 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from cardpose.data.files import replace_file, write_errors
-from cardpose.errors import InputError
+from cardpose.data.files import replace_file
+from cardpose.locks import only_command
 from cardpose.runs import is_finished
 
 LOGS = "logs"
@@ -119,44 +116,9 @@ def only_sweep(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another is in there, or the folder may not be written to.
     """
-    with write_errors(folder):
-        (folder / LOGS).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOGS / ".sweep.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(
-                f"{folder}: another sweep is running in this folder: wait for it, or choose another with "
-                "hydra.sweep.dir="
-            ) from None
-    try:
+    taken = f"{folder}: another sweep is running in this folder: wait for it, or choose another with hydra.sweep.dir="
+    with only_command(folder / LOGS / ".sweep.lock", taken):
         yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def only_process(job: Job) -> Iterator[int]:
-    """Wait until no process runs the job, and keep others out.
-
-    Yields a file descriptor: a process that inherits it holds the lock for as long as it lives. So a training whose
-    sweep was killed keeps its folder to itself until it ends.
-    """
-    with job.lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
-
-
-def is_running(job: Job) -> bool:
-    """Whether a process holds the job."""
-    try:
-        with job.lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def failure(code: int, said: str) -> str:

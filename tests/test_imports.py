@@ -27,7 +27,7 @@ LAYERS = (
     ("viz", "inference", "framebar"),
     ("callbacks", "reports", "predictions", "tested", "html_report", "suggestion"),
     ("overlay", "folds", "conditions", "explain", "compare", "checks", "labelling"),
-    ("build", "cli", "stages", "fold_report", "compare_report"),
+    ("build", "cli", "locks", "stages", "fold_report", "compare_report"),
     (
         "measure",
         "backbones",

@@ -20,6 +20,7 @@ from cardpose import fold_runs
 from cardpose.cli import INTERRUPTED
 from cardpose.crossval import crossval
 from cardpose.errors import InputError
+from cardpose.locks import only_command
 from cardpose.train import resumed, train
 
 Compose = Callable[..., DictConfig]
@@ -64,7 +65,7 @@ def run_folds(
     def run(
         name: str, *overrides: str, broken: dict[int, int | dict] | None = None
     ) -> tuple[Path, list[int]]:
-        def in_process(words: Sequence[str]) -> tuple[int, bool]:
+        def in_process(words: Sequence[str], pass_fds: tuple[int, ...]) -> tuple[int, bool]:
             given = [word for word in words[3:] if not word.startswith("hydra.run.dir=")]
             places = [
                 Path(word.partition("=")[2])
@@ -99,7 +100,7 @@ def run_folds(
 def test_every_video_is_tested_once_and_the_table_is_of_the_runs(run_folds: Folds, tiny_folder: Path) -> None:
     folder, failed = run_folds("folds")
     assert not failed
-    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {fold_runs.NOTE}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {fold_runs.NOTE, fold_runs.LOCK}
     videos = rows(folder / "videos.csv")
     assert sorted(row["video"] for row in videos) == sorted(
         row["file"] for row in rows(tiny_folder / "videos.csv")
@@ -148,6 +149,16 @@ def test_a_failed_fold_is_told_and_loses_no_other(run_folds: Folds, caplog: pyte
     assert run_folds("folds") == (folder, [])
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["0", "1", "mean", "std"]
     assert "Failed" not in (folder / "table.md").read_text()
+
+
+def test_two_into_one_folder(run_folds: Folds) -> None:
+    folder, _ = run_folds("folds", broken={0: 1, 1: 1})
+    with (
+        only_command(folder / fold_runs.LOCK, ""),
+        pytest.raises(InputError, match=r"folds: another cardpose\.crossval is at work there: wait for it"),
+    ):
+        run_folds("folds")
+    assert run_folds("folds", broken={0: 1, 1: 1})[1] == [0, 1]
 
 
 def test_without_a_finished_fold_there_is_no_table(run_folds: Folds) -> None:

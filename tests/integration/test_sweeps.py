@@ -19,7 +19,8 @@ from trainings import Command, Done, Trainings, place
 
 from cardpose import sweep_jobs, sweep_table, train
 from cardpose.commands import INTERRUPTED
-from cardpose.sweeps import NOTE, Job, is_running, job_name, only_process, only_sweep
+from cardpose.locks import is_held, wait_for
+from cardpose.sweeps import NOTE, Job, job_name, only_sweep
 
 SEEDS = ("-m", "seed=range(0,3)")
 NAMES = {"seed=0", "seed=1", "seed=2"}
@@ -245,11 +246,11 @@ def test_a_training_keeps_its_folder_when_its_sweep_is_killed(tmp_path: Path) ->
     """The lock goes on in the process that inherited it; another waits until that ends."""
     job = Job(tmp_path, "seed=0")
     job.log.parent.mkdir()
-    with only_process(job) as lock:
+    with wait_for(job.lock) as lock:
         orphan = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
-    assert is_running(job)
+    assert is_held(job.lock)
     orphan.communicate(b"\n")
-    assert not is_running(job)
+    assert not is_held(job.lock)
 
 
 def test_slurms_tasks_share_a_job_and_leave_the_queue_to_submitit(
@@ -261,7 +262,7 @@ def test_slurms_tasks_share_a_job_and_leave_the_queue_to_submitit(
     say = "import signal; print(signal.getsignal(signal.SIGUSR1).name)"
     monkeypatch.setattr(sweep_jobs, "train_command", lambda run, overrides: [sys.executable, "-c", say])
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with only_process(job):
+    with wait_for(job.lock):
         monkeypatch.setenv("SLURM_PROCID", "1")
         assert sweep_jobs.train(job) is False
     monkeypatch.setenv("SLURM_PROCID", "0")
