@@ -100,7 +100,10 @@ def run_folds(
 def test_every_video_is_tested_once_and_the_table_is_of_the_runs(run_folds: Folds, tiny_folder: Path) -> None:
     folder, failed = run_folds("folds")
     assert not failed
-    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {fold_runs.NOTE, fold_runs.LOCK}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {
+        fold_runs.NOTE,
+        fold_runs.LOCK,
+    }
     videos = rows(folder / "videos.csv")
     assert sorted(row["video"] for row in videos) == sorted(
         row["file"] for row in rows(tiny_folder / "videos.csv")
