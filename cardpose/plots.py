@@ -1,4 +1,4 @@
-"""Plots of what a model says, as uint8 RGB arrays (H, W, 3), drawn without pyplot's global state.
+"""Plots of splits and of what a model says, as uint8 RGB arrays (H, W, 3), drawn without pyplot's global state.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), and no colour says what a shape, a line or a word
 does not say too.
@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 
 from cardpose.confusion import KINDS
 from cardpose.coverage import BAND, chance_band
+from cardpose.data.splits import SIDES, Split
 from cardpose.intervals import LEVEL
-from cardpose.packet import CORNERS, DECK
+from cardpose.packet import CORNERS, DECK, Annotation
 from cardpose.visibility import BINS, Reliability
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
+_BLUE, _ORANGE, _GREY, _LIGHT = "#0072B2", "#D55E00", "#666666", "#CCCCCC"
 _DPI = 150
 
 
@@ -228,6 +229,31 @@ def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.
     better, worse = int((second < first).sum()), int((second > first).sum())
     axes.set_title(f"b is nearer in {better} frames, a in {worse}")
     axes.legend(loc="upper left", frameon=False)
+    return to_image(figure)
+
+
+def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
+    """Which side each frame is on: a column a video, sorted by count, a mark a frame.
+
+    Args:
+        annotations: the labelled frames.
+        split: of them; a frame that it does not name is left out.
+
+    Returns:
+        (285, 1200, 3) uint8 RGB.
+    """
+    count = {a.video: a.cards or 0 for a in annotations}
+    column = {video: i for i, video in enumerate(sorted(count, key=lambda video: (count[video], video)))}
+    figure, axes = _figure(8, 1.9)
+    for side, colour, marker in zip(SIDES, (_LIGHT, _BLUE, _ORANGE), ("s", "o", "X"), strict=True):
+        frames = getattr(split, side)
+        x, y = [column[video] for video, _ in frames], [index for _, index in frames]
+        label = f"{side}, {len(frames)} frames"
+        axes.scatter(x, y, s=20, marker=marker, color=colour, linewidths=0, label=label)
+    axes.set(xlabel="video, sorted by count", ylabel="frame")
+    axes.locator_params(axis="y", integer=True)
+    axes.margins(0.02, 0.2)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(SIDES), frameon=False)
     return to_image(figure)
 
 

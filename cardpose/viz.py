@@ -147,6 +147,44 @@ def heatmap_grid(predicted: np.ndarray, target: np.ndarray, tile_width: int = 16
     return contact_sheet(tiles, captions, columns=len(CORNERS))
 
 
+def draw_names(image: np.ndarray, corners: np.ndarray, visibility: np.ndarray) -> np.ndarray:
+    """Write each corner's name beside it onto a copy of `image`, away from the packet's middle.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        corners: (8, 2) in pixels of `image`.
+        visibility: (8,); a corner with 0 is left out.
+    """
+    image = image.copy()
+    drawn = np.flatnonzero((visibility != NOT_LABELLED) & np.isfinite(corners).all(axis=1))
+    for i in drawn.tolist():
+        x, y = corners[i]
+        text = CORNERS[i].replace("_", " ")
+        width = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0]
+        left = x - 12 - width if CORNERS[i].split("_")[1] == "left" else x + 12
+        left, base = int(np.clip(left, 0, max(0, image.shape[1] - width))), int(y) + 4
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # with a rim, to be read on any ground
+            colour = BLACK if dx or dy else PAPER
+            cv2.putText(image, text, (left + dx, base + dy), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)
+    return image
+
+
+def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
+    """Lay heatmaps over a darkened copy of a picture, each in its corner's colour.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        heatmaps: (8, h, w) of the whole picture, 0 to 1; values outside are clipped.
+    """
+    height, width = image.shape[:2]
+    heights = np.clip(np.nan_to_num(heatmaps), 0, 1).transpose(1, 2, 0)  # (h, w, 8)
+    # A heatmap is a resized image, so that this keeps every peak over its corner.
+    heights = cv2.resize(heights, (width, height), interpolation=cv2.INTER_LINEAR)
+    light = (heights[..., None] * np.array(CORNER_COLOURS, np.float32)).max(axis=2)  # (H, W, 3)
+    ground = 0.5 * image * (1 - heights.max(axis=-1, keepdims=True))
+    return np.rint(np.clip(ground + light, 0, 255)).astype(np.uint8)
+
+
 def contact_sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> np.ndarray:
     """Lay pictures out in rows on white, each with its caption below.
 

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.packet import CORNERS, HIDDEN, NOT_LABELLED, VISIBLE
-from cardpose.plots import error_by_count, scatter_cards
+from cardpose.data.splits import Split
+from cardpose.heatmaps import encode
+from cardpose.packet import CORNERS, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
+from cardpose.plots import error_by_count, scatter_cards, split_map
 from cardpose.results import FrameResult
 from cardpose.viz import (
     CORNER_COLOURS,
     PREDICTED_EDGES,
     caption,
     contact_sheet,
+    draw_heatmaps,
+    draw_names,
     draw_packet,
     draw_result,
     heatmap_grid,
@@ -70,6 +74,40 @@ def test_a_corner_without_label_is_left_out_with_its_edges() -> None:
     visibility[CORNERS.index("lower_right_back")] = NOT_LABELLED
     assert (on_lower_edge_of_the_back(visibility) == 90).all()
     assert np.array_equal(draw_packet(GREY, BOX, np.full(8, NOT_LABELLED)), GREY)
+
+
+def test_names_stand_outside_of_the_packet_and_within_the_picture() -> None:
+    large = np.full((360, 480, 3), 90, np.uint8)
+    corners = (BOX + 0.5) * 3 - 0.5
+    visibility = np.full(8, VISIBLE)
+    visibility[0] = NOT_LABELLED
+    drawn = draw_names(large, corners, visibility)
+    assert (large == 90).all()
+    inside = drawn[int(corners[:, 1].min()) : int(corners[:, 1].max()), 125:355]
+    assert (inside == 90).all()
+    for i in range(8):
+        side = -1 if "left" in CORNERS[i] else 1
+        text = drawn[round(corners[i, 1]) - 8 : round(corners[i, 1]) + 6, :]
+        beside = text[:, : round(corners[i, 0])] if side < 0 else text[:, round(corners[i, 0]) :]
+        assert (beside > 200).all(axis=2).any() == (i > 0), CORNERS[i]  # white
+    assert np.array_equal(draw_names(large, np.full((8, 2), np.nan), np.full(8, VISIBLE)), large)
+    draw_names(GREY, BOX - 100, np.full(8, VISIBLE))  # off the picture
+
+
+def test_heatmaps_lie_over_their_corners() -> None:
+    maps = encode(
+        torch.from_numpy(BOX)[None], torch.full((1, 8), VISIBLE), size=(120, 160), stride=4, sigma=0.8
+    )
+    drawn = draw_heatmaps(GREY, maps[0].numpy())
+    for i in (0, 4, 7):  # the others' peaks overlap at this stride
+        own = draw_heatmaps(GREY, maps[0].numpy() * (np.arange(8) == i)[:, None, None])
+        y, x = np.unravel_index(own.sum(axis=2, dtype=int).argmax(), own.shape[:2])
+        assert np.abs(BOX[i] - (x, y)).max() <= 2, CORNERS[i]
+    assert drawn.shape == GREY.shape
+    assert (drawn[60, 5] == 45).all()  # half as bright where no corner is
+    wild = np.full((8, 30, 40), np.nan)
+    assert (draw_heatmaps(GREY, wild) == 45).all()
+    assert (draw_heatmaps(GREY, wild * 0 + 9) <= 255).all()
 
 
 def test_hidden_edges_are_dashed() -> None:
@@ -142,6 +180,27 @@ def test_plots_show_the_frames_of_known_count() -> None:
     assert blue_pixels(0)[0] < blue_pixels(1)[0]
     for few, many in zip(blue_pixels(1), blue_pixels(40), strict=True):
         assert few < many
+
+
+def test_a_split_map_has_a_mark_for_each_frame() -> None:
+    annotations = [
+        Annotation(f"videos/{n}.mp4", index, 0.0, 64, 48, np.zeros((8, 2)), np.zeros(8), cards)
+        for n, cards in enumerate((30, None, 4))
+        for index in range(4)
+    ]
+    frames = [(a.video, a.frame_index) for a in annotations]
+
+    def pixels(train: int, val: int, test: int) -> list[int]:
+        split = Split(*(tuple(frames[a:b]) for a, b in ((0, train), (train, train + val), (12 - test, 12))))
+        plot = split_map(annotations, split)[70:].astype(int)  # below the legend
+        assert plot.shape == (215, 1200, 3)
+        colours = (0xCC, 0xCC, 0xCC), (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
+        return [int((np.abs(plot - colour).max(axis=2) < 8).sum()) for colour in colours]
+
+    few, many = pixels(4, 1, 2), pixels(4, 2, 6)
+    assert few[0] == many[0] > 0
+    assert 0 < few[1] < many[1]
+    assert 0 < few[2] < many[2]
 
 
 def test_plots_of_a_diverged_model_do_not_fail() -> None:

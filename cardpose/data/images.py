@@ -1,5 +1,6 @@
 """Loose frames: image files named by their frame index."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ from cardpose.data.files import replace_file
 from cardpose.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+SMALL_QUALITY = 60
+"""Of `small_jpeg`, of 100: letters and thin lines can still be read."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -39,10 +42,23 @@ def write_image(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(encoded)
 
 
-def encode_image(image: np.ndarray, suffix: str) -> bytes:
-    """The file of (H, W, 3) uint8 RGB, coded as its suffix says, ".png" or ".jpg"."""
-    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def encode_image(image: np.ndarray, suffix: str, settings: Sequence[int] = ()) -> bytes:
+    """The file of (H, W, 3) uint8 RGB, coded as its suffix says, ".png" or ".jpg"; `settings` as OpenCV takes them."""
+    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     return encoded.tobytes()
+
+
+def small_jpeg(image: np.ndarray, width: int) -> bytes:
+    """A file of few bytes, for a page of many pictures: what notebooks show.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        width: to which it is shrunk, in pixels; a narrower one stays as it is.
+    """
+    if image.shape[1] > width:
+        size = (width, round(width * image.shape[0] / image.shape[1]))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return encode_image(image, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, SMALL_QUALITY))
 
 
 def list_frames(folder: Path) -> dict[int, Path]:

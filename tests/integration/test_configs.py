@@ -280,7 +280,7 @@ def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -
         (
             "train",
             (
-                "experiment: baseline, cardcut, cardcut_best, cardcut_fast, cardcut_finetune, synthetic_pretrain,",
+                "experiment: baseline, cardcut, cardcut_best, cardcut_fast, cardcut_finetune, quick,",
                 "resume=",
                 "-m ",
                 "optim:",
