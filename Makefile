@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help venv train test lint clean
+.PHONY: help venv train test lint notebooks clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is written last: without it, or where its Python no longer runs, the environment is made anew.
 venv:  ## Make .venv from requirements.lock (quick when nothing changed; repairs a half-made one)
@@ -29,6 +29,9 @@ test: venv  ## Run the whole test suite
 
 lint: venv  ## Ruff and the type checker
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+notebooks: venv  ## Run the notebooks and keep what they show
+	$(BIN)/python -m pytest tests/test_notebooks.py --write-notebooks
 
 clean:  ## Remove .venv, tool caches and the frame caches; runs in outputs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info outputs/cache
