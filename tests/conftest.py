@@ -38,6 +38,11 @@ TINY_SIZE = (64, 48)
 TINY_RATE = 30.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make notebooks` runs tests/test_notebooks.py with."""
+    parser.addoption("--write-notebooks", action="store_true", help="keep the outputs of the notebooks")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> None:
     """A shell that starts the tests in the background has them, and what they start, ignore Ctrl-C."""
