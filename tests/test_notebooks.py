@@ -7,7 +7,7 @@ import ast
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,6 @@ pytest.importorskip("ipykernel", reason='needs the extra "dev": pip install -e "
 
 PROJECT = Path(cardpose.__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
-NAMES = [path.stem for path in NOTEBOOKS]
-TOGETHER = ["01_dataset"], ["02_heatmaps_and_model", "03_errors"], ["04_sweeps"]
-"""Those that share a folder of outputs: what one has trained, the next finds there."""
 SHORTER = {
     "experiment=quick": "experiment=quick footage.clips=64 data.batch_size=8 trainer.max_epochs=12",
     "synth=quick": "synth=quick clips=64",
@@ -51,7 +48,7 @@ LONGEST = 16
 OF_A_MACHINE = re.compile(r"\b0x[0-9a-f]{6,}|(?<![\w.])/(?:home|root|tmp|work|Users|opt)/")
 """Addresses in memory and absolute paths."""
 
-each = pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def code_cells(notebook: Any) -> list[Any]:
@@ -80,10 +77,17 @@ def kinds(notebook: Any) -> list[list[tuple[str, ...]]]:
     ]
 
 
-def execute(notebook: Any, folder: Path) -> None:
-    """Run the notebook in `folder` with this Python and this cardpose; nothing in it tells when or how long."""
+def execute(notebooks: Sequence[Any], folder: Path) -> None:
+    """Run notebooks in `folder` with this Python and this cardpose; nothing in them tells when or how long.
+
+    One after another in one kernel, emptied in between, since to import torch takes longer than most cells.
+    """
+    between = [nbformat.v4.new_code_cell("%reset -f") for _ in notebooks]
+    cells = [
+        cell for first, notebook in zip(between, notebooks, strict=True) for cell in (first, *notebook.cells)
+    ]
     client = nbclient.NotebookClient(
-        notebook,
+        nbformat.v4.new_notebook(cells=cells),
         timeout=CELL_SECONDS,
         kernel_name="python3",
         record_timing=False,
@@ -91,33 +95,31 @@ def execute(notebook: Any, folder: Path) -> None:
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute(env={**os.environ, "PYTHONPATH": str(PROJECT)})
-    notebook.metadata = nbformat.from_dict(METADATA)
+    for notebook in notebooks:
+        notebook.metadata = nbformat.from_dict(METADATA)
+        for number, cell in enumerate(code_cells(notebook), start=1):
+            for counted in (cell, *(output for output in cell.outputs if "execution_count" in output)):
+                counted.execution_count = number
 
 
-def test_there_are_notebooks() -> None:
-    assert sorted(name for names in TOGETHER for name in names) == NAMES
-
-
-@pytest.mark.parametrize("names", TOGETHER, ids="+".join)
-def test_notebooks_run_and_show_what_is_committed(
-    names: list[str], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_notebooks_run_and_show_what_is_committed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write = request.config.getoption("write_notebooks")
-    folder = tmp_path / "notebooks"
+    folder = (
+        tmp_path / "notebooks"
+    )  # beside outputs/, which they share: what one has rendered or trained, the next finds
     shutil.copytree(PROJECT / "notebooks", folder)
-    for name in names:
-        path = PROJECT / "notebooks" / f"{name}.ipynb"
-        notebook = nbformat.read(path, 4)
-        commands = any(re.search("^!", cell.source, re.MULTILINE) for cell in code_cells(notebook))
-        for cell in code_cells(notebook):
-            for words, shorter in SHORTER.items() if not write else ():
-                cell.source = cell.source.replace(words, shorter)
-        execute(notebook, folder)
+    notebooks = [nbformat.read(path, 4) for path in NOTEBOOKS]
+    for cell in (cell for notebook in notebooks for cell in code_cells(notebook)):
+        for words, shorter in SHORTER.items() if not write else ():
+            cell.source = cell.source.replace(words, shorter)
+    execute(notebooks, folder)
+    for path, notebook in zip(NOTEBOOKS, notebooks, strict=True):
         if write:
             nbformat.write(notebook, path)
         committed = nbformat.read(path, 4)
         assert kinds(notebook) == kinds(committed)
         # The figures of a rendering and of a training depend, in their last digits at least, on the machine.
+        commands = any(re.search("^!", cell.source, re.MULTILINE) for cell in code_cells(notebook))
         assert commands or list(texts(notebook)) == list(texts(committed))
 
 
