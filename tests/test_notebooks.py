@@ -104,9 +104,8 @@ def execute(notebooks: Sequence[Any], folder: Path) -> None:
 
 def test_the_notebooks_run_and_show_what_is_committed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write = request.config.getoption("write_notebooks")
-    folder = (
-        tmp_path / "notebooks"
-    )  # beside outputs/, which they share: what one has rendered or trained, the next finds
+    # Beside outputs/, which they share: what one has rendered or trained, the next finds.
+    folder = tmp_path / "notebooks"
     shutil.copytree(PROJECT / "notebooks", folder)
     notebooks = [nbformat.read(path, 4) for path in NOTEBOOKS]
     for cell in (cell for notebook in notebooks for cell in code_cells(notebook)):
