@@ -1,6 +1,7 @@
 """Footage that the tests render themselves, and the real footage where it stands beside the project."""
 
 import math
+import os
 import re
 import signal
 import socket
@@ -41,6 +42,13 @@ TINY_RATE = 30.0
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `make notebooks` runs tests/test_notebooks.py with."""
     parser.addoption("--write-notebooks", action="store_true", help="keep the outputs of the notebooks")
+
+
+def pytest_configure() -> None:
+    """One thread a worker, and for what it starts: threads that wait for each other's cores took most of the time."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
