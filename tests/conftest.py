@@ -1,10 +1,12 @@
 """Footage that the tests render themselves, and the real footage where it stands beside the project."""
 
+import logging
 import math
 import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
+from in_process import Command, Done
 
 from cardpose import checkpoints
 from cardpose.cli import user_line
@@ -103,6 +107,37 @@ def threads_stay() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def global_state() -> Iterator[None]:
+    """Put back what a command sets for its whole process."""
+    root, on_ctrl_c = logging.getLogger(), signal.getsignal(signal.SIGINT)
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    signal.signal(signal.SIGINT, on_ctrl_c)
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def in_process(
+    global_state: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """in_process(main, *arguments) is `python -m` of the entry that `main` is of."""
+
+    def run(main: Callable[[], None], *arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cardpose", *arguments])
+        capfd.readouterr()  # what the test itself said before
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        return Done(code or 0, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture(autouse=True)

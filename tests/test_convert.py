@@ -1,19 +1,11 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from in_process import Command
 
-from cardpose.convert import convert
+from cardpose.convert import convert, main
 from cardpose.data.folder import DatasetFolder
 from cardpose.errors import InputError
-
-
-def run(*overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-m", "cardpose.convert", *overrides]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_convert_copies_a_folder_as_it_is(tiny_folder: Path, tmp_path: Path) -> None:
@@ -35,15 +27,21 @@ def test_convert_complains_in_one_line(tiny_folder: Path, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "letter.txt"]
 
 
-def test_command_writes_out_and_nothing_else(tiny_folder: Path, tmp_path: Path) -> None:
-    done = run("from=folder", f"root={tiny_folder}", "out=copy", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "copy"
+def test_command_writes_out_and_nothing_else(
+    in_process: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_process(main, "from=folder", f"root={tiny_folder}", "out=copy")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "copy"
     assert len(DatasetFolder.read(tmp_path / "copy").annotations) == 42
     assert [path for path in tmp_path.iterdir() if path.name != "copy" and any(path.iterdir())] == []
 
 
-def test_command_names_the_missing_key_with_exit_code_2(tmp_path: Path) -> None:
-    done = run("from=cardcut", "out=copy", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == ["cardpose.convert: root is not given: add root=<folder>"]
+def test_command_names_the_missing_key_with_exit_code_2(
+    in_process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_process(main, "from=cardcut", "out=copy")
+    assert done.code == 2
+    assert done.err.splitlines() == ["cardpose.convert: root is not given: add root=<folder>"]

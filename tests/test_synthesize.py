@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.utils import instantiate
+from in_process import Command
 from omegaconf import OmegaConf
 
 from cardpose.data.folder import DatasetFolder
@@ -16,7 +17,7 @@ from cardpose.errors import InputError
 from cardpose.synth.generate import Footage
 from cardpose.synth.render import Renderer
 from cardpose.synth.scene import sample_shot
-from cardpose.synthesize import ensure
+from cardpose.synthesize import ensure, main
 
 ROOT = Path(__file__).parents[1]
 TINY = ["clips=3", "frames_per_clip=2", "width=96", "height=64", "seed=5", "rate=10"]
@@ -114,21 +115,28 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert not list((out / "videos").glob(".*")), "the clip in the making leaves nothing"
 
 
-def test_other_settings_and_bad_ranges_are_one_line_each(footage: Footage, tmp_path: Path) -> None:
+def test_other_settings_and_bad_ranges_are_one_line_each(
+    footage: Footage, in_process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     ensure(tmp_path / "out", replace(footage, clips=1), workers=1)
     for overrides, message in (
         (TINY, "rendered with another clips"),
         ([*TINY, "synth.packet.gap=[0.3,0.1]"], "PacketRanges.gap"),
     ):
-        done = command(f"out={tmp_path / 'out'}", *overrides)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+        done = in_process(main, f"out={tmp_path / 'out'}", *overrides)
+        assert done.code == 2
+        assert message in done.err
+        assert len(done.err.strip().splitlines()) == 1
 
 
-def test_preview_is_a_png_and_nothing_else(tmp_path: Path) -> None:
+def test_preview_is_a_png_and_nothing_else(
+    in_process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     sheet = tmp_path / "sheet.png"
-    done = command(f"out={tmp_path / 'out'}", *TINY, f"preview={sheet}")
-    assert done.returncode == 0, done.stderr
+    done = in_process(main, f"out={tmp_path / 'out'}", *TINY, f"preview={sheet}")
+    assert done.code == 0, done.err
     assert sheet.read_bytes().startswith(b"\x89PNG")
-    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["sheet.png"]
+    assert not (tmp_path / "out").exists()

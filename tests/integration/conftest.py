@@ -1,17 +1,14 @@
 """Real trainings in seconds: the entries' own recipes on the tiny footage."""
 
-import logging
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from in_process import Command, Done
 from omegaconf import DictConfig, open_dict
-from trainings import Command, Done, Trainings
+from trainings import Trainings
 
 from cardpose import sweep_jobs
 from cardpose import train as train_entry
@@ -87,18 +84,6 @@ def finished_run(compose_train: Compose, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def global_state() -> Iterator[None]:
-    """Put back what a command sets for its whole process."""
-    root, on_ctrl_c = logging.getLogger(), signal.getsignal(signal.SIGINT)
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    signal.signal(signal.SIGINT, on_ctrl_c)
-    HydraConfig.instance().cfg = None
-
-
-@pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
     """The stand-in, in an empty working directory."""
     stand_in = Trainings()
@@ -108,18 +93,10 @@ def trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trainings:
 
 
 @pytest.fixture
-def sweep_command(
-    global_state: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
+def sweep_command(in_process: Command) -> Command:
     """sweep_command(*arguments) is `python -m cardpose.train`; with main=... another entry."""
 
     def run(*arguments: str, main: Callable[[], None] = train_entry.main) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cardpose.train", *arguments])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        return Done(code or 0, *capfd.readouterr())
+        return in_process(main, *arguments)
 
     return run

@@ -1,6 +1,5 @@
 """Every choice composes and builds."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -11,9 +10,10 @@ import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
+from in_process import Command
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose import build
+from cardpose import build, train
 from cardpose.cli import CONF
 from cardpose.errors import InputError
 
@@ -219,12 +219,11 @@ def test_a_size_that_the_encoder_cannot_halve_names_the_multiple(
         build.build_net(cfg)
 
 
-def test_an_unknown_model_lists_the_choices(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cardpose.train", "model=resnet"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert {choice for _, choice in choices("model")} <= set(done.stderr.split())
+def test_an_unknown_model_lists_the_choices(in_process: Command) -> None:
+    done = in_process(train.main, "model=resnet")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert {choice for _, choice in choices("model")} <= set(done.err.split())
 
 
 @pytest.mark.parametrize("experiment", [choice for _, choice in choices("experiment")])
@@ -265,12 +264,14 @@ def test_every_entry_composes(said: Said, entry: str, overrides: list[str]) -> N
     assert ":" in said(entry, "--cfg", "job", *overrides)
 
 
-def test_an_override_that_does_not_exist_is_hydras_own_message(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cardpose.train", "experiment=baseline", "optim.learning_rate=1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "learning_rate" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_an_override_that_does_not_exist_is_hydras_own_message(
+    in_process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_process(train.main, "experiment=baseline", "optim.learning_rate=1")
+    assert done.code == 2
+    assert "learning_rate" in done.err
+    assert "Traceback" not in done.err
     assert not list(tmp_path.iterdir())
 
 

@@ -17,9 +17,9 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from in_process import Command, Done
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
-from trainings import Command, Done
 
 from cardpose import build, checkpoints, evaluate, train
 from cardpose.data.datamodule import CardDataModule

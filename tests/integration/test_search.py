@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from in_process import Command
 from omegaconf import OmegaConf
-from trainings import Command, Trainings
+from trainings import Trainings
 
 from cardpose.callbacks.prune import STUDY, PruneTrial, open_storage
 from cardpose.commands import INTERRUPTED

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from trainings import Command, Done, Trainings, place
+from in_process import Command, Done
+from trainings import Trainings, place
 
 from cardpose import sweep_jobs, sweep_table, train
 from cardpose.commands import INTERRUPTED

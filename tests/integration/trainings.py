@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,15 +62,3 @@ def place(words: list[str]) -> Path:
             path = Path(str(override.value()))
             return path if override.key_or_group == "hydra.run.dir" else path.parent.parent
     raise AssertionError(words)
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished command."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
