@@ -13,18 +13,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from in_process import Command
 from omegaconf import DictConfig, open_dict
 
 from cardpose import fold_runs
 from cardpose.cli import INTERRUPTED
-from cardpose.crossval import crossval
+from cardpose.crossval import crossval, main
 from cardpose.errors import InputError
 from cardpose.locks import only_command
 from cardpose.train import resumed, train
 
 Compose = Callable[..., DictConfig]
 Folds = Callable[..., tuple[Path, list[int]]]
+Broken = dict[int, int | dict]
+FoldsHere = Callable[..., None]
 
 TWO_FOLDS = "split.folds=2"
 CTRL_C = "test_resume.Interrupt"
@@ -53,19 +57,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def run_folds(
-    compose_entry: Compose,
-    tiny_choices: tuple[str, ...],
-    tiny_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Folds:
-    """run_folds(name, *overrides, broken={fold: callback or exit code}) cross-validates in this process."""
+def folds_here(compose_entry: Compose, monkeypatch: pytest.MonkeyPatch) -> FoldsHere:
+    """folds_here(broken={fold: callback or exit code}): from now on folds are trained in this process."""
 
-    def run(
-        name: str, *overrides: str, broken: dict[int, int | dict] | None = None
-    ) -> tuple[Path, list[int]]:
-        def in_process(words: Sequence[str], pass_fds: tuple[int, ...]) -> tuple[int, bool]:
+    def here(broken: Broken | None = None) -> None:
+        def call(words: Sequence[str], pass_fds: tuple[int, ...]) -> tuple[int, bool]:
             given = [word for word in words[3:] if not word.startswith("hydra.run.dir=")]
             places = [
                 Path(word.partition("=")[2])
@@ -73,7 +69,9 @@ def run_folds(
                 if word.startswith(("hydra.run.dir=", "resume="))
             ]
             place = places[0].parent.parent if places[0].suffix else places[0]
-            cfg = compose_entry("train", place, *given)
+            with monkeypatch.context() as patch:  # Hydra composes one command at a time
+                patch.setattr(GlobalHydra.instance(), "hydra", None)
+                cfg = compose_entry("train", place, *given)
             cfg = resumed(cfg) if cfg.resume else cfg
             todo = (broken or {}).get(int(place.name.removeprefix("fold_")))
             if isinstance(todo, int):
@@ -88,7 +86,23 @@ def run_folds(
                 return 0, stop.code == INTERRUPTED
             return 0, False
 
-        monkeypatch.setattr(fold_runs, "call", in_process)
+        monkeypatch.setattr(fold_runs, "call", call)
+
+    return here
+
+
+@pytest.fixture
+def run_folds(
+    compose_entry: Compose,
+    folds_here: FoldsHere,
+    tiny_choices: tuple[str, ...],
+    tiny_folder: Path,
+    tmp_path: Path,
+) -> Folds:
+    """run_folds(name, *overrides, broken={fold: callback or exit code}) cross-validates in this process."""
+
+    def run(name: str, *overrides: str, broken: Broken | None = None) -> tuple[Path, list[int]]:
+        folds_here(broken)
         chosen = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", f"dir={tmp_path / name}", *overrides]
         cfg = compose_entry("crossval", tmp_path / "none", *chosen)
         folder, failed, _ = crossval(cfg)
@@ -196,13 +210,20 @@ def test_a_path_with_any_letter_stays_one_argument(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_in_a_terminal_and_the_printed_command(
-    tiny_choices: tuple[str, ...], tiny_folder: Path, tmp_path: Path
+    tiny_choices: tuple[str, ...],
+    tiny_folder: Path,
+    in_process: Command,
+    folds_here: FoldsHere,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The real processes: both hear Ctrl-C, nothing is lost, and what is printed goes on to the table."""
-    arguments = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", "trainer.max_epochs=8"]
+    """Real processes, which both hear Ctrl-C: nothing is lost, and what is printed goes on, here, to the table."""
+    monkeypatch.chdir(tmp_path)
+    arguments = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", "trainer.max_epochs=4"]
     command = [sys.executable, "-m", "cardpose.crossval", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    process = subprocess.Popen(command, start_new_session=True, **pipes)  # type: ignore[call-overload]
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 200
     while not list(tmp_path.glob("outputs/*/fold_0/checkpoints/last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -214,8 +235,10 @@ def test_ctrl_c_in_a_terminal_and_the_printed_command(
     words = shlex.split(err.splitlines()[-1].partition("To go on: ")[2])
     assert words[-1] == f"dir={folder}"
     assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"cache", folder.name}
-    done = subprocess.run([sys.executable, *words[1:]], **pipes, timeout=400)  # type: ignore[call-overload]
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(folder)
+    assert words[:3] == ["python", "-m", "cardpose.crossval"]
+    folds_here()
+    done = in_process(main, *words[3:])
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == str(folder)
     assert {path.name for path in folder.iterdir()} >= FILES
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["0", "1", "mean", "std"]
