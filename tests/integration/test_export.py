@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
+from torch.export import ExportedProgram
 
 from cardpose import checkpoints, deploy, onnx_model, parity
 from cardpose import export as exporting
@@ -81,12 +83,26 @@ def onnx_extra(missing_extra: Callable[[Exception], str]) -> None:
 
 
 @pytest.fixture(scope="session")
+def traced(best: Path) -> ExportedProgram:
+    """`best`, traced once for all its files."""
+    pytorch = TorchBackend(best)
+    return deploy.trace(pytorch.module, pytorch.size)
+
+
+@pytest.fixture(scope="session")
 def trained_onnx(
-    onnx_extra: None, best: Path, compose_entry: Compose, tmp_path_factory: pytest.TempPathFactory
+    onnx_extra: None,
+    best: Path,
+    traced: ExportedProgram,
+    compose_entry: Compose,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """`best` as a file, with the report beside it."""
     folder = tmp_path_factory.mktemp("onnx")
-    return export(compose_entry("export", folder, f"ckpt={best}", f"out={folder / 'model.onnx'}"))[0]
+    cfg = compose_entry("export", folder, f"ckpt={best}", f"out={folder / 'model.onnx'}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "trace", lambda *_: traced)
+        return export(cfg)[0]
 
 
 def pictures(count: int) -> np.ndarray:
@@ -162,9 +178,18 @@ def test_the_report_beside_the_file(trained_onnx: Path) -> None:
 
 
 def test_float16_and_int8_are_smaller_and_little_off(
-    onnx_extra: None, untrained: Untrained, compose_entry: Compose, tmp_path: Path
+    onnx_extra: None,
+    untrained: Untrained,
+    compose_entry: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path, sizes = untrained("quadratic"), {}
+    pytorch = TorchBackend(path)
+    program = deploy.trace(pytorch.module, pytorch.size)
+    converted = onnx_model.convert(program)  # once: what follows differs with the precision
+    monkeypatch.setattr(deploy, "trace", lambda *_: program)
+    monkeypatch.setattr(onnx_model, "convert", lambda _: deepcopy(converted))
     for precision, pixels, cards in (("float32", 0.05, 0.02), ("float16", 2, 1), ("int8", 20, 10)):
         arguments = f"ckpt={path}", f"precision={precision}", f"out={tmp_path / precision}.onnx"
         out, report = export(compose_entry("export", tmp_path / "run", *arguments))
@@ -191,7 +216,14 @@ def weights(path: Path) -> int:
     return sum(len(tensor.raw_data) for tensor in tensors if len(tensor.dims) == 4)
 
 
-def test_a_torch_program_says_what_pytorch_says(best: Path, compose_entry: Compose, tmp_path: Path) -> None:
+def test_a_torch_program_says_what_pytorch_says(
+    best: Path,
+    traced: ExportedProgram,
+    compose_entry: Compose,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deploy, "trace", lambda *_: traced)
     arguments = f"ckpt={best}", "format=torch", f"out={tmp_path / 'new' / 'model.pt2'}"
     out, report = export(compose_entry("export", tmp_path / "run", *arguments))
     assert report["within_limits"] is True
