@@ -12,13 +12,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
 
 from cardpose import heatmaps
 from cardpose.affine import apply_affine
 from cardpose.callbacks.collect import CollectFrames
-from cardpose.callbacks.pictures import Pictures
+from cardpose.callbacks.pictures import Pictures, add_images
 from cardpose.callbacks.progress import TrainingProgress
 from cardpose.callbacks.throughput import ImageRate, Throughput
+from cardpose.data.images import read_image
 from cardpose.packet import Batch, Prediction, Sample
 
 FRAMES, SIZE = 7, (24, 32)
@@ -143,6 +145,21 @@ def test_pictures_without_tensorboard_or_outside_training_do_nothing(tmp_path: P
     make_trainer(tmp_path, Pictures(), logger=False, max_epochs=1).fit(Oracle(), Data())
     make_trainer(tmp_path, Pictures()).validate(Oracle(), Data(), verbose=False)
     assert events(tmp_path).Tags()["images"] == []
+
+
+def test_tensorboard_gives_a_picture_back_as_it_was(tmp_path: Path) -> None:
+    """Also from a writer that was closed meanwhile, as Lightning closes its own after the training."""
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    writer = SummaryWriter(tmp_path / "tensorboard")
+    for step in (3, 4):
+        add_images(writer, {"test/picture": image}, step)
+        writer.close()
+    first, second = events(tmp_path).Images("test/picture")
+    assert (first.step, second.step, first.width, first.height) == (3, 4, 7, 5)
+    for event in (first, second):
+        path = tmp_path / f"{event.step}.png"
+        path.write_bytes(event.encoded_image_string)
+        np.testing.assert_array_equal(read_image(path), image)
 
 
 def test_throughput_is_logged_every_epoch(tmp_path: Path) -> None:
