@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from labelling_footage import SIZE, drawn_box
+from person import PATIENCE, Person
 
 from cardpose.data.images import write_image
 from cardpose.data.labels import LabelFolder
@@ -136,3 +138,33 @@ def page_token() -> Callable[[Client], str]:
         return found[1]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, once for all tests."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def person(browser: Any) -> Iterator[Callable[..., Person]]:
+    """person(url, **context): somebody at the page; no script may fail."""
+    people: list[Person] = []
+
+    def come(url: str, **context: Any) -> Person:
+        own = browser.new_context(**{"viewport": {"width": 1100, "height": 760}, **context})
+        own.set_default_timeout(1000 * PATIENCE)
+        people.append(Person(own, url))
+        return people[-1]
+
+    yield come
+    for somebody in people:
+        somebody.page.context.close()
+        assert somebody.errors == []
