@@ -77,6 +77,22 @@ def fit_frames(
     )
 
 
+class Blame(NamedTuple):
+    """The corner without which a frame's labels fit a box best.
+
+    Args:
+        corner: which.
+        distance: root mean square of the others from their box, pixels.
+        away: distance of the corner from its place in that box, pixels.
+        box: (8, 2) that box, pixels.
+    """
+
+    corner: int
+    distance: float
+    away: float
+    box: np.ndarray
+
+
 def labelled(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels as `fit_frames` takes them: corners (B, 8, 2), which are given (B, 8), and the frames' sizes (B, 2)."""
     corners = np.stack([a.corners for a in annotations]).astype(np.float64)
@@ -99,6 +115,16 @@ def leave_one_out(corners: np.ndarray, given: np.ndarray, size: np.ndarray) -> t
     without = given & ~np.eye(NUM_CORNERS, dtype=bool)
     boxes = fit_frames(corners[None], without, size[None], LABEL_STEPS)
     return np.where(given, boxes.misfit(without), np.nan), boxes.corners
+
+
+def blame(corners: np.ndarray, given: np.ndarray, size: np.ndarray) -> Blame | None:
+    """The corner that troubles the box of one frame's labels most, arguments as of `leave_one_out`; None of too few."""
+    distances, boxes = leave_one_out(corners, given, size)
+    if np.isnan(distances).all():
+        return None
+    corner = int(np.nanargmin(distances))
+    away = float(np.linalg.norm(corners[corner] - boxes[corner, corner]))
+    return Blame(corner, float(distances[corner]), away, boxes[corner])
 
 
 def extent(corners: np.ndarray, given: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cardpose.boxes import LABEL_STEPS, extent, fit_frames, labelled, leave_one_out
+from cardpose.boxes import LABEL_STEPS, Blame, blame, extent, fit_frames, labelled
 from cardpose.checks.findings import Finding, Kind
 from cardpose.packet import CORNERS, NUM_CORNERS, Annotation
 
@@ -40,15 +40,16 @@ def check_boxes(
     findings, drawn = [], {}
     for i in np.flatnonzero(error > misfit * reach).tolist():
         drawn[i] = boxes[i]
-        finding = _exchange(annotations[i], error[i], reach[i])
+        blamed = blame(corners[i], given[i], size[i])
+        finding = _exchange(annotations[i], error[i], reach[i], blamed)
         if finding is None:
-            finding, box = _blame(annotations[i], error[i], reach[i])
+            finding, box = _misfit(annotations[i], error[i], reach[i], blamed)
             drawn[i] = boxes[i] if box is None else box
         findings.append(finding)
     return findings, drawn
 
 
-def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | None:
+def _exchange(annotation: Annotation, error: float, reach: float, blamed: Blame | None) -> Finding | None:
     """The two names whose exchange makes the box, where there are such."""
     corners, given, size = labelled([annotation])
     order = np.tile(np.arange(NUM_CORNERS), (len(PAIRS), 1))
@@ -68,8 +69,7 @@ def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | N
     else:
         here, there = (i, j) if given[0][i] else (j, i)
         what = f"{CORNERS[here]} called {CORNERS[there]}"
-    without, _ = leave_one_out(corners[0], given[0], size[0])
-    if (without < MENDED * errors[best]).any():  # one corner that is simply wrong explains more
+    if blamed and blamed.distance < MENDED * errors[best]:  # one corner that is simply wrong explains more
         return None
     text = f"{error:.1f} px off the box ({error / reach:.1%}); with {what} {errors[best]:.1f} px"
     return Finding(
@@ -82,20 +82,19 @@ def _exchange(annotation: Annotation, error: float, reach: float) -> Finding | N
     )
 
 
-def _blame(annotation: Annotation, error: float, reach: float) -> tuple[Finding, np.ndarray | None]:
+def _misfit(
+    annotation: Annotation, error: float, reach: float, blamed: Blame | None
+) -> tuple[Finding, np.ndarray | None]:
     """The finding with the corner that troubles the box most, and the box without it."""
     text = f"{error:.1f} px off the box ({error / reach:.1%})"
-    points, given, size = labelled([annotation])
-    errors, boxes = leave_one_out(points[0], given[0], size[0])
     corners: tuple[str, ...] = ()
     box = None
-    if not np.isnan(errors).all():
-        worst = int(np.nanargmin(errors))
-        away = float(np.linalg.norm(annotation.corners[worst] - boxes[worst, worst]))
-        if errors[worst] <= MENDED * error:
-            corners, box = (CORNERS[worst],), boxes[worst]
-            text += f"; without {CORNERS[worst]}, {away:.0f} px from its place in that box, {errors[worst]:.1f} px"
+    if blamed:
+        name, left = CORNERS[blamed.corner], f"{blamed.distance:.1f} px"
+        if blamed.distance <= MENDED * error:
+            corners, box = (name,), blamed.box
+            text += f"; without {name}, {blamed.away:.0f} px from its place in that box, {left}"
         else:
-            text += f"; no single corner is to blame, without {CORNERS[worst]} {errors[worst]:.1f} px"
+            text += f"; no single corner is to blame, without {name} {left}"
     place = annotation.video, annotation.frame_index
     return Finding(Kind.MISFIT, text, *place, corners, error / reach), box

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardpose.boxes import extent, fit_frames, leave_one_out
+from cardpose.boxes import blame, extent, fit_frames
 from cardpose.data.marks import Marks, arrays
 from cardpose.geometry import BoxFit
 from cardpose.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS
@@ -52,17 +52,9 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
         misfit = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
-        blamed, away = _blame(corners, given, size) if misfit > MISFIT else (None, np.nan)
+        found = blame(corners, given, size) if misfit > MISFIT else None
+    blamed, away = (found.corner, found.away) if found else (None, np.nan)
     return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), misfit, blamed, away)
-
-
-def _blame(corners: np.ndarray, given: np.ndarray, size: np.ndarray) -> tuple[int | None, float]:
-    """The corner without which the box fits best, and its distance from that box; None where too few are placed."""
-    errors, boxes = leave_one_out(corners, given, size)
-    if np.isnan(errors).all():
-        return None, np.nan
-    blamed = int(np.nanargmin(errors))
-    return blamed, float(np.linalg.norm(boxes[blamed, blamed] - corners[blamed]))
 
 
 def hidden_corners(fit: BoxFit) -> np.ndarray:
