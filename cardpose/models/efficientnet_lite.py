@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cardpose.errors import InputError
+from cardpose.models.depthwise import DepthwiseConv
 from cardpose.models.encoders import LevelEncoder, needs_extra
 
 SIZES = (0, 1, 2)
@@ -42,6 +43,14 @@ def library_network(size: int, pretrained: bool) -> Any:
     return net
 
 
+def quick(convolution: nn.Conv2d) -> DepthwiseConv:
+    """The library's depthwise convolution with our `DepthwiseConv`: the same weights and map, sooner trained."""
+    (kernel, _), (stride, _) = convolution.kernel_size, convolution.stride
+    replaced = DepthwiseConv(convolution.in_channels, kernel, stride, same=True)
+    replaced.weight = convolution.weight
+    return replaced
+
+
 class EfficientNetLite(LevelEncoder):
     """The library's blocks, with maps at strides 2, 4, 8, 16 and 32, each the last of its resolution.
 
@@ -60,7 +69,9 @@ class EfficientNetLite(LevelEncoder):
         levels: list[list[nn.Module]] = [[net._conv_stem, net._bn0, net._swish]]
         channels = [net._conv_stem.out_channels]
         for block in net._blocks:
-            if block._depthwise_conv.stride[0] == 2:
+            stride = block._depthwise_conv.stride[0]
+            block._depthwise_conv = quick(block._depthwise_conv)
+            if stride == 2:
                 levels.append([])
                 channels.append(0)
             levels[-1].append(block)

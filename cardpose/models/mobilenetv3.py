@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from cardpose.errors import InputError
+from cardpose.models.depthwise import DepthwiseConv
 from cardpose.models.encoders import LevelEncoder
 
 STEM = 16
@@ -100,12 +101,16 @@ class SqueezeExcite(nn.Module):
         return features * self.weigh(features)
 
 
-def convolution(
-    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> Iterator[nn.Module]:
+def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> Iterator[nn.Module]:
     """Convolution and batch normalisation."""
-    yield nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    yield nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     yield nn.BatchNorm2d(outputs, eps=1e-3)
+
+
+def depthwise(channels: int, kernel: int, stride: int) -> Iterator[nn.Module]:
+    """Depthwise convolution and batch normalisation."""
+    yield DepthwiseConv(channels, kernel, stride)
+    yield nn.BatchNorm2d(channels, eps=1e-3)
 
 
 class InvertedResidual(nn.Module):
@@ -117,7 +122,7 @@ class InvertedResidual(nn.Module):
         layers: list[nn.Module] = []
         if expanded != inputs:
             layers += [*convolution(inputs, expanded), block.activation(inplace=True)]
-        layers += [*convolution(expanded, expanded, block.kernel, block.stride, groups=expanded)]
+        layers += depthwise(expanded, block.kernel, block.stride)
         layers += [block.activation(inplace=True)]
         if block.squeeze:
             layers += [SqueezeExcite(expanded)]
