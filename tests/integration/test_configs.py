@@ -45,7 +45,7 @@ NEEDED = {
     ("experiment", "cardcut"): ["data.root=x"],
     ("experiment", "cardcut_fast"): ["data.root=x"],
     ("experiment", "cardcut_finetune"): ["data.root=x", "weights=x"],
-    ("experiment", "cardcut_best"): ["data.root=x", "weights=x"],
+    ("experiment", "cardcut_best"): ["data.root=x"],
     ("experiment", "zero_shot"): ["data.test.root=x"],
 }
 
