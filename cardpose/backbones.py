@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cardpose import build, hardware
 from cardpose.cli import CONF, user_line
+from cardpose.errors import MissingExtra
 from cardpose.models.unet import UNet
 from cardpose.threads import one_torch_thread
 from cardpose.timing import Timing, measure
@@ -44,6 +45,9 @@ def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
     """Every choice of conf/model with its network, in `cfg` otherwise and from random weights; inside Hydra only.
 
     A choice whose library is not installed is left out with a warning.
+
+    Raises:
+        InstantiationException: what is wrong of any other choice.
     """
     for file in sorted((CONF / "model").glob("[!_]*.yaml")):
         chosen = cfg.copy()
@@ -51,6 +55,8 @@ def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
         try:
             yield file.stem, build.build_net(chosen, trained=True).eval()
         except InstantiationException as error:
+            if not isinstance(error.__cause__, MissingExtra):
+                raise
             log.warning("%s left out: %s", file.stem, user_line(error))
 
 

@@ -1,10 +1,10 @@
 """What computes for a `Predictor`: a trained network in PyTorch, or an exported one in ONNX Runtime.
 
-Adding a new backend: a class with `size`, `interval` and `__call__` as in `Backend`, and a constructor of
-`cardpose.inference.Predictor`.
+Adding a new backend: a class with what `Backend` lists, and a constructor of `cardpose.inference.Predictor`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cardpose import checkpoints
-from cardpose.errors import InputError, first_line
+from cardpose.errors import InputError, MissingExtra, first_line
 from cardpose.intervals import Interval
 from cardpose.models.encoders import needs_extra
 from cardpose.models.end_to_end import Reading
@@ -26,10 +26,12 @@ class Backend(Protocol):
     Attributes:
         size: (H, W) of the images that it takes.
         interval: calibration of a clip's interval, None where the file holds none.
+        field_of_view: of the camera that the file was calibrated for, degrees across; None where it was for none.
     """
 
     size: tuple[int, int]
     interval: Interval | None
+    field_of_view: float | None
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """(B, H, W, 3) uint8 RGB -> the fields of `models.end_to_end.Reading`, float64."""
@@ -53,19 +55,27 @@ class TorchBackend:
         try:
             self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]
+        except MissingExtra as error:
+            raise InputError(f"{path}: {error}") from error
         except (InputError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: {error}: use the version of cardpose that trained it") from error
-        checkpoints.load_weights(self.module.net, checkpoint, path)
+            raise InputError(f"{path}: {error}: {checkpoints.OTHER_VERSION}") from error
+        checkpoints.load_weights(self.module.net, checkpoint, path, mend=checkpoints.OTHER_VERSION)
         self.module.to(device).eval()
         self._device = device
         self.size = (height, width)
         self.interval = checkpoints.interval(described)
+        self.field_of_view = _field_of_view(described)
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend`."""
         reading = self.module(torch.from_numpy(images).to(self._device))
         return {name: value.double().cpu().numpy() for name, value in reading._asdict().items()}
+
+
+def _field_of_view(about: Mapping[str, Any]) -> float | None:
+    """What `cardpose.calibrate` found of the camera, if it was asked and could tell."""
+    return (about.get("calibration") or {}).get("field_of_view")
 
 
 class OnnxBackend:
@@ -101,6 +111,7 @@ class OnnxBackend:
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.interval = Interval(**about["interval"]) if about.get("interval") else None
+        self.field_of_view = _field_of_view(about)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -24,6 +24,7 @@ from cardpose.backbones import bench_backbones
 from cardpose.bench_devices import bench_ddp
 from cardpose.bench_memory import bench_memory
 from cardpose.bench_predict import bench_predict
+from cardpose.boxes import fit_frames
 from cardpose.checkpoints import git_commit
 from cardpose.cli import entry
 from cardpose.data.datamodule import CardDataModule
@@ -34,6 +35,7 @@ from cardpose.synth.records import Shot
 from cardpose.synth.render import Renderer
 from cardpose.synth.scene import sample_shot
 from cardpose.synth.stream import SceneStream
+from cardpose.threads import one_torch_thread
 from cardpose.timing import Timing, measure
 
 BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
@@ -42,6 +44,8 @@ CLIP, FILMED = 4, 40
 """Synthetic frames of a clip, and of a repeat."""
 STEPS = 8
 """Training steps of a repeat."""
+FITTED, FRAME = 500, (640, 480)
+"""Frames of a fit of boxes, and their width and height."""
 
 Step = Callable[[Batch], None]
 
@@ -176,6 +180,22 @@ def random_batch(cfg: DictConfig, device: torch.device) -> Batch:
     return {key: value.to(device) for key, value in tensors.items()}  # type: ignore[return-value]
 
 
+def bench_geometry(cfg: DictConfig) -> Iterator[Timing]:
+    """Boxes fitted to corners on one thread: to many frames at once and to one, in float64."""
+    rng = np.random.default_rng(cfg.seed)
+    size = np.array(FRAME, np.float64)
+    corners = rng.uniform(0.2, 0.8, (FITTED, NUM_CORNERS, 2)) * size
+    with one_torch_thread():
+        for count in (FITTED, 1):
+            frames = corners[:count], np.ones((count, NUM_CORNERS)), np.tile(size, (count, 1))
+
+            def fit(frames: tuple[np.ndarray, np.ndarray, np.ndarray] = frames) -> None:
+                fit_frames(*frames)
+
+            label = f"geometry, {count} at once"
+            yield measure(label, "frames/s", count, fit, cfg.warmup, cfg.repeats)
+
+
 def bench_render(cfg: DictConfig) -> Iterator[Timing]:
     """Synthetic frames on one core, without and with what each clip of `CLIP` frames sets up."""
     threads = cv2.getNumThreads()
@@ -208,6 +228,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "step": bench_step,
     "training": bench_training,
     "render": bench_render,
+    "geometry": bench_geometry,
     "backbones": bench_backbones,
     "predict": bench_predict,
     "ddp": bench_ddp,

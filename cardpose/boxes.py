@@ -3,11 +3,13 @@
 `geometry.fit_box` is the fit itself. Predictions, clips, reports and checks of labels ask it here.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 
 from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box, project
 from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Annotation
@@ -20,6 +22,8 @@ LABEL_STEPS = 30
 """The same for labels, which may be far from any box."""
 MIN_CHECKED = 5
 """Five corners are ten coordinates for the box's seven numbers; four fit almost anything."""
+FOCALS = (0.5, 3.0)
+"""Focal lengths among which a camera's is looked for, in longer sides of its frames: 90 to 19 degrees across."""
 
 
 class FrameBoxes(NamedTuple):
@@ -47,6 +51,7 @@ def fit_frames(
     size: np.ndarray,
     steps: int = STEPS,
     tolerance: float | None = None,
+    focal: float = PHONE_FOCAL,
 ) -> FrameBoxes:
     """Fit a box to each frame.
 
@@ -57,24 +62,46 @@ def fit_frames(
         size: (B, 2) width and height of the source frames in pixels, or one (1, 2).
         steps: of the fit.
         tolerance: as in `geometry.fit_box`, of the frame's longer side.
+        focal: focal length, of the frame's longer side; a wrong one hardly matters.
     """
     middle = (size[:, None] - 1) / 2
     scale = FIT_SIDE / size.max(1)
     points = np.where(weights[..., None] > 0, (corners - middle) * scale[:, None, None], 0.0)
-    focal, centre = PHONE_FOCAL * FIT_SIDE, (0.0, 0.0)  # a wrong focal length hardly matters
+    pixels, centre = focal * FIT_SIDE, (0.0, 0.0)
     fit = fit_box(
         torch.from_numpy(points),
         torch.from_numpy(weights.astype(np.float64)),
-        focal,
+        pixels,
         centre,
         steps,
         None if tolerance is None else tolerance * FIT_SIDE,
     )
     return FrameBoxes(
         fit,
-        project(fit, focal, centre).numpy() / scale[:, None, None] + middle,
+        project(fit, pixels, centre).numpy() / scale[:, None, None] + middle,
         fit.reprojection.numpy() / scale,
     )
+
+
+def estimate_focal(corners: np.ndarray, weights: np.ndarray, size: np.ndarray) -> float | None:
+    """The focal length of the camera that filmed these frames, in their longer sides: with it boxes lie closest.
+
+    Args:
+        corners, weights, size: of frames of one camera, see `fit_frames`.
+
+    Returns:
+        The one of `FOCALS` with the least mean distance, by Brent's method; None where the corners do not tell.
+    """
+
+    def distance(log_focal: float) -> float:
+        boxes = fit_frames(corners, weights, size, LABEL_STEPS, focal=math.exp(log_focal))
+        misfits = boxes.misfit(weights) / size.max(1)
+        return float(np.nanmean(misfits)) if np.isfinite(misfits).any() else math.nan
+
+    low, high = np.log(FOCALS)
+    found = minimize_scalar(distance, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
+    inside = low + 0.01 < found.x < high - 0.01
+    return math.exp(found.x) if inside and math.isfinite(found.fun) else None
 
 
 class Blame(NamedTuple):

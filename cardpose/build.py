@@ -45,6 +45,8 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
+MIN_MAP = 3
+"""Rows and columns of a heatmap: a peak's place below a pixel is found by its neighbours."""
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data.root": (lambda value: value is not None, "give the folder of the footage"),
     "data.batch_size": (_whole(1), "choose a whole number from 1"),
@@ -114,6 +116,11 @@ def build_net(cfg: DictConfig, *, trained: bool = False) -> UNet:
         raise InputError(
             f"data.size={list(cfg.data.size)}: choose multiples of {deepest}, the encoder's stride"
         )
+    if min(cfg.data.size) < MIN_MAP * cfg.heatmap.stride:
+        raise InputError(
+            f"data.size={list(cfg.data.size)}: heatmaps of stride {cfg.heatmap.stride} would have fewer than {MIN_MAP} "
+            "rows or columns: choose a larger size"
+        )
     return net
 
 
@@ -130,6 +137,7 @@ def load_start(cfg: DictConfig, net: UNet) -> None:
         )
     if cfg.weights:
         checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights, parts)
+        net.head.forget_calibration()  # it was fitted to another network's counts
 
 
 def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:

@@ -1,4 +1,6 @@
-"""Fit the count's scale and offset to packets of known counts. `python -m cardpose.calibrate --help` teaches.
+"""Fit the count to packets of known counts, and find the camera's field of view.
+
+`python -m cardpose.calibrate --help` teaches.
 
 A count is read from a thickness, so another deck's cards or another camera shift it for every packet alike. One
 clip (a full deck is 52) says how far; the more, and the more different, the better.
@@ -12,13 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cardpose import checkpoints, measure
+from cardpose.boxes import estimate_focal, labelled
 from cardpose.cli import entry, forget_empty_run
 from cardpose.data.files import replace_file, write_errors
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
+from cardpose.geometry import field_of_view
 from cardpose.packet import DECK
 from cardpose.reports import video_rows
 from cardpose.results import FrameResult
@@ -47,20 +52,38 @@ def calibrate(cfg: DictConfig) -> Path:
         raise InputError("clips is empty: name one or more videos of known count, clips=[videos/a.mp4]")
     described = checkpoint[checkpoints.KEY]
     make_split = partial(explicit, sides={"test": dict.fromkeys(cfg.clips, "all")}, name="clips")
-    measured = measure.run(measure.merge(described["config"], cfg), checkpoint, make_split)
+    config = measure.merge(described["config"], cfg)
+    measured = measure.run(config, str(cfg.ckpt), checkpoint, make_split)
     counts, predicted = per_video(measured.results)
     scale, offset = fit_count(counts, predicted)
     # What is measured counts as an earlier calibration says, so that this one is laid on top.
     before = checkpoint["state_dict"][CALIBRATION]
     checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / DECK])
-    described["calibration"] = {"clips": list(cfg.clips), "scale": scale, "offset": offset}
+    seen = camera(config, cfg.clips)
+    described["calibration"] = {
+        "clips": list(cfg.clips),
+        "scale": scale,
+        "offset": offset,
+        "field_of_view": seen,
+    }
     if interval := checkpoints.interval(described):
         described["interval"] = asdict(interval.rescaled(scale, offset))
     out = Path(cfg.out or Path(cfg.ckpt).with_name(f"{Path(cfg.ckpt).stem}_calibrated.ckpt"))
     with write_errors(out), replace_file(out) as temporary:
         torch.save(checkpoint, temporary)
-    print(f"cards = {scale:.4f} x cards + {offset:.2f}, from {len(counts)} clips")
+    sees = "not told by these labels" if seen is None else f"{seen:.0f} degrees across"
+    print(f"cards = {scale:.4f} x cards + {offset:.2f}, from {len(counts)} clips; the camera's view: {sees}")
     return out
+
+
+def camera(config: DictConfig, clips: Sequence[str]) -> float | None:
+    """Degrees across the longer side of its frames that the camera sees, by the clips' labelled corners.
+
+    None where the boxes that fit them do not tell (`boxes.estimate_focal`).
+    """
+    footage = instantiate(config.data.read)(config.data.root)
+    focal = estimate_focal(*labelled([a for a in footage.annotations if a.video in clips]))
+    return None if focal is None else round(field_of_view(focal), 2)
 
 
 def per_video(results: Sequence[FrameResult]) -> tuple[np.ndarray, np.ndarray]:

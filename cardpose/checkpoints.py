@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cardpose import __version__
 from cardpose.errors import InputError, first_line
 from cardpose.intervals import Interval
-from cardpose.packet import CORNERS, DECK
+from cardpose.packet import CORNERS, MAX_CARDS
 
 KEY = "cardpose"
 SAYS = {
@@ -34,6 +34,8 @@ INTERVAL = {field.name for field in fields(Interval)}
 
 SHOWN = 3
 """Differing keys that a refusal spells out."""
+OTHER_VERSION = "use the version of cardpose that trained it"
+"""The mend where a checkpoint does not fit the network that its own configuration describes."""
 
 _FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
 
@@ -49,7 +51,7 @@ def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, A
         "config": dict(config),
         "split": dict(split),
         "keypoints": list(CORNERS),
-        "max_cards": DECK,
+        "max_cards": MAX_CARDS,
         "versions": {"cardpose": __version__, "torch": str(torch.__version__)},
         "git_commit": git_commit(),
     }
@@ -124,7 +126,12 @@ def _load(path: Path) -> Any:
 
 
 def load_weights(
-    net: nn.Module, checkpoint: Mapping[str, Any], name: str | Path, parts: Sequence[str] | None = None
+    net: nn.Module,
+    checkpoint: Mapping[str, Any],
+    name: str | Path,
+    parts: Sequence[str] | None = None,
+    *,
+    mend: str = "",
 ) -> None:
     """Put the network's weights of a checkpoint into `net`.
 
@@ -133,6 +140,7 @@ def load_weights(
         checkpoint: as `read` returns it.
         name: of the checkpoint, for messages.
         parts: names of the network's modules that take them, the others keep theirs; None: all.
+        mend: what to do where they are of another architecture; "": take its network, or the parts that are alike.
 
     Raises:
         InputError: the network has no such part, or the weights are of another architecture; the message says which
@@ -152,10 +160,12 @@ def load_weights(
     differing = list(_differences(weights, own))
     if differing:
         more = ", ..." if len(differing) > SHOWN else ""
+        alike = [part for part in parts or known if not any(key.startswith(f"{part}.") for key in differing)]
+        some = f", or take the parts that are alike: weights_parts=[{','.join(alike)}]" if alike else ""
+        mend = mend or f"choose the model and sizes that it was trained with{some}"
         raise InputError(
             f"{name}: weights of another architecture, {len(differing)} keys differ "
-            f"({', '.join(differing[:SHOWN])}{more}): choose the model and sizes that it was trained with, or take "
-            "the parts that are alike: weights_parts=[encoder,decoder]"
+            f"({', '.join(differing[:SHOWN])}{more}): {mend}"
         )
     net.load_state_dict(weights, strict=False)  # what another part would miss; of these parts all is there
 

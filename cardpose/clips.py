@@ -17,6 +17,7 @@ import numpy as np
 from cardpose.boxes import extent, fit_frames
 from cardpose.geometry import MIN_CORNERS
 from cardpose.intervals import Interval
+from cardpose.packet import MAX_CARDS
 
 FOUND = 0.3
 """Height from which on a peak is a corner, as in conf/head/box.yaml."""
@@ -25,6 +26,8 @@ BORDER = 0.01
 MISFIT = 0.2
 """Reprojection error, of the packet's extent in the image. Good corners stay below 0.02 and one at a wrong place mostly
 below 0.2, which the count's own robust fit puts up with; more of them, or corners of no packet, lie above."""
+INSIDE_OUT_MM = -2.0
+"""Thickness of a box below which its back and its face are exchanged; a single card may come out a little below 0."""
 OUTLIER_DEVIATIONS, OUTLIER_CARDS = 5.0, 4.0
 """An outlier is farther from the clip's answer than both: robust standard deviations, and cards."""
 MIN_SPREAD = 0.1
@@ -91,15 +94,17 @@ def check_frames(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) 
 
     Returns:
         (N,) int, `Flag.GOOD` or the first that holds of `NO_PACKET` (fewer than four confident corners), `CUT_OFF` (a
-        confident corner at the border) and `NO_BOX` (the box that fits best is far from the corners).
+        confident corner at the border) and `NO_BOX` (the box that fits best is far from the corners, is inside out, or
+        has no thickness since all corners are on one surface).
     """
     found = confidence > FOUND
     no_packet = found.sum(1) < MIN_CORNERS
     margin = BORDER * size.max(1)[:, None, None]
     outside = (corners < margin) | (corners > size[:, None] - 1 - margin)
     cut_off = (found & outside.any(2)).any(1)
-    away = fit_frames(corners, np.where(found, confidence, 0.0), size).distance
-    no_box = ~(away <= MISFIT * extent(corners, found))
+    boxes = fit_frames(corners, np.where(found, confidence, 0.0), size)
+    near = boxes.distance <= MISFIT * extent(corners, found)
+    no_box = ~(near & (boxes.fit.thickness.numpy() > INSIDE_OUT_MM))  # NaN where it is not determined
     return np.select([no_packet, cut_off, no_box], [Flag.NO_PACKET, Flag.CUT_OFF, Flag.NO_BOX], Flag.GOOD)
 
 
@@ -125,7 +130,7 @@ def frame_uncertainty(confidence: np.ndarray, visibility: np.ndarray, flags: np.
 
 
 def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Interval | None = None) -> Clip:
-    """The clip's one answer: the median of the good frames, weighted by how sure each is.
+    """The clip's one answer: the median of the good frames, weighted by how sure each is, within 1 to 104 cards.
 
     The weights are 1 / spread: then the weighted median is the most likely value where errors are Laplace's
     (Bloomfield and Steiger 1983, Least Absolute Deviations). Where the network tells no spread it is the plain
@@ -152,7 +157,7 @@ def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Int
     weights = _weights(spread, used)
     outlier = used & _outliers(cards, weights)
     used = used & ~outlier
-    answer = weighted_median(cards, weights * used)
+    answer = np.clip(weighted_median(cards, weights * used), 1, MAX_CARDS)
     low, high = interval.bounds(answer, used.sum()) if interval else (np.nan, np.nan)
     return Clip(float(answer), float(low), float(high), np.where(outlier, Flag.OUTLIER, flags), used)
 

@@ -95,7 +95,7 @@ def _bins(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
 
 def _row(name: str, label: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
     error = np.array([frame.cards_predicted - frame.cards for frame in frames])
-    rounded = np.array([round(frame.cards_predicted) - frame.cards for frame in frames])
+    rounded = np.array([np.round(frame.cards_predicted) - frame.cards for frame in frames])
     known = ~np.isnan(error)
     corner_px = np.concatenate([frame.corner_px for frame in frames])
     corner_px = corner_px[~np.isnan(corner_px)]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from cardpose.clips import FOUND
 from cardpose.letterbox import PAD_GREY
 from cardpose.models.end_to_end import EndToEnd, Reading
 
@@ -26,6 +27,10 @@ METADATA = "cardpose"
 LETTERBOX = (
     f"scale = min(H / h, W / w) keeps the aspect ratio; resize to max(1, round(h * scale)) x max(1, round(w * scale)), "
     f"by area when shrinking and bilinearly otherwise; centre it, offsets rounded down, on grey {PAD_GREY}"
+)
+BACK = (
+    "a corner's x in the picture is (x + 0.5 - left) * w / inner - 0.5, left being the columns of grey at the left and "
+    "inner the columns that the resized picture takes of the W; y likewise"
 )
 
 
@@ -97,12 +102,12 @@ def describe(
         "input": f"{INPUT}: uint8 RGB (batch, 3, {height}, {width}), any batch; see letterbox",
         "outputs": {
             "corners": "(batch, 8, 2) x, y in pixels of the input image, integer = centre of a pixel; see keypoints",
-            "confidence": "(batch, 8) height of each heatmap's peak, 0 to 1",
+            "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found from {FOUND} on",
             "visibility": "(batch, 8) probability that the corner is visible",
             "cards": "(batch,) estimated number of cards",
             "spread": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
         },
-        "letterbox": {"grey": PAD_GREY, "rule": LETTERBOX},
+        "letterbox": {"grey": PAD_GREY, "rule": LETTERBOX, "back": BACK},
         "keypoints": list(described["keypoints"]),
         "cards": [1, described["max_cards"]],
         "calibration": described.get("calibration"),

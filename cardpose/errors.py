@@ -17,6 +17,10 @@ class InputError(ValueError):
     """
 
 
+class MissingExtra(InputError):
+    """A library of an optional extra of pyproject.toml is not installed; the message says how to install it."""
+
+
 Complain = Callable[[InputError], None]
 """What a reader does with a fault: raise it, or note it and go on without what is faulty."""
 

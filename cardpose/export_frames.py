@@ -37,7 +37,8 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
         data.prepare_data()
     except InputError as error:
         raise InputError(
-            f"{error}; to compare on rendered frames instead add data=synthetic footage=tiny split=all"
+            f"{error}; to compare on rendered frames instead add data=synthetic footage=tiny "
+            "data.root=outputs/synthetic_tiny split=all"
         ) from error
     data.setup("test")
     return data

@@ -8,6 +8,7 @@ box's own axes: x along the short edges to the right, y along the long edges to 
 the origin is the middle of the back. The camera's: x right, y down, z forward.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,24 @@ _DAMPING = 1e-3
 _MAX_TURN = 0.5  # radians in one step
 
 
+def focal_length(field_of_view: float) -> float:
+    """Focal length, in image widths, of a camera that sees so many degrees across its image's width.
+
+    >>> round(focal_length(90), 3)
+    0.5
+    """
+    return 0.5 / math.tan(math.radians(field_of_view) / 2)
+
+
+def field_of_view(focal: float) -> float:
+    """The way back of `focal_length`.
+
+    >>> round(field_of_view(focal_length(50)), 3)
+    50.0
+    """
+    return math.degrees(2 * math.atan(0.5 / focal))
+
+
 class BoxFit(NamedTuple):
     """The box that lies closest to the corners.
 
@@ -36,8 +55,8 @@ class BoxFit(NamedTuple):
         rotation: (B, 3, 3) from the box's axes to the camera's.
         translation: (B, 3) the middle of the back in the camera's axes, mm.
         reprojection: (B,) root mean square distance of the corners from the box's, pixels.
-        covariance: (B, 7, 7) of turn (rad), move (mm) and thickness (mm) where each of a corner's coordinates is
-            off by one pixel (standard deviation); the square of the true one is a factor to it.
+        covariance: (B, 7, 7) of turn (rad), move (mm) and thickness (mm) where each coordinate of a corner of weight w
+            is off by 1 / sqrt(w) pixels (standard deviation); the square of the true one is a factor to it.
         determined: (B,) bool. Where it is False the corners were fewer than four, or all on one surface, and the
             thickness is NaN.
     """
@@ -70,7 +89,8 @@ def fit_box(
         centre: principal point (x, y), pixels.
         steps: of the iteration.
         tolerance: pixels; a corner that is farther from the box than this counts less and less (Geman and McClure,
-            Statistical Methods for Tomographic Image Reconstruction, 1987). None trusts all alike.
+            Statistical Methods for Tomographic Image Reconstruction, 1987). None trusts all alike. `reprojection` and
+            `covariance` are of all corners by their weights, however far from the box.
 
     >>> import math
     >>> flat = torch.tensor([[[0.0, 0.0]] * 8])

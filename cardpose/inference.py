@@ -22,6 +22,7 @@ from cardpose.boxes import fit_frames
 from cardpose.clips import FOUND, Flag, check_frames
 from cardpose.data.images import read_image
 from cardpose.errors import InputError
+from cardpose.geometry import PHONE_FOCAL, focal_length
 from cardpose.intervals import Interval
 from cardpose.letterbox import letterbox
 
@@ -78,31 +79,38 @@ class Predictor:
     Args:
         backend: what computes.
         interval: calibration of a clip's interval, where the model has one.
+        field_of_view: of the camera, degrees across its frames' longer side, for thickness and box; None: a phone's.
     """
 
-    def __init__(self, backend: Backend, interval: Interval | None = None) -> None:
+    def __init__(
+        self, backend: Backend, interval: Interval | None = None, field_of_view: float | None = None
+    ) -> None:
         self.backend = backend
         self.interval = interval
+        self.focal = PHONE_FOCAL if field_of_view is None else focal_length(field_of_view)
+        """Focal length, of the longer side of the frames."""
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Predictor":
-        """The network of a run's checkpoint, on a torch device.
+    def from_checkpoint(
+        cls, path: str | Path, device: str = "cpu", field_of_view: float | None = None
+    ) -> "Predictor":
+        """The network of a run's checkpoint, on a torch device; `field_of_view` replaces the checkpoint's own.
 
         Raises:
             InputError: no such file, not a checkpoint of cardpose, or one of another version's networks.
         """
         backend = TorchBackend(path, device)
-        return cls(backend, backend.interval)
+        return cls(backend, backend.interval, field_of_view or backend.field_of_view)
 
     @classmethod
-    def from_onnx(cls, path: str | Path) -> "Predictor":
-        """A file of `cardpose.export`, by ONNX Runtime on the CPU.
+    def from_onnx(cls, path: str | Path, field_of_view: float | None = None) -> "Predictor":
+        """A file of `cardpose.export`, by ONNX Runtime on the CPU; `field_of_view` replaces the file's own.
 
         Raises:
             InputError: no such file, not ONNX, not of cardpose, or ONNX Runtime is not installed.
         """
         backend = OnnxBackend(path)
-        return cls(backend, backend.interval)
+        return cls(backend, backend.interval, field_of_view or backend.field_of_view)
 
     def __call__(self, picture: np.ndarray | str | Path) -> FramePrediction:
         """Predict one picture: (H, W, 3) uint8 RGB, or an image file, turned as its EXIF orientation says.
@@ -151,7 +159,7 @@ class Predictor:
         corners = said["corners"] @ to_source[:, :, :2].transpose(0, 2, 1) + to_source[:, None, :, 2]
         size = np.array([(frame.width, frame.height) for frame in prepared])
         flags = check_frames(said["confidence"], corners, size)
-        thickness, box = fit_boxes(said["confidence"], corners, size)
+        thickness, box = fit_boxes(said["confidence"], corners, size, self.focal)
         return [
             FramePrediction(
                 width=prepared[i].width,
@@ -169,24 +177,27 @@ class Predictor:
         ]
 
 
-def fit_boxes(confidence: np.ndarray, corners: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes that fit the found corners, seen by a phone's camera.
+def fit_boxes(
+    confidence: np.ndarray, corners: np.ndarray, size: np.ndarray, focal: float = PHONE_FOCAL
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes that fit the found corners.
 
     Args:
         confidence: (B, 8) heights of the heatmaps' peaks.
         corners: (B, 8, 2) in source pixels.
         size: (B, 2) width and height of the source frames in pixels.
+        focal: focal length of the camera, of the frames' longer side.
 
     Returns:
         Thickness (B,) in mm and corners (B, 8, 2) in source pixels; NaN where the found ones do not determine it.
     """
     weights = np.where(confidence > FOUND, confidence, 0.0)
-    boxes = fit_frames(corners, weights, size, tolerance=TOLERANCE)
+    boxes = fit_frames(corners, weights, size, tolerance=TOLERANCE, focal=focal)
     return boxes.fit.thickness.numpy(), boxes.corners
 
 
-def load(path: str | Path, device: str = "cpu") -> Predictor:
-    """A predictor from either kind of file: ONNX by its suffix, else a checkpoint.
+def load(path: str | Path, device: str = "cpu", field_of_view: float | None = None) -> Predictor:
+    """A predictor from either kind of file, ONNX by its suffix, else a checkpoint; see `Predictor`.
 
     Raises:
         InputError: the file cannot be used.
@@ -194,8 +205,8 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
     if Path(path).suffix.lower() == ".onnx":
         if device != "cpu":
             raise InputError(f"{path}: an ONNX file computes on the CPU: leave accelerator=gpu away")
-        return Predictor.from_onnx(path)
-    return Predictor.from_checkpoint(path, device)
+        return Predictor.from_onnx(path, field_of_view)
+    return Predictor.from_checkpoint(path, device, field_of_view)
 
 
 def choose_device(accelerator: str) -> str:

@@ -47,7 +47,7 @@ class PacketLoss(nn.Module):
     """L = w_h heatmaps + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
-        weights: weight of each term of `TERMS`; all of them are named, 0 leaves a term out.
+        weights: weight of each term of `TERMS`; all of them are named; one of 0 is logged, but not in the sum.
         sigma: of the target heatmaps, in heatmap pixels.
         heatmap_loss: name of the heatmaps' loss, see `cardpose.heatmap_losses`.
         card_loss: name of the count's loss, see `cardpose.card_losses`.

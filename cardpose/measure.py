@@ -43,6 +43,7 @@ def checkpoint_paths(cfg: DictConfig, most: int = 1) -> list[str]:
 
 def run(
     config: DictConfig,
+    path: str,
     checkpoint: dict[str, Any],
     make_split: Callable[[Sequence[Annotation]], Split] | None = None,
 ) -> Tested:
@@ -50,6 +51,7 @@ def run(
 
     Args:
         config: as `merge` returns it.
+        path: of the checkpoint.
         checkpoint: as `cardpose.checkpoints.read` returns it.
         make_split: replaces the split of `config`.
 
@@ -63,7 +65,7 @@ def run(
     data.make_split = make_split or data.make_split
     data.prepare_data()
     module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
-    module.load(checkpoint)
+    module.load(checkpoint, path)
     collect = CollectFrames()
     trainer = build.build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
@@ -90,7 +92,7 @@ def run_own(cfg: DictConfig, path: str, checkpoint: dict[str, Any]) -> Tested:
     if cfg.heatmap.decode:
         config.heatmap.decode = cfg.heatmap.decode
         build.build_decoder(config)  # an unknown one is refused before the frames are read
-    return run(config, checkpoint, make_split)
+    return run(config, path, checkpoint, make_split)
 
 
 def frames_to_test(checkpoint: dict[str, Any]) -> list[FrameId]:

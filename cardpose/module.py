@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ class CardposeModule(LightningModule):
         memory_format: of images and weights, see `cardpose.hardware`.
         description: what every checkpoint says of itself, see `cardpose.checkpoints.describe`.
 
-    `interval` is calibrated on the validation videos, at each validation anew: a checkpoint holds that of its own
-    weights. None before the first, and where too few of them were held out whole.
+    `interval` is calibrated on the validation videos, at each validation anew: a checkpoint holds that of the last
+    one. None before the first, and where too few of them were held out whole.
     """
 
     def __init__(
@@ -158,8 +159,21 @@ class CardposeModule(LightningModule):
             own = {} if self.interval is None else {"interval": asdict(self.interval)}
             checkpoint[checkpoints.KEY] = {**self.description, **own}
 
-    def load(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take over the weights and the interval of a checkpoint, as `cardpose.checkpoints.read` returns it."""
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Of a resumed training: the interval of the last validation, until the next one."""
+        self.interval = checkpoints.interval(checkpoint.get(checkpoints.KEY, {}))
+
+    def load(self, checkpoint: Mapping[str, Any], name: str | Path) -> None:
+        """Take over the weights and the interval of a checkpoint, as `cardpose.checkpoints.read` returns it.
+
+        Args:
+            checkpoint: of this configuration.
+            name: of the checkpoint, for messages.
+
+        Raises:
+            InputError: the weights are of another version's network; the message says which keys differ.
+        """
+        checkpoints.load_weights(self.net, checkpoint, name, mend=checkpoints.OTHER_VERSION)
         self.load_state_dict(checkpoint["state_dict"])
         self.interval = checkpoints.interval(checkpoint[checkpoints.KEY])
 

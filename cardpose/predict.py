@@ -31,12 +31,13 @@ def predict(cfg: DictConfig) -> None:
     """
     check(cfg)
     share_cores()
-    predictor = load(cfg.ckpt, choose_device(cfg.accelerator))
+    predictor = load(cfg.ckpt, choose_device(cfg.accelerator), cfg.field_of_view)
     given = list(cfg.source) if isinstance(cfg.source, ListConfig) else [cfg.source]
     sources, problems = find_sources(given, sys.stdin)
     if not sources:
         raise InputError(problems[0] if problems else "source names nothing: add source=<picture or video>")
     about = {"cardpose": __version__, "model": file_digest(cfg.ckpt), "overlay": cfg.overlay}
+    about["field_of_view"] = cfg.field_of_view
     with PredictionFolder(cfg.out, about, cfg.skip_existing) as folder:
         left = [source for source in sources if source.name not in folder.finished]
         overlays = overlay_paths(Path(cfg.out) / "overlay", [s.name for s in sources]) if cfg.overlay else {}
@@ -64,6 +65,9 @@ def check(cfg: DictConfig) -> None:
     require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt", "source": "<picture or video>"})
     if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
         raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
+    view = cfg.field_of_view
+    if view is not None and not (isinstance(view, int | float) and 1 <= view <= 170):
+        raise InputError(f"field_of_view={view}: choose degrees from 1 to 170, or null")
 
 
 @entry("predict")

@@ -90,7 +90,8 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
             write_rerun(folder, overrides, chosen_by_the_machine(cfg))
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
-        module.load(checkpoints.read(folder / "checkpoints" / "best.ckpt"))
+        best = folder / "checkpoints" / "best.ckpt"
+        module.load(checkpoints.read(best), best)
         validated = validate(cfg, module, data)
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.boxes import FIT_SIDE, extent, fit_frames, labelled, leave_one_out
-from cardpose.geometry import PHONE_FOCAL, BoxFit, project
+from cardpose.boxes import FIT_SIDE, estimate_focal, extent, fit_frames, labelled, leave_one_out
+from cardpose.geometry import PHONE_FOCAL, BoxFit, field_of_view, focal_length, project
 from cardpose.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
 
 ALL = np.ones((1, 8), bool)
 
 
-def seen(size: tuple[int, int], thickness: float = 12.0) -> np.ndarray:
-    """(8, 2) corners of a packet that a phone sees from 40 degrees, pixels of a frame of this width and height."""
-    tilt = np.deg2rad(40)
+def seen(
+    size: tuple[int, int], thickness: float = 12.0, elevation: float = 40.0, focal: float = PHONE_FOCAL
+) -> np.ndarray:
+    """(8, 2) corners of a packet that a camera sees from above, pixels of a frame of this width and height."""
+    tilt = np.deg2rad(elevation)
     up = [[1, 0, 0], [0, -np.sin(tilt), -np.cos(tilt)], [0, np.cos(tilt), -np.sin(tilt)]]
     box = BoxFit(
         torch.tensor([thickness], dtype=torch.float64),
@@ -24,7 +26,7 @@ def seen(size: tuple[int, int], thickness: float = 12.0) -> np.ndarray:
         torch.tensor([True]),
     )
     centre = (size[0] - 1) / 2, (size[1] - 1) / 2
-    return project(box, PHONE_FOCAL * max(size), centre)[0].numpy()
+    return project(box, focal * max(size), centre)[0].numpy()
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (3840, 2160)])
@@ -34,6 +36,31 @@ def test_corners_of_a_box_come_back_at_every_size(size: tuple[int, int]) -> None
     np.testing.assert_allclose(boxes.corners[0], corners, atol=1e-3 * max(size) / FIT_SIDE)
     assert boxes.fit.thickness[0] == pytest.approx(12.0, abs=0.01)
     assert boxes.misfit(ALL)[0] == boxes.distance[0] < 1e-3 * max(size) / FIT_SIDE
+
+
+@pytest.mark.parametrize("focal", [0.7, PHONE_FOCAL, 2.0])
+@pytest.mark.parametrize("size", [(640, 480), (1080, 1920)])
+def test_the_frames_of_a_clip_tell_the_focal_length(focal: float, size: tuple[int, int]) -> None:
+    corners = np.stack([seen(size, elevation=angle, focal=focal) for angle in (15, 25, 35, 50)])
+    noisy = corners + np.random.default_rng(0).normal(0, 1e-4 * max(size), corners.shape)
+    assert estimate_focal(noisy, np.ones((4, 8)), np.array([size] * 4)) == pytest.approx(focal, rel=0.02)
+
+
+def test_the_focal_length_is_used_and_hardly_changes_the_thickness() -> None:
+    corners, size = seen((640, 480), focal=1.6)[None], np.array([[640, 480]])
+    right, wrong = (fit_frames(corners, ALL, size, focal=focal) for focal in (1.6, PHONE_FOCAL))
+    assert right.distance[0] < 0.01 < wrong.distance[0]
+    assert right.fit.thickness[0] == pytest.approx(12.0, abs=0.01)
+    assert wrong.fit.thickness[0] == pytest.approx(12.0, abs=1.0)
+
+
+def test_what_is_no_packet_tells_no_focal_length() -> None:
+    four = np.arange(8)[None] < 4
+    assert estimate_focal(seen((640, 480))[None], four, np.array([[640, 480]])) is None
+
+
+def test_field_of_view_and_focal_length_are_each_others_way_back() -> None:
+    assert [round(field_of_view(focal_length(angle)), 9) for angle in (20, 50, 110)] == [20, 50, 110]
 
 
 def test_too_few_corners_have_a_box_but_no_misfit() -> None:

@@ -84,6 +84,23 @@ def test_corners_at_wrong_places_make_no_box_and_one_alone_is_put_up_with() -> N
     assert check(np.full((8, 2), np.nan)) == Flag.NO_BOX
 
 
+def test_a_box_of_no_thickness_or_inside_out_is_none() -> None:
+    back = np.array(["back" in name for name in CORNERS])
+    assert check(box(), np.where(back, 0.9, 0.05)) == Flag.NO_BOX
+    others = [
+        CORNERS.index(n.replace("back", "x").replace("face", "back").replace("x", "face")) for n in CORNERS
+    ]
+    assert check(box()[others]) == Flag.NO_BOX
+    assert check(box(thickness=0.3)) == Flag.GOOD
+
+
+def test_a_clips_answer_is_a_count_that_there_is() -> None:
+    for said, answer in ((-2.0, 1.0), (0.4, 1.0), (130.0, 104.0)):
+        clip = fuse(np.full(3, said), np.full(3, np.nan), np.zeros(3, int), INTERVAL)
+        assert clip.cards == answer
+        assert clip.low <= answer <= clip.high
+
+
 def test_frames_of_many_sizes_are_checked_at_once_and_none_too() -> None:
     scale = np.array([1.0, 3.0])[:, None, None]
     corners = (box() + 0.5) * scale - 0.5

@@ -13,6 +13,7 @@ import torch
 from cardpose import checkpoints
 from cardpose.clips import Flag
 from cardpose.errors import InputError
+from cardpose.geometry import PHONE_FOCAL
 from cardpose.inference import Predictor, Prepared, fit_boxes, load
 from cardpose.intervals import Interval
 from cardpose.letterbox import invert_affine
@@ -47,7 +48,7 @@ def test_corners_come_back_to_the_source(predictor: Predictor, shape: tuple[int,
     class Echo:
         """Finds the corners where they were put, in its own pixels."""
 
-        size, interval = (48, 64), None
+        size, interval, field_of_view = (48, 64), None, None
 
         def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
             found = {"confidence": np.ones((1, 8)), "visibility": np.ones((1, 8)), "cards": np.ones(1)}
@@ -132,6 +133,17 @@ def test_the_interval_comes_with_the_checkpoint(drawn_checkpoint: Path, tmp_path
     checkpoint[checkpoints.KEY]["interval"] = stored
     torch.save(checkpoint, tmp_path / "calibrated.ckpt")
     assert load(tmp_path / "calibrated.ckpt").interval == Interval(**stored)
+
+
+def test_the_field_of_view_is_the_callers_the_checkpoints_or_a_phones(
+    drawn_checkpoint: Path, tmp_path: Path
+) -> None:
+    assert load(drawn_checkpoint).focal == PHONE_FOCAL
+    checkpoint = torch.load(drawn_checkpoint, weights_only=True)
+    checkpoint[checkpoints.KEY]["calibration"] = {"field_of_view": 90.0}
+    torch.save(checkpoint, tmp_path / "calibrated.ckpt")
+    assert load(tmp_path / "calibrated.ckpt").focal == pytest.approx(0.5)
+    assert load(tmp_path / "calibrated.ckpt", field_of_view=53.13).focal == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_configuration_with_code_runs_nothing(drawn_checkpoint: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardpose.boxes import blame, extent, fit_frames
+from cardpose.boxes import LABEL_STEPS, blame, extent, fit_frames
 from cardpose.data.marks import Marks, arrays
 from cardpose.geometry import BoxFit
 from cardpose.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS
@@ -48,7 +48,7 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
     corners, visibility = arrays(marks)
     given, size = visibility > 0, np.array([width, height], np.float64)
     with one_torch_thread():  # so small that threads only wait for each other
-        boxes = fit_frames(corners[None], given[None], size[None])
+        boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
         misfit = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))

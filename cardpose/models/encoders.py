@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from cardpose.errors import InputError
+from cardpose.errors import InputError, MissingExtra
 
 
 class Encoder(nn.Module):
@@ -57,13 +57,13 @@ class LevelEncoder(Encoder):
         return features
 
 
-def needs_extra(what: str, extra: str) -> InputError:
+def needs_extra(what: str, extra: str) -> MissingExtra:
     """What to say where a library of an optional extra of pyproject.toml cannot be imported.
 
     >>> str(needs_extra("model=unet_timm", "timm"))
     'model=unet_timm needs the extra "timm": pip install -e ".[timm]"'
     """
-    return InputError(f'{what} needs the extra "{extra}": pip install -e ".[{extra}]"')
+    return MissingExtra(f'{what} needs the extra "{extra}": pip install -e ".[{extra}]"')
 
 
 def conv_block(inputs: int, outputs: int, *, depth: int = 2, stride: int = 1) -> nn.Sequential:
@@ -85,7 +85,7 @@ class ConvEncoder(LevelEncoder):
         depths: 3x3 convolutions of each level.
 
     Raises:
-        InputError: not as many depths as widths.
+        InputError: not as many depths as widths, or a depth below 1.
     """
 
     def __init__(self, widths: Sequence[int], depths: Sequence[int]) -> None:
@@ -93,6 +93,8 @@ class ConvEncoder(LevelEncoder):
             raise InputError(
                 f"model.encoder.widths has {len(widths)} levels, depths {len(depths)}: give one number a level"
             )
+        if min(depths) < 1:
+            raise InputError(f"model.encoder.depths={list(depths)}: choose whole numbers from 1")
         inputs = (3, *widths[:-1])
         levels = [
             conv_block(before, after, depth=depth, stride=2)

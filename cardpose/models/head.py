@@ -140,7 +140,8 @@ def _finite(gradient: Tensor) -> Tensor:
 class CountVisibilityHead(nn.Module):
     """Count and visibility from the pooled deepest features and a description of the heatmaps.
 
-    The heatmaps are detached here, so that the count teaches the encoder what to see but never bends the corners.
+    The heatmaps are detached here by default, so that the count teaches the encoder what to see but does not bend the
+    corners.
 
     Args:
         channels: of the deepest feature map.
@@ -185,15 +186,21 @@ class CountVisibilityHead(nn.Module):
 
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Count, Tensor]:
         """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> calibrated count; visibility logits (B, 8)."""
-        features = F.adaptive_avg_pool2d(deepest, 1).flatten(1)
-        described = self.describe(heatmaps.detach() if self.detach else heatmaps)
-        out = self.layers(torch.cat([features, described.to(features.dtype)], dim=1)).float()
+        # In float32 under any autocast: bf16 has steps of a fifth of a card from half a deck on.
+        with torch.autocast(deepest.device.type, enabled=False):
+            features = F.adaptive_avg_pool2d(deepest.float(), 1).flatten(1)
+            described = self.describe(heatmaps.detach() if self.detach else heatmaps).float()
+            out = self.layers(torch.cat([features, described], dim=1))
+            line = None if self.straight is None else self.straight(described)[:, 0]
         centre, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
-        if self.straight is not None:
-            line = self.straight(described)[:, 0].float()
+        if line is not None:
             centre = line if self.describe.alone else centre + line
         count = self.readout(centre + 0.5, numbers)  # starts in the middle of the range
         return self._calibrated(count), visibility
+
+    def forget_calibration(self) -> None:
+        """Count as `cardpose.calibrate` never was: scale 1, offset 0."""
+        self.calibration.copy_(torch.tensor([1.0, 0.0]))
 
     def _calibrated(self, count: Count) -> Count:
         """The logits stay as they were trained: over the counts before calibration."""

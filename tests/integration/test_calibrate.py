@@ -1,6 +1,8 @@
 """A calibrated copy counts as the clips say, and nothing else of it changes."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,12 @@ from omegaconf import DictConfig
 
 from cardpose import checkpoints
 from cardpose.calibrate import calibrate, fit_count
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.folder import DatasetFolder, write_folder
 from cardpose.errors import InputError
 from cardpose.evaluate import evaluate
+from cardpose.geometry import BoxFit, focal_length, project
+from cardpose.inference import load
+from cardpose.packet import Annotation
 
 Compose = Callable[..., DictConfig]
 
@@ -69,6 +74,31 @@ def test_bad_clips_are_named(
     cfg = compose_entry("calibrate", tmp_path / "calibrate", f"ckpt={best}", f"clips={clips}", *of_footage)
     with pytest.raises(InputError, match=message):
         calibrate(cfg)
+
+
+def test_the_copy_knows_the_camera(
+    compose_entry: Compose, tmp_path: Path, best: Path, tiny_folder: Path
+) -> None:
+    root = Path(shutil.copytree(tiny_folder, tmp_path / "footage"))
+    read = DatasetFolder.read(root)
+    labels = [replace(a, corners=seen_by(focal_length(70), a)) for a in read.annotations]
+    write_folder(root, read.videos, labels)
+    footage = f"ckpt={best}", "data=folder", f"data.root={root}", "data.num_workers=0", "accelerator=cpu"
+    clips = [video.file for video in read.videos]
+    out = calibrate(compose_entry("calibrate", tmp_path / "calibrate", f"clips={clips}", *footage))
+    told = checkpoints.read(out)[checkpoints.KEY]["calibration"]["field_of_view"]
+    assert told == pytest.approx(70, abs=2)
+    assert load(out).focal == focal_length(told)
+
+
+def seen_by(focal: float, label: Annotation) -> np.ndarray:
+    """(8, 2) float32 corners of a packet before a camera of this focal length, from the side of the label's index."""
+    tilt, ones = np.deg2rad(20 + 5 * label.frame_index), torch.ones(1, dtype=torch.float64)
+    down = [[1, 0, 0], [0, -np.sin(tilt), -np.cos(tilt)], [0, np.cos(tilt), -np.sin(tilt)]]
+    place = torch.tensor([[0.0, 0.0, 200.0]], dtype=torch.float64)
+    box = BoxFit(10 * ones, torch.tensor([down]), place, ones, ones, ones > 0)
+    centre = (label.width - 1) / 2, (label.height - 1) / 2
+    return project(box, focal * label.width, centre)[0].float().numpy()
 
 
 def test_many_clips_give_scale_and_offset_and_few_are_held_back() -> None:

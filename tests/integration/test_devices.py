@@ -118,7 +118,7 @@ def test_scores_are_those_of_one_process(
     data.prepare_data()
     assert len(data.split.val) % 2 == len(data.split.test) % 2 == 1, "where it divides, nothing is shown"
     module = build.build_module(cfg, net, train.mean_cards(data.train_cards), {})
-    module.load(checkpoints.read(best))
+    module.load(checkpoints.read(best), best)
     alone |= train.validate(cfg, module, data)
     assert together.keys() == alone.keys()
     for key, score in together.items():

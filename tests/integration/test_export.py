@@ -330,7 +330,9 @@ def test_footage_that_is_gone_names_rendered_frames(
     compose_entry: Compose, tmp_path: Path, best: Path
 ) -> None:
     arguments = f"ckpt={best}", "format=torch", "data.root=nowhere", f"out={tmp_path / 'a.pt2'}"
-    with pytest.raises(InputError, match=r"nowhere.*data=synthetic footage=tiny split=all"):
+    with pytest.raises(
+        InputError, match=r"nowhere.*data=synthetic footage=tiny data\.root=outputs/.*split=all"
+    ):
         export(compose_entry("export", tmp_path / "run", *arguments))
 
 

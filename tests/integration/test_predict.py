@@ -296,7 +296,12 @@ def test_where_nothing_can_be_done(
 
 @pytest.mark.parametrize(
     ("override", "said"),
-    [("batch_size=0", "batch_size=0"), ("accelerator=tpu", "accelerator=tpu"), ("ckpt=no.onnx", "no.onnx")],
+    [
+        ("batch_size=0", "batch_size=0"),
+        ("accelerator=tpu", "accelerator=tpu"),
+        ("field_of_view=0", "field_of_view=0"),
+        ("ckpt=no.onnx", "no.onnx"),
+    ],
 )
 def test_a_value_that_cannot_work(
     command: Command, clips: Path, tmp_path: Path, override: str, said: str

@@ -243,8 +243,40 @@ def test_weights_of_another_architecture_name_a_key(
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
     cfg = compose_train(tmp_path / "run", f"weights={best}", "model.head.hidden=16")
-    with pytest.raises(InputError, match=r"head\.layers"):
+    with pytest.raises(InputError, match=r"head\.layers.*alike: weights_parts=\[encoder,decoder\]$"):
         train(cfg, tmp_path / "run")
+
+
+def test_only_parts_that_are_alike_are_proposed(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    cfg = compose_train(tmp_path / "run", f"weights={best}", "model.encoder.widths=[4,4,8]")
+    with pytest.raises(InputError, match=r"choose the model and sizes that it was trained with"):
+        build.load_start(cfg, build.build_net(cfg))
+
+
+def test_a_new_training_starts_from_weights_without_their_calibration(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
+    best["state_dict"]["net.head.calibration"] = torch.tensor([1.2, 0.1])
+    torch.save(best, tmp_path / "calibrated.ckpt")
+    cfg = compose_train(tmp_path / "run", f"weights={tmp_path / 'calibrated.ckpt'}")
+    net = build.build_net(cfg)
+    build.load_start(cfg, net)
+    assert net.head.calibration.tolist() == [1.0, 0.0]
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_named(
+    finished_run: Path, compose_entry: Compose, tmp_path: Path
+) -> None:
+    best = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
+    del best["state_dict"]["net.decoder.to_heatmaps.weight"]
+    torch.save(best, tmp_path / "old.ckpt")
+    cfg = compose_entry("evaluate", tmp_path / "test", f"ckpt={tmp_path / 'old.ckpt'}")
+    with pytest.raises(InputError, match=r"old\.ckpt: .*to_heatmaps\.weight missing.*use the version"):
+        evaluate(cfg, tmp_path / "test")
 
 
 def test_parts_of_the_weights_start_a_network_with_another_head(
@@ -271,4 +303,12 @@ def test_parts_are_a_list_of_some_weights(compose_train: Compose, tmp_path: Path
 def test_a_size_that_the_encoder_cannot_halve_is_refused(compose_train: Compose, tmp_path: Path) -> None:
     cfg = compose_train(tmp_path / "run", "data.size=[30,64]")
     with pytest.raises(InputError, match=r"data\.size=.*multiples of 8"):
+        build.build_net(cfg)
+
+
+def test_heatmaps_too_small_to_find_a_peak_in_are_refused(compose_train: Compose, tmp_path: Path) -> None:
+    cfg = compose_train(tmp_path / "run", "data.size=[8,16]")
+    with pytest.raises(
+        InputError, match=r"data\.size=\[8, 16\]: heatmaps of stride 4 would have fewer than 3"
+    ):
         build.build_net(cfg)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cardpose.cli import CONF
 from cardpose.errors import InputError
-from cardpose.models.encoders import Encoder
+from cardpose.models.encoders import ConvEncoder, Encoder
 from cardpose.models.mobilenetv3 import MobileNetV3
 
 HEIGHT, WIDTH = 64, 96
@@ -85,6 +85,11 @@ def test_mobilenetv3_has_the_published_parameters(size: str) -> None:
     left_out = nn.Sequential(nn.Conv2d(deepest, last, 1, bias=False), nn.BatchNorm2d(last))
     own = sum(p.numel() for part in (MobileNetV3(size), left_out) for p in part.parameters())
     assert own == published
+
+
+def test_a_level_without_a_convolution_is_refused() -> None:
+    with pytest.raises(InputError, match=r"depths=\[1, 0\]: choose whole numbers from 1"):
+        ConvEncoder([4, 8], [1, 0])
 
 
 def test_an_unknown_size_names_the_choices() -> None:

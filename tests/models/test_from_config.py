@@ -13,16 +13,18 @@ from cardpose.cli import CONF
 from cardpose.errors import InputError
 from cardpose.models.from_config import end_to_end
 
-MODELS = ("unet", "unet_small", "unet_mobilenetv3_small")
+MODELS = ("unet", "unet_small", "unet_mobilenetv3_small", "unet_efficientnet_lite0")
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("head", sorted(path.stem for path in Path(CONF / "head").glob("*.yaml")))
 def test_the_network_is_the_one_that_hydra_builds(name: str, head: str) -> None:
+    if "efficientnet" in name:
+        pytest.importorskip("efficientnet_lite_pytorch", reason="the extra pretrained is not installed")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [f"model={name}", f"head={head}", "data=folder", "data.root=x"])
     keys = ("model", "heatmap", "data")
-    net = build.build_net(cfg)
+    net = build.build_net(cfg, trained=True)
     own = end_to_end({key: OmegaConf.to_container(cfg[key], resolve=key != "data") for key in keys}).net
     assert {k: v.shape for k, v in own.state_dict().items()} == {
         k: v.shape for k, v in net.state_dict().items()

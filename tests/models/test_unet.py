@@ -139,6 +139,17 @@ def test_heatmaps_that_make_no_box_have_a_gradient_without_nan(fill: float) -> N
     assert maps.grad.isfinite().all()
 
 
+def test_the_count_is_computed_in_float32_under_autocast() -> None:
+    head = CountVisibilityHead(4, Thickness(found=0.3, tolerance=0.024), hidden=16).eval()
+    maps, deepest = torch.rand(2, 8, 12, 16), torch.randn(2, 4, 2, 3)
+    (count, visibility), alone = head(deepest.bfloat16().float(), maps), maps.clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        under, seen = head(deepest.bfloat16(), alone)
+    assert under.cards.dtype == seen.dtype == torch.float32
+    torch.testing.assert_close(under.cards, count.cards)
+    torch.testing.assert_close(seen, visibility)
+
+
 def test_detach_is_true_or_false() -> None:
     with pytest.raises(InputError, match=r"model\.head\.detach=no: choose true or false"):
         CountVisibilityHead(4, BOX, detach="no")  # type: ignore[arg-type]
