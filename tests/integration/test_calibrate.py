@@ -17,7 +17,7 @@ from cardpose.errors import InputError
 from cardpose.evaluate import evaluate
 from cardpose.geometry import BoxFit, focal_length, project
 from cardpose.inference import load
-from cardpose.packet import Annotation
+from cardpose.packet import VISIBLE, Annotation
 
 Compose = Callable[..., DictConfig]
 
@@ -81,7 +81,8 @@ def test_the_copy_knows_the_camera(
 ) -> None:
     root = Path(shutil.copytree(tiny_folder, tmp_path / "footage"))
     read = DatasetFolder.read(root)
-    labels = [replace(a, corners=seen_by(focal_length(70), a)) for a in read.annotations]
+    all_seen = np.full(8, VISIBLE, np.int8)
+    labels = [replace(a, corners=seen_by(focal_length(70), a), visibility=all_seen) for a in read.annotations]
     write_folder(root, read.videos, labels)
     footage = f"ckpt={best}", "data=folder", f"data.root={root}", "data.num_workers=0", "accelerator=cpu"
     clips = [video.file for video in read.videos]

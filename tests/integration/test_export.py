@@ -40,6 +40,15 @@ DECODERS = {
     "softargmax": "regression",
 }
 """Every way to find a peak, each with a way to read the count."""
+ENCODERS: dict[str, dict[str, Any]] = {
+    "dark": {"_target_": "cardpose.models.mobilenetv3.MobileNetV3", "size": "small"},
+    "softargmax": {
+        "_target_": "cardpose.models.efficientnet_lite.EfficientNetLite",
+        "size": 0,
+        "pretrained": False,
+    },
+}
+"""And the published networks, with some of them."""
 POOLED = {
     "_target_": "cardpose.models.head.PooledHeatmaps",
     "grid": [3, 5],
@@ -54,7 +63,7 @@ def best(finished_run: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def untrained(best: Path, tmp_path_factory: pytest.TempPathFactory) -> Untrained:
-    """untrained("dark"): a checkpoint of random weights with head=pooled, that decoder and its count."""
+    """untrained("dark"): a checkpoint of random weights with head=pooled, that decoder, its count and encoder."""
 
     def make(decode: str) -> Path:
         checkpoint = checkpoints.read(best)
@@ -62,6 +71,9 @@ def untrained(best: Path, tmp_path_factory: pytest.TempPathFactory) -> Untrained
         config["model"]["head"]["describe"] = POOLED
         config["model"]["head"]["readout"] = COUNTS[DECODERS[decode]]
         config["heatmap"]["decode"] = decode
+        if "EfficientNet" in str(ENCODERS.get(decode)):
+            pytest.importorskip("efficientnet_lite_pytorch", reason="the extra pretrained is not installed")
+        config["model"]["encoder"] = ENCODERS.get(decode, config["model"]["encoder"])
         torch.manual_seed(0)
         net = end_to_end(config).net
         torch.nn.init.normal_(net.decoder.to_heatmaps.weight)  # else all maps are nearly flat
@@ -142,7 +154,7 @@ def test_the_file_says_what_it_is(trained_onnx: Path, best: Path) -> None:
     described = checkpoints.read(best)[checkpoints.KEY]
     assert about["size"] == described["config"]["data"]["size"]
     assert about["keypoints"] == list(CORNERS)
-    assert about["cards"] == [1, 52]
+    assert about["cards"] == [1, 104]
     assert about["precision"] == "float32"
     assert about["run"] == "run/checkpoints/best.ckpt"
     assert about["trained"]["git_commit"] == described["git_commit"]

@@ -307,7 +307,7 @@ def test_a_size_that_the_encoder_cannot_halve_is_refused(compose_train: Compose,
 
 
 def test_heatmaps_too_small_to_find_a_peak_in_are_refused(compose_train: Compose, tmp_path: Path) -> None:
-    cfg = compose_train(tmp_path / "run", "data.size=[8,16]")
+    cfg = compose_train(tmp_path / "run", "data.size=[8,16]", "heatmap.stride=4")
     with pytest.raises(
         InputError, match=r"data\.size=\[8, 16\]: heatmaps of stride 4 would have fewer than 3"
     ):
