@@ -135,12 +135,15 @@ def count_section(
     return Section("Count", [], pictures=[scatter, by_count])
 
 
-def interval_section(videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarray) -> Section:
+def interval_section(
+    videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarray, more: Sequence[str] = ()
+) -> Section:
     """Whether the interval of a video's count holds as often as it says, and how wide it is.
 
     Args:
         videos: rows of videos.csv.
         learnt_from: (V,) number of videos that each one's interval was learnt from, 0 where there is none.
+        more: paragraphs to add.
     """
     title = "Interval of a video's count"
     columns = (_column(videos, name) for name in ("cards", "cards_predicted", "low", "high"))
@@ -148,7 +151,7 @@ def interval_section(videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarr
     true, cards, low, high, learnt_from = table[:, ~np.isnan(table[0]) & (learnt_from > 0)]
     if not len(true):
         return Section(
-            title, ["There is none: it is learnt from two or more validation videos held out whole."]
+            title, ["There is none: it is learnt from two or more validation videos held out whole.", *more]
         )
     held, width = int(((low <= true) & (true <= high)).sum()), high - low
     wide = f"{np.nanmean(width):.1f} cards wide on average" if np.isfinite(width).any() else "nowhere given"
@@ -170,7 +173,7 @@ def interval_section(videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarr
         "Above the diagonal the interval is wider than it need be, below it too narrow. Levels other than "
         f"{_percent(LEVEL)} are scaled by Student's t.",
     )
-    return Section(title, [text], pictures=[each, levels])
+    return Section(title, [text, *more], pictures=[each, levels])
 
 
 def visibility_section(results: Sequence[FrameResult]) -> Section:

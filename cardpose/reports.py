@@ -16,7 +16,7 @@ from cardpose.errors import InputError
 from cardpose.intervals import Interval
 from cardpose.packet import CORNERS, NOT_LABELLED
 from cardpose.results import FrameResult, mean_or_nan
-from cardpose.videos import estimate_videos
+from cardpose.videos import VideoEstimates, estimate_videos
 
 Cell = str | int | float
 
@@ -88,6 +88,12 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
     return row
 
 
+def estimate_results(results: Sequence[FrameResult]) -> VideoEstimates:
+    """The videos' estimates, in order of appearance: see `videos.estimate_videos`; at least one result."""
+    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag, r.cards) for r in results]).T
+    return estimate_videos(np.array([result.video for result in results]), *columns)
+
+
 def video_rows(results: Sequence[FrameResult], interval: Interval | None = None) -> list[dict[str, Cell]]:
     """Lines of videos.csv in order of appearance: see `videos.estimate_videos`.
 
@@ -98,8 +104,7 @@ def video_rows(results: Sequence[FrameResult], interval: Interval | None = None)
     by_video: dict[str, list[FrameResult]] = {}
     for result in results:
         by_video.setdefault(result.video, []).append(result)
-    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag, r.cards) for r in results]).T
-    videos = estimate_videos(np.array([result.video for result in results]), *columns)
+    videos = estimate_results(results)
     low, high = videos.bounds(interval)
     return [
         {

@@ -86,6 +86,25 @@ def estimate_videos(
     return VideoEstimates(np.array(names), true, estimates, used.astype(int), error)
 
 
+def bounds_across(videos: VideoEstimates, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals that are learnt from the videos of the other folds: what many validation videos would give.
+
+    Source: Vovk 2015, Cross-conformal predictors, Annals of Mathematics and Artificial Intelligence 74.
+
+    Args:
+        videos: each estimated by the model of its fold, which has not been trained on it.
+        fold: (V,) which fold tested it.
+
+    Returns:
+        Lowest and highest counts (V,) in cards; NaN where the other folds have too few videos.
+    """
+    bounds = np.full((2, len(fold)), np.nan)
+    for own in (fold == number for number in np.unique(fold)):
+        bounds[:, own] = videos.of(own).bounds(videos.of(~own).fit_interval())
+    low, high = bounds
+    return low, high
+
+
 def interval_scores(videos: VideoEstimates, interval: Interval | None) -> dict[str, float]:
     """How often the interval holds the count, and how wide it is.
 

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from cardpose import folds
+from cardpose.fold_report import across_folds
 from cardpose.metrics import thickness_errors
 from cardpose.packet import NOT_LABELLED, VISIBLE
 from cardpose.reports import frame_row, write_csv, write_metrics
@@ -106,6 +107,18 @@ def test_a_frame_comes_back_as_it_was_written(tmp_path: Path) -> None:
     read = folds.frame_of(row)
     for field in dataclasses.fields(FrameResult):
         np.testing.assert_array_equal(getattr(read, field.name), getattr(written, field.name), field.name)
+
+
+def test_the_interval_across_folds_is_told_where_the_others_have_two_videos() -> None:
+    results = [
+        frame(f"videos/{video}.mp4", index, error=1.0 + video % 2, flag=0)
+        for video in range(6)
+        for index in range(3)
+    ]
+    rows = [{"video": result.video, "fold": str(int(result.video[7]) // 2)} for result in results]
+    (told,) = across_folds(rows, results)
+    assert "would have held 6 of 6 counts" in told
+    assert across_folds([row | {"fold": "0"} for row in rows], results) == []
 
 
 def test_pooled_tables_keep_the_columns_of_all_folds(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from cardpose.clips import Flag
 from cardpose.intervals import Interval
 from cardpose.metrics import FrameMetrics
 from cardpose.packet import Batch, Prediction
-from cardpose.videos import VideoEstimates, estimate_videos, flag_frames, interval_scores
+from cardpose.videos import (
+    VideoEstimates,
+    bounds_across,
+    estimate_videos,
+    flag_frames,
+    interval_scores,
+)
 
 INTERVAL = Interval(floor=2.0, slope=0.0, noise=0.0, videos=9)
 
@@ -48,6 +54,21 @@ def test_without_a_calibration_or_a_count_there_is_no_score() -> None:
     known, unknown = estimates([10.0], [10.0], [3]), estimates([np.nan], [10.0], [3])
     for videos, interval in ((known, None), (unknown, INTERVAL)):
         assert all(math.isnan(score) for score in interval_scores(videos, interval).values())
+
+
+def test_an_interval_across_folds_knows_nothing_of_its_own_fold() -> None:
+    random = np.random.default_rng(0)
+    true = random.uniform(5, 50, 40)
+    error, fold = random.normal(0, 1.5, 40), np.arange(40) % 4
+    videos = estimates(true.tolist(), (true + error).tolist(), [10] * 40)
+    low, high = bounds_across(videos, fold)
+    assert 0.8 <= np.mean((low <= true) & (true <= high)) <= 1.0
+    worse = estimates(true.tolist(), (true + np.where(fold == 2, 100.0, error)).tolist(), [10] * 40)
+    wide = np.subtract(*bounds_across(worse, fold)[::-1])
+    assert wide[fold != 2].min() > 2 * (high - low).max()  # the others' intervals know of fold 2's errors
+    expected = worse.of(fold == 2).bounds(videos.of(fold != 2).fit_interval())
+    np.testing.assert_array_equal(np.array(bounds_across(worse, fold))[:, fold == 2], expected)
+    assert np.isnan(bounds_across(videos, np.zeros(40))).all()
 
 
 def batch_of(confidence: torch.Tensor, cards: torch.Tensor) -> tuple[Prediction, Batch]:
