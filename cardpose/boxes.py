@@ -3,13 +3,11 @@
 `geometry.fit_box` is the fit itself. Predictions, clips, reports and checks of labels ask it here.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 
 from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box, project
 from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Annotation
@@ -22,8 +20,6 @@ LABEL_STEPS = 30
 """The same for labels, which may be far from any box."""
 MIN_CHECKED = 5
 """Five corners are ten coordinates for the box's seven numbers; four fit almost anything."""
-FOCALS = (0.5, 3.0)
-"""Focal lengths among which a camera's is looked for, in longer sides of its frames: 90 to 19 degrees across."""
 
 
 class FrameBoxes(NamedTuple):
@@ -81,27 +77,6 @@ def fit_frames(
         project(fit, pixels, centre).numpy() / scale[:, None, None] + middle,
         fit.reprojection.numpy() / scale,
     )
-
-
-def estimate_focal(corners: np.ndarray, weights: np.ndarray, size: np.ndarray) -> float | None:
-    """The focal length of the camera that filmed these frames, in their longer sides: with it boxes lie closest.
-
-    Args:
-        corners, weights, size: of frames of one camera, see `fit_frames`.
-
-    Returns:
-        The one of `FOCALS` with the least mean distance, by Brent's method; None where the corners do not tell.
-    """
-
-    def distance(log_focal: float) -> float:
-        boxes = fit_frames(corners, weights, size, LABEL_STEPS, focal=math.exp(log_focal))
-        misfits = boxes.misfit(weights) / size.max(1)
-        return float(np.nanmean(misfits)) if np.isfinite(misfits).any() else math.nan
-
-    low, high = np.log(FOCALS)
-    found = minimize_scalar(distance, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
-    inside = low + 0.01 < found.x < high - 0.01
-    return math.exp(found.x) if inside and math.isfinite(found.fun) else None
 
 
 class Blame(NamedTuple):

@@ -18,11 +18,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cardpose import checkpoints, measure
-from cardpose.boxes import estimate_focal, labelled
+from cardpose.boxes import labelled
 from cardpose.cli import entry, forget_empty_run
 from cardpose.data.files import replace_file, write_errors
 from cardpose.data.splits import explicit
 from cardpose.errors import InputError
+from cardpose.focal import estimate_focal
 from cardpose.geometry import field_of_view
 from cardpose.packet import DECK
 from cardpose.reports import video_rows
@@ -79,7 +80,7 @@ def calibrate(cfg: DictConfig) -> Path:
 def camera(config: DictConfig, clips: Sequence[str]) -> float | None:
     """Degrees across the longer side of its frames that the camera sees, by the clips' labelled corners.
 
-    None where the boxes that fit them do not tell (`boxes.estimate_focal`).
+    None where the boxes that fit them do not tell (`focal.estimate_focal`).
     """
     footage = instantiate(config.data.read)(config.data.root)
     focal = estimate_focal(*labelled([a for a in footage.annotations if a.video in clips]))

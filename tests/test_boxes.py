@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.boxes import FIT_SIDE, estimate_focal, extent, fit_frames, labelled, leave_one_out
+from cardpose.boxes import FIT_SIDE, extent, fit_frames, labelled, leave_one_out
+from cardpose.focal import estimate_focal
 from cardpose.geometry import PHONE_FOCAL, BoxFit, field_of_view, focal_length, project
 from cardpose.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
 

@@ -19,7 +19,7 @@ LAYERS = (
     ("affine", "letterbox", "hardware", "schedules", "peaks", "timing", "overlap"),
     ("heatmaps", "geometry", "card_losses", "intervals", "visibility"),
     ("boxes", "coverage"),
-    ("clips",),
+    ("clips", "focal"),
     ("videos", "tracking"),
     ("data", "synth", "models", "metrics", "checkpoints", "heatmap_losses"),
     ("losses", "confusion", "backends", "sources", "deploy"),
@@ -134,7 +134,7 @@ def test_libraries_stay_behind_their_door(path: Path) -> None:
         assert library not in ("hydra", "omegaconf") or name in ENTRIES
         assert library != "av" or name == "data.video"
         assert library != "jinja2" or name == "html_report"
-        assert library != "scipy" or name in ("coverage", "noise")
+        assert library != "scipy" or name in ("coverage", "noise", "focal")
 
 
 def test_everything_imports_without_the_extras() -> None:
