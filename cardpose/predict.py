@@ -36,8 +36,12 @@ def predict(cfg: DictConfig) -> None:
     sources, problems = find_sources(given, sys.stdin)
     if not sources:
         raise InputError(problems[0] if problems else "source names nothing: add source=<picture or video>")
-    about = {"cardpose": __version__, "model": file_digest(cfg.ckpt), "overlay": cfg.overlay}
-    about["field_of_view"] = cfg.field_of_view
+    about = {
+        "cardpose": __version__,
+        "model": file_digest(cfg.ckpt),
+        "overlay": cfg.overlay,
+        "field_of_view": cfg.field_of_view,
+    }
     with PredictionFolder(cfg.out, about, cfg.skip_existing) as folder:
         left = [source for source in sources if source.name not in folder.finished]
         overlays = overlay_paths(Path(cfg.out) / "overlay", [s.name for s in sources]) if cfg.overlay else {}

@@ -238,22 +238,23 @@ def test_weights_start_a_new_run_from_another_ones(
     assert torch.allclose(own[name], other[name], atol=1e-7)  # the average of equal weights rounds
 
 
-def test_weights_of_another_architecture_name_a_key(
-    finished_run: Path, compose_train: Compose, tmp_path: Path
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.head.hidden=16", r"head\.layers.*alike: weights_parts=\[encoder,decoder\]$"),
+        (
+            "model.encoder.widths=[4,4,8]",
+            r"encoder\.levels.*was trained with.*alike: weights_parts=\[head\]$",
+        ),
+    ],
+)
+def test_weights_of_another_architecture_name_a_key_and_the_parts_that_are_alike(
+    finished_run: Path, compose_train: Compose, tmp_path: Path, change: str, said: str
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
-    cfg = compose_train(tmp_path / "run", f"weights={best}", "model.head.hidden=16")
-    with pytest.raises(InputError, match=r"head\.layers.*alike: weights_parts=\[encoder,decoder\]$"):
+    cfg = compose_train(tmp_path / "run", f"weights={best}", change)
+    with pytest.raises(InputError, match=said):
         train(cfg, tmp_path / "run")
-
-
-def test_only_parts_that_are_alike_are_proposed(
-    finished_run: Path, compose_train: Compose, tmp_path: Path
-) -> None:
-    best = finished_run / "checkpoints" / "best.ckpt"
-    cfg = compose_train(tmp_path / "run", f"weights={best}", "model.encoder.widths=[4,4,8]")
-    with pytest.raises(InputError, match=r"choose the model and sizes that it was trained with"):
-        build.load_start(cfg, build.build_net(cfg))
 
 
 def test_a_new_training_starts_from_weights_without_their_calibration(
