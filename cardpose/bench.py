@@ -19,24 +19,25 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose import build, hardware, heatmaps
-from cardpose.backbones import bench_backbones
-from cardpose.bench_devices import bench_ddp
-from cardpose.bench_memory import bench_memory
-from cardpose.bench_predict import bench_predict
-from cardpose.boxes import fit_frames
-from cardpose.checkpoints import git_commit
-from cardpose.cli import entry
+from cardpose.benchmarks.backbones import bench_backbones
+from cardpose.benchmarks.devices import bench_ddp
+from cardpose.benchmarks.memory import bench_memory
+from cardpose.benchmarks.predict import bench_predict
+from cardpose.benchmarks.timing import Timing, measure
+from cardpose.common.command_line import entry
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file
+from cardpose.common.packet import NOT_LABELLED, NUM_CORNERS, Batch
+from cardpose.common.threads import one_torch_thread
 from cardpose.data.datamodule import CardDataModule
-from cardpose.data.files import replace_file
-from cardpose.errors import InputError
-from cardpose.packet import NOT_LABELLED, NUM_CORNERS, Batch
+from cardpose.geometry.boxes import fit_frames
+from cardpose.models import heatmaps
+from cardpose.models.checkpoints import git_commit
 from cardpose.synth.records import Shot
-from cardpose.synth.render import Renderer
-from cardpose.synth.scene import sample_shot
+from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.sampling.scene import sample_shot
 from cardpose.synth.stream import SceneStream
-from cardpose.threads import one_torch_thread
-from cardpose.timing import Timing, measure
+from cardpose.training import build, hardware
 
 BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
 """Of the rendered heatmaps: 32 x 8 x 96 x 128."""

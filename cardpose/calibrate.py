@@ -17,17 +17,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from cardpose import checkpoints, measure
-from cardpose.boxes import labelled
-from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import replace_file, write_errors
+from cardpose.common.command_line import entry, forget_empty_run
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file, write_errors
+from cardpose.common.packet import DECK
 from cardpose.data.splits import explicit
-from cardpose.errors import InputError
-from cardpose.focal import estimate_focal
-from cardpose.geometry import field_of_view
-from cardpose.packet import DECK
-from cardpose.reports import video_rows
-from cardpose.results import FrameResult
+from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.report.tables import video_rows
+from cardpose.geometry.box_fit import field_of_view
+from cardpose.geometry.boxes import labelled
+from cardpose.geometry.focal_length import estimate_focal
+from cardpose.models import checkpoints
+from cardpose.training import testing as measure
 
 CALIBRATION = "net.head.calibration"
 PACKET_ERROR = 2.0

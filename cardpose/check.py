@@ -8,19 +8,19 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.bars import frame_bar
-from cardpose.checks import page
-from cardpose.checks.boxes import check_boxes
-from cardpose.checks.findings import Finding, Kind, write_findings
-from cardpose.checks.footage import check_pictures, check_videos, look, sides
-from cardpose.checks.labels import check_labels
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.folder import DatasetFolder
-from cardpose.data.layouts import read_any
-from cardpose.data.listed import FrameKey
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.packet import Annotation
+from cardpose.common.progress import frame_bar
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.layouts import read_any
+from cardpose.data.labels.listed import FrameKey
 from cardpose.data.splits import from_file
-from cardpose.errors import InputError
-from cardpose.packet import Annotation
+from cardpose.labelling.checks import page
+from cardpose.labelling.checks.boxes import check_boxes
+from cardpose.labelling.checks.findings import Finding, Kind, write_findings
+from cardpose.labelling.checks.footage import check_pictures, check_videos, look, sides
+from cardpose.labelling.checks.labels import check_labels
 
 PAGE, TABLE = "index.html", "findings.csv"
 BROKEN = 1

@@ -9,17 +9,17 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.bars import frame_bar
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.cardcut import read_cardcut
-from cardpose.data.folder import DatasetFolder
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.progress import frame_bar
+from cardpose.data.footage.cardcut import read_cardcut
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats import own
 from cardpose.data.formats.exporting import export, losses, num_frames
 from cardpose.data.formats.importing import as_folder, gaps
 from cardpose.data.formats.known import FORMATS
 from cardpose.data.formats.merging import Merged, merge, save
 from cardpose.data.formats.records import Hidden
-from cardpose.errors import InputError
 
 FOLDER = "folder"
 NAMES = (FOLDER, *FORMATS)

@@ -8,10 +8,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose import fold_report, fold_runs, measure
-from cardpose.cli import FAILED, entry, forget_empty_run
+from cardpose.common.command_line import FAILED, entry, forget_empty_run
+from cardpose.common.locks import only_command
 from cardpose.data.datamodule import CardDataModule
-from cardpose.locks import only_command
+from cardpose.evaluation.report import fold_report
+from cardpose.sweeps import fold_runs
+from cardpose.training import testing as measure
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:

@@ -14,14 +14,15 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from cardpose import checkpoints, measure
-from cardpose.callbacks.pictures import add_images
-from cardpose.cli import entry, is_run_checkpoint
-from cardpose.compare import NAMES, check_same_frames, score_table
-from cardpose.compare_report import write_comparison
-from cardpose.explain import describe_run, write_report
-from cardpose.reports import metrics_table, write_metrics
-from cardpose.tested import Tested
+from cardpose.common.command_line import entry, is_run_checkpoint
+from cardpose.evaluation.report.comparison import NAMES, check_same_frames, score_table
+from cardpose.evaluation.report.comparison_page import write_comparison
+from cardpose.evaluation.report.sections import describe_run, write_report
+from cardpose.evaluation.report.tables import metrics_table, write_metrics
+from cardpose.evaluation.report.test_result import Tested
+from cardpose.models import checkpoints
+from cardpose.training import testing as measure
+from cardpose.training.callbacks.pictures import add_images
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:

@@ -14,13 +14,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from cardpose import __version__, checkpoints, deploy, measure, onnx_model, parity
-from cardpose.backends import OnnxBackend, TorchBackend
-from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import replace_file
-from cardpose.errors import InputError
-from cardpose.export_frames import calibration_images, labelled_frames, open_data
-from cardpose.threads import one_torch_thread
+from cardpose import __version__
+from cardpose.common.command_line import entry, forget_empty_run
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file
+from cardpose.common.threads import one_torch_thread
+from cardpose.deploy import graph as deploy
+from cardpose.deploy import onnx_model, parity
+from cardpose.deploy.frames import calibration_images, labelled_frames, open_data
+from cardpose.models import checkpoints
+from cardpose.prediction.backends import OnnxBackend, TorchBackend
+from cardpose.training import testing as measure
 
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 BACKENDS: dict[str, Callable[[Path], parity.Run]] = {"onnx": OnnxBackend, "torch": deploy.ProgramBackend}

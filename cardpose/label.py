@@ -12,14 +12,14 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.labels import LabelFolder
-from cardpose.errors import InputError
-from cardpose.inference import load
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.threads import share_cores
+from cardpose.data.labels.store import LabelFolder
 from cardpose.labelling.pictures import Pictures
 from cardpose.labelling.proposals import Proposals
 from cardpose.labelling.worklist import all_frames, read_worklist
-from cardpose.threads import share_cores
+from cardpose.prediction.predictor import load
 
 NO_EXTRA = 'cardpose.label needs a web server: pip install -e ".[label]"'
 

@@ -7,16 +7,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from cardpose import __version__
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.files import file_digest
-from cardpose.errors import InputError
-from cardpose.framebar import FrameBar
-from cardpose.inference import choose_device, load
-from cardpose.overlay import overlay_paths
-from cardpose.predictions import PredictionFolder
-from cardpose.sources import find_sources
-from cardpose.stages import Run
-from cardpose.threads import share_cores
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.files import file_digest
+from cardpose.common.progress import FrameBar
+from cardpose.common.threads import share_cores
+from cardpose.prediction.output_folder import PredictionFolder
+from cardpose.prediction.overlay import overlay_paths
+from cardpose.prediction.pipeline import Run
+from cardpose.prediction.predictor import choose_device, load
+from cardpose.prediction.sources import find_sources
 
 
 def predict(cfg: DictConfig) -> None:

@@ -14,17 +14,17 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.files import new_folder, replace_file, sync
-from cardpose.data.images import write_image
-from cardpose.data.labels import LabelFolder
-from cardpose.data.select import CHOICES, Choice
-from cardpose.data.tables import FRAMES, VIDEOS, Video
-from cardpose.data.validate import parse_cards
-from cardpose.data.video import VideoFrame, VideoInfo, iterate, probe
-from cardpose.errors import InputError
-from cardpose.framebar import FrameBar
-from cardpose.sources import VideoSource, find_sources
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.files import new_folder, replace_file, sync
+from cardpose.common.images import write_image
+from cardpose.common.progress import FrameBar
+from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
+from cardpose.data.labels.store import LabelFolder
+from cardpose.data.labels.tables import FRAMES, VIDEOS, Video
+from cardpose.data.labels.validate import parse_cards
+from cardpose.labelling.frame_selection import CHOICES, Choice
+from cardpose.prediction.sources import VideoSource, find_sources
 
 STORES = (FRAMES, VIDEOS)
 _DIGEST = "digest"

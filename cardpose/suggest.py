@@ -10,18 +10,18 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.backends import TorchBackend
-from cardpose.bars import frame_bar
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.data.files import file_digest, replace_file, write_errors
-from cardpose.data.folder import DatasetFolder
-from cardpose.data.layouts import read_any
-from cardpose.data.listed import listed_frames
-from cardpose.data.video import probe
-from cardpose.errors import InputError
-from cardpose.inference import Predictor, choose_device
-from cardpose.suggestion import Features, Observations, Suggestion, rank
-from cardpose.threads import share_cores
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.errors import InputError
+from cardpose.common.files import file_digest, replace_file, write_errors
+from cardpose.common.progress import frame_bar
+from cardpose.common.threads import share_cores
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.layouts import read_any
+from cardpose.data.footage.video import probe
+from cardpose.data.labels.listed import listed_frames
+from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
+from cardpose.prediction.backends import TorchBackend
+from cardpose.prediction.predictor import Predictor, choose_device
 
 COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
 BATCH = 16

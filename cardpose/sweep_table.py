@@ -6,11 +6,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cardpose.cli import entry, forget_empty_run, require
-from cardpose.reports import write_csv
-from cardpose.sweep_hparams import write_hparams
-from cardpose.sweep_page import notes, terminal_tables, write_sweep_page
-from cardpose.sweep_results import SweepResults, read_sweep, run_rows, setting_rows
+from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.evaluation.report.tables import write_csv
+from cardpose.sweeps.report.hparams import write_hparams
+from cardpose.sweeps.report.page import notes, terminal_tables, write_sweep_page
+from cardpose.sweeps.report.results import SweepResults, read_sweep, run_rows, setting_rows
 
 
 def sweep_table(cfg: DictConfig) -> SweepResults:

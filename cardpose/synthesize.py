@@ -15,16 +15,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from cardpose.bars import columns
-from cardpose.cli import entry, forget_empty_run
-from cardpose.data.files import write_errors
-from cardpose.data.folder import DatasetFolder, Video, write_folder
-from cardpose.data.images import write_image
-from cardpose.data.video import VideoWriter
-from cardpose.errors import InputError
-from cardpose.synth.generate import Footage, claim, generate, missing
+from cardpose.common.command_line import entry, forget_empty_run
+from cardpose.common.errors import InputError
+from cardpose.common.files import write_errors
+from cardpose.common.images import write_image
+from cardpose.common.progress import columns
+from cardpose.common.threads import cores
+from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
+from cardpose.data.footage.video import VideoWriter
+from cardpose.synth.dataset import Footage, claim, generate, missing
 from cardpose.synth.preview import contact_sheet
-from cardpose.threads import cores
 
 
 def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Path:

@@ -22,24 +22,27 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
 
-from cardpose import build, checkpoints, launch, measure, ranks
-from cardpose.callbacks.collect import CollectFrames
-from cardpose.callbacks.pictures import add_images, tensorboards
-from cardpose.cli import entry, is_run_checkpoint, path_override, user_line
-from cardpose.commands import INTERRUPTED
+from cardpose.common.command_line import entry, is_run_checkpoint, path_override, user_line
+from cardpose.common.distributed import launch, ranks
+from cardpose.common.errors import InputError, Pruned
+from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
-from cardpose.errors import InputError, Pruned
-from cardpose.explain import describe_run, write_report
-from cardpose.hardware import choose_precision
-from cardpose.hyperparameters import log_hyperparameters, settings_of
-from cardpose.module import CardposeModule
-from cardpose.reports import metrics_table, write_metrics
-from cardpose.rerun import write_rerun
-from cardpose.runs import COST
-from cardpose.sweeps import PRUNED
-from cardpose.tested import describe_test
-from cardpose.trials import trial_callbacks
+from cardpose.evaluation.report.sections import describe_run, write_report
+from cardpose.evaluation.report.tables import metrics_table, write_metrics
+from cardpose.models import checkpoints
+from cardpose.sweeps.folder import PRUNED
+from cardpose.sweeps.trials import trial_callbacks
+from cardpose.training import build
+from cardpose.training import testing as measure
+from cardpose.training.callbacks.collect import CollectFrames
+from cardpose.training.callbacks.pictures import add_images, tensorboards
+from cardpose.training.hardware import choose_precision
+from cardpose.training.hparams import log_hyperparameters, settings_of
+from cardpose.training.lightning_module import CardposeModule
+from cardpose.training.rerun import write_rerun
+from cardpose.training.run_folder import COST
+from cardpose.training.testing import describe_test
 
 log = logging.getLogger(__name__)
 

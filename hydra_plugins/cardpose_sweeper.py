@@ -12,7 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from cardpose.cli import user_errors
+from cardpose.common.command_line import user_errors
 
 
 class GridSweeper(BasicSweeper):
@@ -24,15 +24,15 @@ class GridSweeper(BasicSweeper):
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from cardpose.sweep_jobs import run_job
-        from cardpose.sweep_session import enter
+        from cardpose.sweeps.jobs import run_job
+        from cardpose.sweeps.session import enter
 
         with user_errors("train"):
             self.folder = enter(config)
             super().setup(hydra_context=hydra_context, task_function=run_job, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        from cardpose.sweep_session import session_in
+        from cardpose.sweeps.session import session_in
 
         assert self.config is not None
         assert self.hydra_context is not None
@@ -50,7 +50,7 @@ class GridSweeper(BasicSweeper):
 
 
 class SearchSweeper(Sweeper):
-    """Trials that Optuna proposes, see `cardpose.search`.
+    """Trials that Optuna proposes, see `cardpose.sweeps.search`.
 
     Args:
         settings: of conf/sweep/optuna.yaml; read in `sweep`, since they name the folder, which is chosen in `setup`.
@@ -60,9 +60,9 @@ class SearchSweeper(Sweeper):
         pass
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from cardpose.search import check_optuna
-        from cardpose.sweep_jobs import run_job
-        from cardpose.sweep_session import enter
+        from cardpose.sweeps.jobs import run_job
+        from cardpose.sweeps.search import check_optuna
+        from cardpose.sweeps.session import enter
 
         with user_errors("train"):
             check_optuna(config.hydra.runtime.choices.sweep)
@@ -73,8 +73,8 @@ class SearchSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from cardpose.search import Search
-        from cardpose.sweep_session import session_in
+        from cardpose.sweeps.search import Search
+        from cardpose.sweeps.session import session_in
 
         assert self.config is not None
         assert self.hydra_context is not None

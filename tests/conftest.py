@@ -19,12 +19,12 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from in_process import Command, Done
 
-from cardpose import checkpoints
-from cardpose.cli import user_line
-from cardpose.data.folder import Video, write_folder
-from cardpose.data.video import VideoWriter
+from cardpose.common.command_line import user_line
+from cardpose.common.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
+from cardpose.data.footage.folder import Video, write_folder
+from cardpose.data.footage.video import VideoWriter
+from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
-from cardpose.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 
 EXTRAS = {
     "pretrained": (
@@ -223,7 +223,7 @@ NETWORK = {
     "model": {
         "_target_": "cardpose.models.unet.UNet",
         "encoder": {
-            "_target_": "cardpose.models.encoders.ConvEncoder",
+            "_target_": "cardpose.models.encoders.base.ConvEncoder",
             "widths": [4, 8, 8],
             "depths": [1, 1, 1],
         },

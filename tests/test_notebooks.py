@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import cardpose
-from cardpose.cli import CONF
+from cardpose.common.command_line import CONF
 
 nbformat = pytest.importorskip("nbformat", reason='needs the extra "dev": pip install -e ".[dev]"')
 nbclient = pytest.importorskip("nbclient", reason='needs the extra "dev": pip install -e ".[dev]"')

@@ -22,9 +22,9 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from cardpose.errors import InputError
-from cardpose.geometry import PHONE_FOCAL
-from cardpose.packet import FLIP_INDEX, NOT_LABELLED
+from cardpose.common.errors import InputError
+from cardpose.common.packet import FLIP_INDEX, NOT_LABELLED
+from cardpose.geometry.box_fit import PHONE_FOCAL
 
 MAX_ROTATE_DEG = 30.0
 

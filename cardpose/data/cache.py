@@ -33,8 +33,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cardpose.errors import InputError
-from cardpose.letterbox import letterbox
+from cardpose.common.errors import InputError
+from cardpose.geometry.letterbox import letterbox
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cardpose.common.distributed.collectives import ALONE, Share
+from cardpose.common.errors import InputError
+from cardpose.common.packet import Annotation, Batch, Sample
+from cardpose.common.threads import cores, processes_here
 from cardpose.data.cache import FrameCache, FrameId, open_or_build
 from cardpose.data.dataset import Augment, CardDataset, Film, FilmedDataset, unchanged
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.loading import choose_num_workers, seed_worker
 from cardpose.data.sampler import (
     Dealt,
@@ -26,10 +30,6 @@ from cardpose.data.sampler import (
     position,
 )
 from cardpose.data.splits import Split
-from cardpose.errors import InputError
-from cardpose.packet import Annotation, Batch, Sample
-from cardpose.processes import ALONE, Share
-from cardpose.threads import cores, processes_here
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class TestFootage:
 
 
 class CardDataModule(LightningDataModule):
-    """Batches (`cardpose.packet.Batch`) of a dataset folder.
+    """Batches (`cardpose.common.packet.Batch`) of a dataset folder.
 
     Args:
         name: what reports call the data.

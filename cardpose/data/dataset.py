@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cardpose.common.packet import NOT_LABELLED, Annotation, Sample
 from cardpose.data.cache import FrameCache
-from cardpose.letterbox import invert_affine
-from cardpose.packet import NOT_LABELLED, Annotation, Sample
+from cardpose.geometry.letterbox import invert_affine
 
 
 class Augment(Protocol):

@@ -8,8 +8,8 @@ import numpy as np
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
-from cardpose.errors import InputError
-from cardpose.processes import ALONE, Share
+from cardpose.common.distributed.collectives import ALONE, Share
+from cardpose.common.errors import InputError
 
 
 class EpochShuffle(Sampler[int]):
@@ -87,7 +87,7 @@ def check_share(batch_size: int, sides: Mapping[str, int], world: int) -> None:
 class Dealt(Sampler[int]):
     """Batches in order, dealt to the processes in turn; each example once, the last batch may be smaller.
 
-    `cardpose.processes.in_turn` puts together again what was made of them.
+    `cardpose.common.distributed.collectives.in_turn` puts together again what was made of them.
 
     Args:
         length: number of examples, at least one a process.

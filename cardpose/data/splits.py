@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file
+from cardpose.common.packet import MAX_CARDS, Annotation
 from cardpose.data.cache import FrameId
-from cardpose.data.files import replace_file
-from cardpose.errors import InputError
-from cardpose.packet import MAX_CARDS, Annotation
 
 SIDES = ("train", "val", "test")
 VAL_SHARE = 0.05

@@ -11,5 +11,5 @@
     serve.py      an address to listen on, and uvicorn
     page/         the page itself: HTML, CSS and JavaScript modules, as they are
 
-The labels are `cardpose.data.labels.LabelFolder`'s.
+The labels are `cardpose.data.labels.store.LabelFolder`'s.
 """

@@ -30,16 +30,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from cardpose.data.labels import ConflictError, LabelFolder
-from cardpose.data.listed import FrameKey
-from cardpose.data.marks import Marks, parse_marks, revision, state
-from cardpose.data.validate import parse_cards
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CORNERS, EDGES
+from cardpose.data.labels.listed import FrameKey
+from cardpose.data.labels.marks import Marks, parse_marks, revision, state
+from cardpose.data.labels.store import ConflictError, LabelFolder
+from cardpose.data.labels.validate import parse_cards
 from cardpose.labelling.boxcheck import check_box
 from cardpose.labelling.guard import MAX_BODY, Guard, refusal
 from cardpose.labelling.pictures import Pictures
 from cardpose.labelling.proposals import Proposals
-from cardpose.packet import CORNERS, EDGES
 
 FOLD_SECONDS = 10.0
 """How far annotations.json may be behind while the page is open; the journal is never behind."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardpose.boxes import LABEL_STEPS, blame, extent, fit_frames
-from cardpose.data.marks import Marks, arrays
-from cardpose.geometry import BoxFit
-from cardpose.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS
-from cardpose.threads import one_torch_thread
+from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS
+from cardpose.common.threads import one_torch_thread
+from cardpose.data.labels.marks import Marks, arrays
+from cardpose.geometry.box_fit import BoxFit
+from cardpose.geometry.boxes import LABEL_STEPS, blame, extent, fit_frames
 
 MISFIT = 0.02
 """Root mean square distance of the corners from the box, of the longest distance between two of them. The published

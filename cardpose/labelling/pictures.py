@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.data.images import list_frames, read_image, write_image
-from cardpose.data.listed import FrameKey
-from cardpose.data.tables import FRAMES
-from cardpose.data.video import iterate
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.images import list_frames, read_image, write_image
+from cardpose.data.footage.video import iterate
+from cardpose.data.labels.listed import FrameKey
+from cardpose.data.labels.tables import FRAMES
 
 
 class Pictures:

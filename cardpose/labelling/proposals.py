@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardpose.clips import frame_uncertainty
-from cardpose.data.listed import FrameKey
-from cardpose.data.marks import Mark, Marks
-from cardpose.errors import InputError
-from cardpose.inference import FramePrediction, Predictor
+from cardpose.common.errors import InputError
+from cardpose.common.packet import HIDDEN, VISIBLE
+from cardpose.data.labels.listed import FrameKey
+from cardpose.data.labels.marks import Mark, Marks
+from cardpose.fusion.clips import frame_uncertainty
 from cardpose.labelling.pictures import Pictures
-from cardpose.packet import HIDDEN, VISIBLE
+from cardpose.prediction.predictor import FramePrediction, Predictor
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
 
 
 def listen(host: str, port: int) -> socket.socket:

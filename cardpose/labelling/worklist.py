@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cardpose.data.images import list_frames
-from cardpose.data.labels import LabelFolder
-from cardpose.data.listed import FrameKey
-from cardpose.data.tables import FRAMES, read_table
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.images import list_frames
+from cardpose.data.labels.listed import FrameKey
+from cardpose.data.labels.store import LabelFolder
+from cardpose.data.labels.tables import FRAMES, read_table
 
 
 def all_frames(folder: LabelFolder) -> list[FrameKey]:

@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cardpose.card_losses import mean_of_known
-from cardpose.errors import InputError
-from cardpose.packet import DECK, MAX_CARDS
+from cardpose.common.errors import InputError
+from cardpose.common.packet import DECK, MAX_CARDS
 
 COMPONENTS = 3
 """Of the mixture: enough for a skew, heavy tails, or two packets that look alike."""
@@ -156,6 +155,16 @@ class Ordinal(Readout):
     def loss(self, logits: Tensor, cards: Tensor) -> Tensor:
         asked = F.binary_cross_entropy_with_logits(logits, _more(cards), reduction="none").sum(1)
         return mean_of_known(asked, cards) / self.uniform_pays
+
+
+def mean_of_known(values: Tensor, cards: Tensor) -> Tensor:
+    """The mean of the values (B,) of those frames whose count (B,) is known; 0 where none is.
+
+    >>> mean_of_known(torch.tensor([3.0, 5.0]), torch.tensor([26.0, float("nan")])).item()
+    3.0
+    """
+    known = ~cards.isnan()
+    return torch.where(known, values, 0.0).sum() / known.sum().clamp_min(1)
 
 
 def soft_labels(cards: Tensor, sigma: float) -> Tensor:

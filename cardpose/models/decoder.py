@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cardpose.errors import InputError
-from cardpose.models.encoders import conv_block
-from cardpose.packet import NUM_CORNERS
+from cardpose.common.errors import InputError
+from cardpose.common.packet import NUM_CORNERS
+from cardpose.models.encoders.base import conv_block
 
 
 class UNetDecoder(nn.Module):

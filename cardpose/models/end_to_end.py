@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cardpose.common.packet import DECK
 from cardpose.models.unet import UNet
-from cardpose.packet import DECK
 
 
 class Reading(NamedTuple):

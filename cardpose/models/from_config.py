@@ -8,10 +8,10 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from cardpose.errors import InputError
-from cardpose.heatmaps import decode
+from cardpose.common.errors import InputError
 from cardpose.models.end_to_end import EndToEnd
-from cardpose.peaks import locator
+from cardpose.models.heatmaps import decode
+from cardpose.models.peaks import locator
 
 PACKAGE = "cardpose.models."
 
@@ -42,7 +42,7 @@ def build(node: Any) -> Any:
     >>> build({"_target_": "os.system", "command": "true"})
     Traceback (most recent call last):
         ...
-    cardpose.errors.InputError: _target_ os.system is no class of cardpose.models
+    cardpose.common.errors.InputError: _target_ os.system is no class of cardpose.models
     """
     if isinstance(node, list):
         return [build(item) for item in node]

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cardpose.errors import InputError
-from cardpose.geometry import PHONE_FOCAL, BoxFit, fit_box
-from cardpose.heatmaps import decode
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
+from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, fit_box
 from cardpose.models.counts import Count, Readout, Regression
-from cardpose.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
+from cardpose.models.heatmaps import decode
 
 CARD_MM = 0.3
 """Thickness of a card, which differs from deck to deck by a tenth."""

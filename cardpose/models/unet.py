@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from cardpose.models.decoder import UNetDecoder
-from cardpose.models.encoders import Encoder
+from cardpose.models.encoders.base import Encoder
 from cardpose.models.head import CountVisibilityHead
 
 

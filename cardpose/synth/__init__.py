@@ -21,7 +21,7 @@ A map, in the order of the data::
     preview.py        a contact sheet with the corners drawn in
 
 World frame: millimetres, origin on the table under the packet's centre, x along its short edges, y along its
-long edges, z up. Image frame: that of `cardpose.packet`.
+long edges, z up. Image frame: that of `cardpose.common.packet`.
 
 Adding a new effect: its parameters go into a dataclass of records.py, with a range in distributions.py and
 in every conf/synth file, drawn from that part's own random stream, so that the other parts stay what they

@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
-from cardpose.packet import EDGES, HIDDEN, VISIBLE, Annotation
-from cardpose.synth.generate import Footage
-from cardpose.synth.labels import annotate
-from cardpose.synth.render import Renderer
-from cardpose.synth.scene import sample_shot
+from cardpose.common.packet import EDGES, HIDDEN, VISIBLE, Annotation
+from cardpose.synth.dataset import Footage
+from cardpose.synth.rendering.labels import annotate
+from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.sampling.scene import sample_shot
 
 _COLOURS = {VISIBLE: (60, 255, 60), HIDDEN: (255, 160, 0)}
 _SUBPIXEL = 16

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cardpose.synth.box import box_corners
-from cardpose.synth.camera import Camera, look_at
+from cardpose.synth.rendering.box import box_corners
+from cardpose.synth.rendering.camera import Camera, look_at
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from cardpose.errors import InputError
-from cardpose.packet import DECK, Annotation
-from cardpose.synth.distributions import SceneConfig
-from cardpose.synth.labels import annotate
+from cardpose.common.errors import InputError
+from cardpose.common.packet import DECK, Annotation
 from cardpose.synth.records import Clip
-from cardpose.synth.render import Renderer
-from cardpose.synth.scene import Part, sample_clip, sample_shot, stream
+from cardpose.synth.rendering.labels import annotate
+from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.sampling.distributions import SceneConfig
+from cardpose.synth.sampling.scene import Part, sample_clip, sample_shot, stream
 
 
 class SceneStream:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import pytest
 
-from cardpose.data.folder import DatasetFolder, write_folder
+from cardpose.data.footage.folder import DatasetFolder, write_folder
 
 
 @pytest.fixture

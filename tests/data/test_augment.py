@@ -5,10 +5,10 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CORNERS, FLIP_INDEX
 from cardpose.data.augment import MAX_ROTATE_DEG, Augmenter, Warp, apply_warp, sample_warp
 from cardpose.data.dataset import Augment
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, FLIP_INDEX
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
 SIZE = (192, 256)

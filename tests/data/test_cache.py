@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardpose.common.errors import InputError
 from cardpose.data import cache
 from cardpose.data.cache import FrameCache, cache_key, open_or_build
-from cardpose.errors import InputError
-from cardpose.letterbox import letterbox
+from cardpose.geometry.letterbox import letterbox
 
 SIZE = (24, 32)
 WANTED = [("a", 0), ("a", 4), ("b", 1), ("b", 2), ("b", 9)]

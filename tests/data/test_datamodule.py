@@ -10,14 +10,14 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from cardpose import heatmaps
+from cardpose.common.errors import InputError
+from cardpose.common.packet import Annotation, Batch
 from cardpose.data.augment import Augmenter, Warp
 from cardpose.data.datamodule import CardDataModule, TestFootage, subsample
 from cardpose.data.dataset import unchanged
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.splits import all_test, by_video, from_file
-from cardpose.errors import InputError
-from cardpose.packet import Annotation, Batch
+from cardpose.models import heatmaps
 
 SIZE = (48, 64)  # of the footage: no resize, so corners stay as they are
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

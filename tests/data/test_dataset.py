@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
+from cardpose.common.packet import Annotation
 from cardpose.data.cache import FrameCache
 from cardpose.data.dataset import CardDataset
 from cardpose.data.sampler import EpochShuffle
-from cardpose.letterbox import letterbox
-from cardpose.packet import Annotation
+from cardpose.geometry.letterbox import letterbox
 
 SIZE = (48, 64)
 SOURCE = (96, 160)  # not the network's shape: padding above and below

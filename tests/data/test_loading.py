@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardpose.bench_memory import memory_of
+from cardpose.benchmarks.memory import memory_of
+from cardpose.common.packet import Annotation
 from cardpose.data.loading import seed_worker
-from cardpose.packet import Annotation
 
 FRAMES = 100_000
 

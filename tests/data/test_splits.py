@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardpose.data.cardcut import read_cardcut
+from cardpose.common.errors import InputError
+from cardpose.common.packet import Annotation
+from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.splits import (
     Split,
     all_test,
@@ -15,8 +17,6 @@ from cardpose.data.splits import (
     from_file,
     random_frames,
 )
-from cardpose.errors import InputError
-from cardpose.packet import Annotation
 
 
 def label(video: str, index: int, cards: int | None) -> Annotation:

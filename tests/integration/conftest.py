@@ -10,11 +10,11 @@ from in_process import Command, Done
 from omegaconf import DictConfig, open_dict
 from trainings import Trainings
 
-from cardpose import sweep_jobs
 from cardpose import train as train_entry
-from cardpose.cli import CONF
-from cardpose.measure import overrides
+from cardpose.common.command_line import CONF
+from cardpose.sweeps import jobs as sweep_jobs
 from cardpose.train import train
+from cardpose.training.testing import overrides
 
 TINY = (
     "data=folder",

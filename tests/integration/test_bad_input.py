@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from cardpose import check, convert, crossval, evaluate, export, label, suggest, sweep_table, synthesize
 from cardpose import train as training
-from cardpose.checkpoints import KEY
+from cardpose.models.checkpoints import KEY
 
 Compose = Callable[..., DictConfig]
 Command = Callable[..., str]

@@ -9,9 +9,9 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
-from cardpose import heatmaps
 from cardpose.bench import BENCHES, measure, numpy_heatmaps
-from cardpose.cli import CONF
+from cardpose.common.command_line import CONF
+from cardpose.models import heatmaps
 
 Compose = Callable[..., DictConfig]
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import checkpoints
 from cardpose.calibrate import calibrate, fit_count
-from cardpose.data.folder import DatasetFolder, write_folder
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.packet import VISIBLE, Annotation
+from cardpose.data.footage.folder import DatasetFolder, write_folder
 from cardpose.evaluate import evaluate
-from cardpose.geometry import BoxFit, focal_length, project
-from cardpose.inference import load
-from cardpose.packet import VISIBLE, Annotation
+from cardpose.geometry.box_fit import BoxFit, focal_length, project
+from cardpose.models import checkpoints
+from cardpose.prediction.predictor import load
 
 Compose = Callable[..., DictConfig]
 

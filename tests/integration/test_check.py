@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from cardpose import check as entry
 from cardpose.check import check
-from cardpose.checks.findings import Kind
+from cardpose.labelling.checks.findings import Kind
 
 Compose = Callable[..., DictConfig]
 

@@ -13,9 +13,10 @@ from hydra.utils import get_class, instantiate
 from in_process import Command
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose import build, train
-from cardpose.cli import CONF
-from cardpose.errors import InputError
+from cardpose import train
+from cardpose.common.command_line import CONF
+from cardpose.common.errors import InputError
+from cardpose.training import build
 
 Compose = Callable[..., DictConfig]
 Said = Callable[..., str]

@@ -18,11 +18,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from in_process import Command
 from omegaconf import DictConfig, open_dict
 
-from cardpose import fold_runs
-from cardpose.cli import INTERRUPTED
+from cardpose.common.command_line import INTERRUPTED
+from cardpose.common.errors import InputError
+from cardpose.common.locks import only_command
 from cardpose.crossval import crossval, main
-from cardpose.errors import InputError
-from cardpose.locks import only_command
+from cardpose.sweeps import fold_runs
 from cardpose.train import resumed, train
 
 Compose = Callable[..., DictConfig]

@@ -15,11 +15,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose import build, checkpoints, launch, train
+from cardpose import train
+from cardpose.common.distributed import launch
+from cardpose.common.errors import InputError
+from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
-from cardpose.errors import InputError
 from cardpose.evaluate import evaluate
-from cardpose.packet import Batch
+from cardpose.models import checkpoints
+from cardpose.training import build
 
 Compose = Callable[..., DictConfig]
 

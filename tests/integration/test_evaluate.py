@@ -11,8 +11,9 @@ import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cardpose import calibrate, checkpoints, evaluate
-from cardpose.errors import InputError
+from cardpose import calibrate, evaluate
+from cardpose.common.errors import InputError
+from cardpose.models import checkpoints
 
 Compose = Callable[..., DictConfig]
 

@@ -14,16 +14,18 @@ import torch
 from omegaconf import DictConfig
 from torch.export import ExportedProgram
 
-from cardpose import checkpoints, deploy, onnx_model, parity
 from cardpose import export as exporting
-from cardpose.backends import OnnxBackend, TorchBackend
-from cardpose.data.files import replace_file
-from cardpose.deploy import OUTPUTS
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file
+from cardpose.common.packet import CORNERS
+from cardpose.deploy import graph as deploy
+from cardpose.deploy import onnx_model, parity
+from cardpose.deploy.graph import OUTPUTS
+from cardpose.deploy.parity import report_path
 from cardpose.export import export
+from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
-from cardpose.packet import CORNERS
-from cardpose.parity import report_path
+from cardpose.prediction.backends import OnnxBackend, TorchBackend
 
 Compose = Callable[..., DictConfig]
 Untrained = Callable[[str], Path]
@@ -41,9 +43,9 @@ DECODERS = {
 }
 """Every way to find a peak, each with a way to read the count."""
 ENCODERS: dict[str, dict[str, Any]] = {
-    "dark": {"_target_": "cardpose.models.mobilenetv3.MobileNetV3", "size": "small"},
+    "dark": {"_target_": "cardpose.models.encoders.mobilenetv3.MobileNetV3", "size": "small"},
     "softargmax": {
-        "_target_": "cardpose.models.efficientnet_lite.EfficientNetLite",
+        "_target_": "cardpose.models.encoders.efficientnet_lite.EfficientNetLite",
         "size": 0,
         "pretrained": False,
     },

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.train import train
 
 Compose = Callable[..., DictConfig]

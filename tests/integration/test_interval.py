@@ -10,10 +10,11 @@ import pytest
 import torch
 from omegaconf import DictConfig, open_dict
 
-from cardpose import checkpoints, clips
 from cardpose.calibrate import calibrate
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
 from cardpose.evaluate import evaluate
+from cardpose.fusion import clips
+from cardpose.models import checkpoints
 from cardpose.train import train
 
 Compose = Callable[..., DictConfig]

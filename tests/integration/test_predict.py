@@ -13,12 +13,15 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose import build, checkpoints, measure, predict
-from cardpose.data.files import replace_file
-from cardpose.data.video import VideoFrame, iterate, probe
-from cardpose.inference import Predictor
-from cardpose.predictions import PredictionFolder
-from cardpose.sources import CameraSource
+from cardpose import predict
+from cardpose.common.files import replace_file
+from cardpose.data.footage.video import VideoFrame, iterate, probe
+from cardpose.models import checkpoints
+from cardpose.prediction.output_folder import PredictionFolder
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.sources import CameraSource
+from cardpose.training import build
+from cardpose.training import testing as measure
 
 Compose = Callable[..., DictConfig]
 Command = Callable[..., tuple[int, str]]

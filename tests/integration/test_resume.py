@@ -12,9 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, open_dict
 
-from cardpose import checkpoints
-from cardpose.cli import hydra_folder, run_folder
-from cardpose.errors import InputError
+from cardpose.common.command_line import hydra_folder, run_folder
+from cardpose.common.errors import InputError
+from cardpose.models import checkpoints
 from cardpose.train import INTERRUPTED, resumed, train
 
 Compose = Callable[..., DictConfig]

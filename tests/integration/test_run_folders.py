@@ -21,8 +21,10 @@ from in_process import Command, Done
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
-from cardpose import build, checkpoints, evaluate, train
+from cardpose import evaluate, train
 from cardpose.data.datamodule import CardDataModule
+from cardpose.models import checkpoints
+from cardpose.training import build
 
 MAINS = {"train": train.main, "evaluate": evaluate.main}
 TINY = (

@@ -14,12 +14,12 @@ from in_process import Command
 from omegaconf import OmegaConf
 from trainings import Trainings
 
-from cardpose.callbacks.prune import STUDY, PruneTrial, open_storage
-from cardpose.commands import INTERRUPTED
-from cardpose.errors import Pruned
-from cardpose.search import search_space
-from cardpose.sweep_results import read_sweep
-from cardpose.sweeps import PRUNED, TRIAL, Job
+from cardpose.common.errors import Pruned
+from cardpose.common.subprocesses import INTERRUPTED
+from cardpose.sweeps.folder import PRUNED, TRIAL, Job
+from cardpose.sweeps.report.results import read_sweep
+from cardpose.sweeps.search import search_space
+from cardpose.training.callbacks.prune import STUDY, PruneTrial, open_storage
 
 optuna = pytest.importorskip("optuna", reason='needs the extra: pip install -e ".[sweep]"')
 
@@ -90,7 +90,7 @@ def test_a_failed_and_a_pruned_trial_stop_no_search(trainings: Trainings, sweep_
         trainings.broken = {"": 1} if number == 2 else {}
         return stand_in(words, **options)
 
-    from cardpose import sweep_jobs
+    from cardpose.sweeps import jobs as sweep_jobs
 
     stand_in, sweep_jobs.call = sweep_jobs.call, call  # put back by the fixture
     done = sweep_command(*search("a", trials=4))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from cardpose.data.folder import DatasetFolder, write_folder
-from cardpose.inference import Predictor
+from cardpose.data.footage.folder import DatasetFolder, write_folder
+from cardpose.prediction.predictor import Predictor
 from cardpose.suggest import COLUMNS, suggest
 
 Compose = Callable[..., DictConfig]

@@ -18,10 +18,11 @@ from hydra.plugins.launcher import Launcher
 from in_process import Command, Done
 from trainings import Trainings, place
 
-from cardpose import sweep_jobs, sweep_table, train
-from cardpose.commands import INTERRUPTED
-from cardpose.locks import is_held, wait_for
-from cardpose.sweeps import NOTE, Job, job_name, only_sweep
+from cardpose import sweep_table, train
+from cardpose.common.locks import is_held, wait_for
+from cardpose.common.subprocesses import INTERRUPTED
+from cardpose.sweeps import jobs as sweep_jobs
+from cardpose.sweeps.folder import NOTE, Job, job_name, only_sweep
 
 SEEDS = ("-m", "seed=range(0,3)")
 NAMES = {"seed=0", "seed=1", "seed=2"}

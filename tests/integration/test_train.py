@@ -12,11 +12,12 @@ import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cardpose import build, checkpoints
+from cardpose.common.errors import InputError
 from cardpose.data.splits import SIDES
-from cardpose.errors import InputError
 from cardpose.evaluate import evaluate
+from cardpose.models import checkpoints
 from cardpose.train import train
+from cardpose.training import build
 
 Compose = Callable[..., DictConfig]
 

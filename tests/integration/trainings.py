@@ -10,7 +10,7 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from cardpose.commands import INTERRUPTED
+from cardpose.common.subprocesses import INTERRUPTED
 
 
 @dataclass

@@ -15,9 +15,9 @@ import pytest
 from labelling_footage import SIZE, drawn_box
 from person import PATIENCE, Person
 
-from cardpose.data.images import write_image
-from cardpose.data.labels import LabelFolder
-from cardpose.data.tables import Video
+from cardpose.common.images import write_image
+from cardpose.data.labels.store import LabelFolder
+from cardpose.data.labels.tables import Video
 from cardpose.labelling.pictures import Pictures
 from cardpose.labelling.proposals import Proposals
 from cardpose.labelling.worklist import all_frames

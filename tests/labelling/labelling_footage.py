@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from cardpose.geometry import PHONE_FOCAL, BoxFit, project
-from cardpose.packet import BACK, CORNERS, EDGES
+from cardpose.common.packet import BACK, CORNERS, EDGES
+from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
 
 SIZE = (320, 240)
 HIDDEN_HERE = CORNERS.index("upper_left_face")

@@ -6,7 +6,7 @@ from typing import Any
 
 from labelling_footage import SIZE, drawn_box
 
-from cardpose.packet import CORNERS
+from cardpose.common.packet import CORNERS
 
 PATIENCE = 20.0
 """Seconds after which what should have come has not."""

@@ -10,14 +10,14 @@ import pytest
 from labelling_footage import HIDDEN_HERE, SIZE, drawn_box
 from PIL import Image
 
-from cardpose.data.coco import read_coco
-from cardpose.data.folder import DatasetFolder
-from cardpose.data.labels import LabelFolder
-from cardpose.data.tables import Video
-from cardpose.errors import InputError
-from cardpose.inference import Predictor
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CORNERS
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.labels.coco import read_coco
+from cardpose.data.labels.store import LabelFolder
+from cardpose.data.labels.tables import Video
 from cardpose.labelling.worklist import all_frames, read_worklist
-from cardpose.packet import CORNERS
+from cardpose.prediction.predictor import Predictor
 
 
 def marks_of(number: int) -> list[list[float]]:
@@ -118,7 +118,7 @@ def test_a_full_disk_is_told_and_nothing_taken(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("cardpose.data.journal.os.fsync", full)
+        disk.setattr("cardpose.data.labels.journal.os.fsync", full)
         revision = client("GET", "/api/frames/0").json["revision"]
         answer = client("PUT", "/api/frames/0", {"marks": marks_of(0), "revision": revision})
     assert answer.status == 507

@@ -8,8 +8,8 @@ import numpy as np
 from labelling_footage import HIDDEN_HERE, SIZE, drawn_box
 from person import ASKED, marks
 
-from cardpose.clips import Flag
-from cardpose.inference import FramePrediction
+from cardpose.fusion.clips import Flag
+from cardpose.prediction.predictor import FramePrediction
 
 
 class KnowsAll:

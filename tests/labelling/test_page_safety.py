@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from person import ASKED, marks
 
-from cardpose.data.labels import JOURNAL, LabelFolder
+from cardpose.data.labels.store import JOURNAL, LabelFolder
 
 
 def test_two_tabs_do_not_overwrite_each_other(serve: Callable, footage: Path, person: Callable) -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
+from cardpose.common.packet import DECK, MAX_CARDS
 from cardpose.models.counts import (
     FINEST,
     START,
@@ -18,7 +19,6 @@ from cardpose.models.counts import (
     Regression,
     soft_labels,
 )
-from cardpose.packet import DECK, MAX_CARDS
 
 SIGMA = 1.5
 

@@ -8,10 +8,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cardpose import build
-from cardpose.cli import CONF
-from cardpose.errors import InputError
+from cardpose.common.command_line import CONF
+from cardpose.common.errors import InputError
 from cardpose.models.from_config import end_to_end
+from cardpose.training import build
 
 MODELS = ("unet", "unet_small", "unet_mobilenetv3_small", "unet_efficientnet_lite0")
 

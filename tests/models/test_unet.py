@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cardpose.errors import InputError
-from cardpose.geometry import PHONE_FOCAL, BoxFit, project
-from cardpose.heatmaps import encode
+from cardpose.common.errors import InputError
+from cardpose.common.packet import DECK
+from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
 from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
 from cardpose.models.decoder import UNetDecoder
-from cardpose.models.encoders import ConvEncoder
+from cardpose.models.encoders.base import ConvEncoder
 from cardpose.models.head import (
     CARD_MM,
     CountVisibilityHead,
@@ -24,8 +24,8 @@ from cardpose.models.head import (
     PooledHeatmaps,
     Thickness,
 )
+from cardpose.models.heatmaps import encode
 from cardpose.models.unet import UNet
-from cardpose.packet import DECK
 
 HEIGHT, WIDTH = 64, 96
 BOX, POOLED = FittedBox(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))

@@ -6,10 +6,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from cardpose.synth.distributions import SceneConfig
-from cardpose.synth.generate import Footage
+from cardpose.synth.dataset import Footage
 from cardpose.synth.records import Clip
-from cardpose.synth.scene import sample_clip
+from cardpose.synth.sampling.distributions import SceneConfig
+from cardpose.synth.sampling.scene import sample_clip
 
 CONF = Path(__file__).parents[2] / "conf" / "synth"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardpose.errors import InputError
-from cardpose.synth.generate import SETTINGS, Footage, claim, generate, missing
+from cardpose.common.errors import InputError
+from cardpose.synth.dataset import SETTINGS, Footage, claim, generate, missing
 from cardpose.synth.preview import contact_sheet
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cardpose.errors import InputError
-from cardpose.synth.distributions import SceneConfig
+from cardpose.common.errors import InputError
+from cardpose.synth.sampling.distributions import SceneConfig
 from cardpose.synth.stream import SceneStream
 
 

@@ -12,7 +12,7 @@
     label_studio.py   JSON with keypointlabels
     deeplabcut.py     CollectedData_<scorer>.csv
     sleap.py          .slp, through sleap-io
-    cardpoints.py     the table of cardcut_cnn; its reader is `cardpose.data.cardcut`
+    cardpoints.py     the table of cardcut_cnn; its reader is `cardpose.data.footage.cardcut`
     known.py          all of them by name
 
 Coordinates there are the tool's, here cardpose's: an integer is the centre of a pixel. CVAT and Label Studio count from

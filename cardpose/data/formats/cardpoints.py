@@ -1,18 +1,18 @@
 """The table of cardcut_cnn written: cardpoints.csv and images/<video>_frame_<index>.jpg.
 
 Its columns `<corner>_x` are row / height and `<corner>_y` column / width. A corner is visible with coordinates or
-neither. The reader is `cardpose.data.cardcut`.
+neither. The reader is `cardpose.data.footage.cardcut`.
 """
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardpose.data.cardcut import TABLE, read_cardcut
+from cardpose.common.packet import CORNERS, DECK, VISIBLE, Annotation
+from cardpose.data.footage.cardcut import TABLE, read_cardcut
 from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.own import labels_of
 from cardpose.data.formats.records import Labels, Shot
-from cardpose.packet import CORNERS, DECK, VISIBLE, Annotation
 
 
 def place(video: str, frame_index: int, suffix: str) -> str:

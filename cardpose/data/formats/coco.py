@@ -1,4 +1,4 @@
-"""COCO keypoints of any tool; ours are those of a dataset folder, see `cardpose.data.coco`."""
+"""COCO keypoints of any tool; ours are those of a dataset folder, see `cardpose.data.labels.coco`."""
 
 import json
 import math
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from cardpose.data.coco import CATEGORY, image_name, to_coco
+from cardpose.common.errors import InputError
+from cardpose.common.json_files import get, number, read_json, side
+from cardpose.common.packet import NOT_LABELLED
 from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
-from cardpose.data.jsonfile import get, number, read_json, side
-from cardpose.data.validate import parse_cards
-from cardpose.errors import InputError
-from cardpose.packet import NOT_LABELLED
+from cardpose.data.labels.coco import CATEGORY, image_name, to_coco
+from cardpose.data.labels.validate import parse_cards
 
 TABLE = "annotations.json"
 

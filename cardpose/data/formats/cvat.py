@@ -12,13 +12,13 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
+from cardpose.common.errors import InputError
+from cardpose.common.json_files import number, side
+from cardpose.common.packet import CORNERS, EDGES, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.formats.coco import read_shifted
 from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
-from cardpose.data.jsonfile import number, side
-from cardpose.data.validate import parse_cards
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, EDGES, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
+from cardpose.data.labels.validate import parse_cards
 
 TABLE, LABELS = "annotations.xml", "labels.json"
 ORIGIN = 0.5

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from cardpose.common.errors import InputError
+from cardpose.common.json_files import number
+from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE
 from cardpose.data.formats.names import short_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
-from cardpose.data.jsonfile import number
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, NOT_LABELLED, VISIBLE
 
 SCORER = "cardpose"
 _FOLDER = "labeled-data"

@@ -5,13 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cardpose.data.files import new_folder
-from cardpose.data.folder import DatasetFolder
+from cardpose.common.errors import InputError
+from cardpose.common.files import new_folder
+from cardpose.common.images import read_image, write_image
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.names import by_short_name
 from cardpose.data.formats.records import Format, Hidden, Shot, count_hidden
-from cardpose.data.images import read_image, write_image
-from cardpose.data.listed import listed_frames
-from cardpose.errors import InputError
+from cardpose.data.labels.listed import listed_frames
 
 
 def num_frames(folder: DatasetFolder) -> int:

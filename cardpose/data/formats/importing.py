@@ -6,15 +6,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cardpose.data.folder import DatasetFolder, Source, check_footage
+from cardpose.common.errors import InputError
+from cardpose.common.images import SUFFIXES, read_image
+from cardpose.common.packet import VISIBLE, Annotation
+from cardpose.data.footage.folder import DatasetFolder, Source, check_footage
+from cardpose.data.footage.video import probe
 from cardpose.data.formats.names import short_name, split_name
 from cardpose.data.formats.records import Format, Hidden, Label, Labels
-from cardpose.data.images import SUFFIXES, read_image
-from cardpose.data.tables import FRAMES, VIDEOS, Video, is_footage_path
-from cardpose.data.validate import check_annotation, check_unique
-from cardpose.data.video import probe
-from cardpose.errors import InputError
-from cardpose.packet import VISIBLE, Annotation
+from cardpose.data.labels.tables import FRAMES, VIDEOS, Video, is_footage_path
+from cardpose.data.labels.validate import check_annotation, check_unique
 
 
 def as_folder(labels: Labels) -> DatasetFolder:
@@ -125,7 +125,7 @@ def to_annotation(label: Label, video: str, index: int, size: tuple[int, int]) -
     """The label as cardpose's own, checked; `size` is width and height of the frame.
 
     Raises:
-        InputError: it breaks a rule of `cardpose.data.validate`.
+        InputError: it breaks a rule of `cardpose.data.labels.validate`.
     """
     with np.errstate(over="ignore"):  # infinity then, which is refused
         corners = label.corners.astype(np.float32)

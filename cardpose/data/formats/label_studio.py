@@ -14,13 +14,13 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 import numpy as np
 
+from cardpose.common.errors import InputError
+from cardpose.common.images import SUFFIXES
+from cardpose.common.json_files import get, number, read_json, side
+from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
-from cardpose.data.images import SUFFIXES
-from cardpose.data.jsonfile import get, number, read_json, side
-from cardpose.data.validate import parse_cards
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
+from cardpose.data.labels.validate import parse_cards
 
 TABLE, CONFIG = "tasks.json", "labeling_config.xml"
 _CORNER, _VISIBILITY, _CARDS, _IMAGE = "corner", "visibility", "cards", "image"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.data.files import replace_file, write_errors
-from cardpose.data.folder import DatasetFolder, join
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file, write_errors
+from cardpose.common.packet import HIDDEN, VISIBLE, Annotation
+from cardpose.data.footage.folder import DatasetFolder, join
 from cardpose.data.formats.importing import (
     common_count,
     frame_of,
@@ -18,10 +20,8 @@ from cardpose.data.formats.importing import (
 )
 from cardpose.data.formats.names import by_short_name, short_name
 from cardpose.data.formats.records import Hidden, Label, Labels
-from cardpose.data.listed import put_labels
-from cardpose.data.tables import write_videos
-from cardpose.errors import InputError
-from cardpose.packet import HIDDEN, VISIBLE, Annotation
+from cardpose.data.labels.listed import put_labels
+from cardpose.data.labels.tables import write_videos
 
 
 @dataclass(frozen=True)

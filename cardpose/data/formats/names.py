@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from cardpose.errors import InputError
+from cardpose.common.errors import InputError
 
 _FLAT = re.compile(r"(?P<video>.+)_frame_(?P<index>\d{1,9})")
 _NUMBERED = re.compile(r"\D*(?P<index>\d{1,9})")

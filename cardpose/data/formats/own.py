@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.records import Label, Labels
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, HIDDEN, NOT_LABELLED, NUM_CORNERS, Annotation
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CORNERS, HIDDEN, NOT_LABELLED, NUM_CORNERS, Annotation
 
 
 @dataclass(frozen=True)

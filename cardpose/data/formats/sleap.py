@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from cardpose.common.errors import InputError
+from cardpose.common.images import SUFFIXES, read_image
+from cardpose.common.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE
+from cardpose.data.footage.video import probe
 from cardpose.data.formats.names import short_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
-from cardpose.data.images import SUFFIXES, read_image
-from cardpose.data.video import probe
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE
 
 TABLE = "labels.slp"
 _SKELETON = "packet"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.exporting import export
 from cardpose.data.formats.known import FORMATS
 

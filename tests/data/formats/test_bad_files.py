@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cardpose.common.errors import InputError
 from cardpose.convert import convert, export_to, put_into
 from cardpose.data.formats.known import FORMATS
-from cardpose.errors import InputError
 
 TABLES = {
     "cardcut": "cardpoints.csv",

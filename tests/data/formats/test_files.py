@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import pytest
 
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CORNERS, EDGES, HIDDEN, VISIBLE
 from cardpose.convert import export_to
-from cardpose.data.folder import DatasetFolder, Video, write_folder
+from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.formats import cvat, deeplabcut, label_studio, sleap
 from cardpose.data.formats.importing import as_folder
 from cardpose.data.formats.known import FORMATS
-from cardpose.errors import InputError
-from cardpose.packet import CORNERS, EDGES, HIDDEN, VISIBLE
 
 
 @pytest.fixture

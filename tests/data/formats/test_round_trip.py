@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardpose.common.packet import HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.convert import export_to, put_into
-from cardpose.data.cardcut import read_cardcut
-from cardpose.data.folder import DatasetFolder
+from cardpose.data.footage.cardcut import read_cardcut
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.exporting import export, losses
 from cardpose.data.formats.importing import as_folder
 from cardpose.data.formats.known import FORMATS
 from cardpose.data.formats.names import short_name
 from cardpose.data.formats.records import Hidden
-from cardpose.packet import HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 
 Exported = Callable[[str], Path]
 

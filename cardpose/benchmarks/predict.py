@@ -1,0 +1,90 @@
+"""How fast footage is predicted: `python -m cardpose.bench what=[predict]`."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from cardpose.benchmarks.timing import Timing, measure
+from cardpose.common.threads import one_torch_thread
+from cardpose.data.footage.video import VideoWriter
+from cardpose.models import checkpoints
+from cardpose.prediction.output_folder import PredictionFolder
+from cardpose.prediction.pipeline import Run
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.sources import VideoSource
+from cardpose.training import build
+
+FRAMES, WIDTH, HEIGHT = 192, 640, 480
+BATCH = 16
+FIRST = """
+import sys, numpy
+from cardpose.inference import Predictor
+Predictor.from_checkpoint(sys.argv[1])(numpy.zeros((480, 640, 3), numpy.uint8))
+"""
+
+
+class Silent:
+    """Follows a run without a word."""
+
+    def say(self, line: str) -> None: ...
+
+    def frame(self) -> None: ...
+
+
+def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
+    """A clip through the stages of `cardpose.predict`, one by one and together, and a first prediction.
+
+    The network is `cfg.model` with random weights, on one thread, as where two cores are shared with decoding.
+    """
+    with one_torch_thread(), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        predictor = Predictor.from_checkpoint(write_checkpoint(cfg, folder / "drawn.ckpt"))
+        clip = write_clip(folder / "clip.mp4")
+        runs = count()
+
+        def decode() -> list[np.ndarray]:
+            return [frame.image for frame in VideoSource(clip).frames()]
+
+        prepared = [predictor.prepare(image) for image in decode()]
+
+        def network() -> None:
+            for start in range(0, FRAMES, BATCH):
+                predictor.predict(prepared[start : start + BATCH])
+
+        def both() -> None:
+            with PredictionFolder(folder / f"out_{next(runs)}", {}, skip_existing=False) as out:
+                Run(predictor, out, {}, BATCH, Silent())([VideoSource(clip)])
+
+        def first() -> None:
+            subprocess.run([sys.executable, "-c", FIRST, str(folder / "drawn.ckpt")], check=True)
+
+        for name, run in (("network alone", network), ("decoding alone", decode), ("end to end", both)):
+            yield measure(f"predict, {name}", "frames/s", FRAMES, run, cfg.warmup, cfg.repeats)
+        yield measure(
+            "predict, a new process to its first frame", "starts/min", 60, first, cfg.warmup, cfg.repeats
+        )
+
+
+def write_checkpoint(cfg: DictConfig, path: Path) -> Path:
+    """A checkpoint of `cfg.model` with random weights."""
+    weights = {f"net.{key}": value for key, value in build.build_net(cfg, trained=True).state_dict().items()}
+    torch.save({"state_dict": weights, checkpoints.KEY: checkpoints.describe(build.plain(cfg), {})}, path)
+    return path
+
+
+def write_clip(path: Path) -> Path:
+    """A clip of `FRAMES` frames in which everything moves a little, as in one from a hand."""
+    table = np.random.default_rng(0).integers(60, 120, (HEIGHT // 8 + 8, WIDTH // 8 + 8, 3), np.uint8)
+    table = table.repeat(8, axis=0).repeat(8, axis=1)
+    with VideoWriter(path, WIDTH, HEIGHT, rate=30) as writer:
+        for index in range(FRAMES):
+            x, y = (round(16 + 15 * f(index / 20)) for f in (np.sin, np.cos))
+            writer.write(table[y : y + HEIGHT, x : x + WIDTH])
+    return path

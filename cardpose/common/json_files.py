@@ -1,0 +1,71 @@
+"""JSON files of others, read with care: what is missing or of the wrong type is named."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from cardpose.common.errors import InputError
+
+_LARGEST = 2**20  # pixels of a side; OpenCV opens no larger image
+
+
+def read_json(path: Path, mend: str = "is this the right file?") -> Any:
+    """The document of a UTF-8 JSON file.
+
+    Raises:
+        InputError: the file is missing, no file, or no JSON; `mend` closes the message where it is missing.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file: {mend}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): {mend}") from error
+    except (ValueError, RecursionError) as error:  # also what is not UTF-8, and brackets without end
+        said = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid JSON ({said}): restore it or export it again") from error
+
+
+def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """`record[key]`, which must be there and of the given type.
+
+    Raises:
+        InputError: it is not; `where` opens the message.
+    """
+    if not isinstance(record, dict) or key not in record:
+        raise InputError(f"{where}: has no key {key!r}: add it or export the file again")
+    value = record[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{where}: {key} is {value!r:.60}: it has the wrong type, correct it")
+    return value
+
+
+def number(value: Any, what: str, where: str) -> float:
+    """A finite number, given as one or as text.
+
+    >>> number("2.5", "x", "a.csv row 3")
+    2.5
+
+    Raises:
+        InputError: it is none; `where` opens the message and `what` names the value.
+    """
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        result = math.nan
+    if isinstance(value, bool) or not math.isfinite(result):
+        raise InputError(f"{where}: {what} is {value!r:.60}: write a number")
+    return result
+
+
+def side(value: Any, what: str, where: str) -> int:
+    """Width or height of an image in pixels, given as a whole number or as text.
+
+    Raises:
+        InputError: it is none; `where` opens the message and `what` names the value.
+    """
+    pixels = number(value, what, where)
+    if not (pixels.is_integer() and 0 < pixels <= _LARGEST):
+        raise InputError(f"{where}: {what} is {pixels:g}: write the image's size in pixels")
+    return int(pixels)

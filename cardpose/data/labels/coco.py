@@ -1,0 +1,227 @@
+"""annotations.json: COCO keypoints (https://cocodataset.org/#format-data) plus video, frame, time and count.
+
+Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`;
+a COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as
+bring back the same float32 corner and the same float64 timestamp. An image without an annotation is a frame to
+label.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.common.json_files import get, read_json
+from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
+from cardpose.data.labels.validate import check_annotation, check_unique, parse_cards
+
+CATEGORY = {
+    "id": 1,
+    "name": "packet",
+    "supercategory": "cards",
+    "keypoints": list(CORNERS),
+    "skeleton": [[i + 1, j + 1] for i, j in EDGES],
+}
+
+Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def image_name(video: str, frame_index: int) -> str:
+    """Where the image of a frame stands in the dataset folder, or would stand once cut from its video.
+
+    >>> image_name("frames/52", 20), image_name("videos/52.mp4", 20)
+    ('frames/52/20.jpg', 'frames/52.mp4/20.jpg')
+    """
+    return f"frames/{video.partition('/')[2]}/{frame_index}.jpg"
+
+
+def _box(corners: np.ndarray) -> tuple[list[float], float]:
+    """COCO's bbox [x, y, width, height] of the (n, 2) labelled corners, and its area."""
+    if len(corners) == 0:
+        return [0.0, 0.0, 0.0, 0.0], 0.0
+    (x0, y0), (x1, y1) = corners.min(axis=0).astype(float), corners.max(axis=0).astype(float)
+    box = [round(value, 3) for value in (x0, y0, x1 - x0, y1 - y0)]
+    return box, round(box[2] * box[3], 3)
+
+
+def to_coco(annotations: Iterable[Annotation]) -> Json:
+    """The COCO document of `annotations`; ids count from 1 in their order."""
+    images, labels = [], []
+    for number, annotation in enumerate(annotations, start=1):
+        labelled = annotation.visibility != NOT_LABELLED
+        corners = np.where(labelled[:, None], annotation.corners, 0).astype(np.float32)
+        keypoints: list[float] = []
+        for (x, y), seen in zip(corners, annotation.visibility, strict=True):
+            keypoints += [
+                float(str(x)),
+                float(str(y)),
+                int(seen),
+            ]  # str() of a float32: its shortest exact digits
+        box, area = _box(annotation.corners[labelled])
+        images.append(
+            {
+                "id": number,
+                "file_name": image_name(annotation.video, annotation.frame_index),
+                "width": annotation.width,
+                "height": annotation.height,
+                "video": annotation.video,
+                "frame_index": annotation.frame_index,
+                "timestamp": None if math.isnan(annotation.timestamp) else annotation.timestamp,
+            }
+        )
+        labels.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": CATEGORY["id"],
+                "keypoints": keypoints,
+                "num_keypoints": int(labelled.sum()),
+                "bbox": box,
+                "area": area,
+                "iscrowd": 0,
+                "cards": annotation.cards,
+            }
+        )
+    info = {"description": "cardpose dataset folder", "version": "1"}
+    return {"info": info, "images": images, "annotations": labels, "categories": [CATEGORY]}
+
+
+def dump_coco(document: Json) -> str:
+    """The document as text, a line per image and per annotation: quick to write, and a change shows in a diff.
+
+    >>> print(dump_coco({"info": {}, "images": [{"id": 1}, {"id": 2}]}), end="")
+    {
+    "info": {},
+    "images": [
+    {"id": 1},
+    {"id": 2}
+    ]
+    }
+    """
+
+    def value(item: Any) -> str:
+        if not (isinstance(item, list) and item and isinstance(item[0], dict)):
+            return json.dumps(item, allow_nan=False)
+        return "[\n" + ",\n".join(json.dumps(record, allow_nan=False) for record in item) + "\n]"
+
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {value(item)}" for key, item in document.items()) + "\n}\n"
+
+
+def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
+    """The whole document of annotations.json, its category checked, and its images by their id.
+
+    Raises:
+        InputError: the file is missing, no JSON, or no COCO keypoint file of packets.
+    """
+    document = read_json(path, "label some frames first")
+    _check_categories(get(document, "categories", list, str(path)), path)
+    images: dict[int, Json] = {}
+    for i, image in enumerate(get(document, "images", list, str(path))):
+        image_id = get(image, "id", int, f"{path}: images[{i}]")
+        if image_id in images:
+            raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
+        images[image_id] = image
+    get(document, "annotations", list, str(path))
+    return document, images
+
+
+def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False) -> list[Annotation]:
+    """Read and check annotations.json, in the order of its annotations.
+
+    Args:
+        path: the file.
+        complain: takes a wrong label, which is left out.
+        unlabelled: take a file without a label, and none at all, for one with nothing labelled yet.
+
+    Raises:
+        InputError: the file is missing or no COCO keypoint file of packets, or a label breaks a rule of
+            `cardpose.data.labels.validate`; the message names the annotation by id and frame.
+    """
+    if unlabelled and not path.exists():
+        return []
+    document, images = read_document(path)
+    annotations = []
+    for i, label in enumerate(document["annotations"]):
+        with told(complain):
+            annotations.append(from_coco(label, images, f"{path}: annotations[{i}]"))
+    if not annotations and not unlabelled:
+        raise InputError(f"{path}: holds no annotation: label some frames first")
+    annotations = check_unique(annotations, str(path), complain)
+    if len(images) > len(annotations) and not unlabelled:
+        log.info("%s: left out %d images without a label", path, len(images) - len(annotations))
+    return annotations
+
+
+def _check_categories(categories: list[Any], path: Path) -> None:
+    if len(categories) != 1:
+        raise InputError(f"{path}: {len(categories)} categories: keep one, 'packet'")
+    names = get(categories[0], "keypoints", list, f"{path}: categories[0]")
+    if names != list(CORNERS):
+        raise InputError(
+            f"{path}: the category's keypoints are not in cardpose's order: use {', '.join(CORNERS)}"
+        )
+
+
+def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
+    """Video, frame index, timestamp (NaN where unknown), width and height of an image's record.
+
+    Raises:
+        InputError: one is missing or of the wrong type.
+    """
+    timestamp = image.get("timestamp")
+    return (
+        get(image, "video", str, where),
+        get(image, "frame_index", int, where),
+        math.nan if timestamp is None else float(get(image, "timestamp", (int, float), where)),
+        get(image, "width", int, where),
+        get(image, "height", int, where),
+    )
+
+
+def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
+    """The checked label of one record of `annotations`; `images` are by their id.
+
+    Raises:
+        InputError: it breaks a rule of `cardpose.data.labels.validate`; `where` opens the message.
+    """
+    image_id = get(label, "image_id", int, where)
+    if image_id not in images:
+        raise InputError(
+            f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
+        )
+    video, frame_index, timestamp, width, height = frame_of(
+        images[image_id], f"{where}: its image {image_id}"
+    )
+    where = f"{where} ({video} frame {frame_index})"
+    corners, visibility = _keypoints(get(label, "keypoints", list, where), where)
+    cards = parse_cards(label.get("cards"), where)
+    annotation = Annotation(video, frame_index, timestamp, width, height, corners, visibility, cards)
+    check_annotation(annotation, where)
+    return annotation
+
+
+def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (8, 2) float32, NaN where not labelled, and visibility (8,) int8 from COCO's 24 numbers."""
+    if len(values) != 3 * NUM_CORNERS:
+        raise InputError(
+            f"{where}: keypoints has {len(values)} numbers, not {3 * NUM_CORNERS}: "
+            f"write x, y and visibility of {NUM_CORNERS} corners"
+        )
+    if not all(isinstance(value, (int, float)) for value in values):
+        raise InputError(f"{where}: keypoints holds something that is no number: correct it")
+    table = np.asarray(values, dtype=np.float64).reshape(NUM_CORNERS, 3)
+    seen = table[:, 2]
+    if not np.isin(seen, (0, 1, 2)).all():
+        raise InputError(
+            f"{where}: a visibility is not 0 (not labelled), 1 (hidden) or 2 (visible): correct it"
+        )
+    blank = (seen == NOT_LABELLED) & (table[:, :2] == 0).all(axis=1)
+    corners = np.where(blank[:, None], np.nan, table[:, :2]).astype(np.float32)
+    return corners, seen.astype(np.int8)

@@ -1,0 +1,101 @@
+"""CSV tables: videos.csv, which lists the videos of a dataset folder, and a careful reader for any other."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.data.labels.validate import parse_cards
+
+VIDEOS, FRAMES = "videos", "frames"
+"""The two folders that footage lies in."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A row of videos.csv.
+
+    Args:
+        file: "videos/52.mp4", or "frames/52" for a folder of frames; the name of the video everywhere.
+        cards: the packet's count in the whole video, 1 to 104, or None where unknown.
+        extra: the further columns, kept as they are.
+    """
+
+    file: str
+    cards: int | None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (row, cells by column) of a CSV file; rows count as a spreadsheet does, the header being 1.
+
+    Raises:
+        InputError: the file is missing or no CSV, one of `columns` is missing or stands there twice, or a row
+            has another number of cells.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            table = csv.DictReader(stream, strict=True)
+            header = list(table.fieldnames or ())
+            for column in columns:
+                if header.count(column) != 1:
+                    raise InputError(
+                        f"{path}: has {header.count(column)} columns {column!r} instead of one: "
+                        "correct the header, cells are parted by commas"
+                    )
+            for cells in table:
+                if None in cells or None in cells.values():
+                    raise InputError(
+                        f"{path} row {table.line_num}: not as many cells as the header: correct it"
+                    )
+                yield table.line_num, cells
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file: is this the right folder and format?") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): save it as one") from error
+
+
+def read_videos(root: Path, complain: Complain = refuse) -> tuple[Video, ...]:
+    """The rows of `root`/videos.csv, checked; whether the footage is there is not looked at.
+
+    Args:
+        root: the dataset folder.
+        complain: takes a wrong row, which is left out.
+
+    Raises:
+        InputError: no table, no row, a wrong path or count, or the same video twice.
+    """
+    path = root / "videos.csv"
+    videos: dict[str, Video] = {}
+    for row, cells in read_table(path, ("file", "cards")):
+        where = f"{path} row {row}"
+        with told(complain):
+            file = cells.pop("file")
+            if not is_footage_path(file):
+                raise InputError(f"{where}: file is {file!r}: write a path like videos/52.mp4 or frames/52")
+            if file in videos:
+                raise InputError(f"{where}: {file} stands there twice: remove one row")
+            videos[file] = Video(file, parse_cards(cells.pop("cards"), where), cells)
+    if not videos:
+        raise InputError(f"{path}: lists no video: add a row for each")
+    return tuple(videos.values())
+
+
+def is_footage_path(file: str) -> bool:
+    """Whether a path is relative, below videos/ or directly below frames/, and in the one way to write it."""
+    parts = PurePosixPath(file).parts
+    if "\\" in file or ".." in parts or str(PurePosixPath(file)) != file or len(parts) < 2:
+        return False
+    return parts[0] == VIDEOS or (parts[0] == FRAMES and len(parts) == 2)
+
+
+def write_videos(path: Path, videos: Sequence[Video]) -> None:
+    """Write videos.csv, rows and columns in the order of `videos` and of their extras."""
+    columns = ["file", "cards", *dict.fromkeys(key for video in videos for key in video.extra)]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        table.writeheader()
+        for video in videos:
+            cards = "" if video.cards is None else video.cards
+            table.writerow({"file": video.file, "cards": cards, **video.extra})

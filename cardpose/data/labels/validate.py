@@ -1,0 +1,88 @@
+"""The rules every label keeps, whatever file it came from; each complaint names its place and the mend."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from cardpose.common.errors import Complain, InputError, refuse
+from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, NUM_CORNERS, VISIBLE, Annotation
+
+_VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
+
+
+def parse_cards(value: object, where: str) -> int | None:
+    """A count from a table's cell or from JSON: a whole number 1 to 104; empty and null mean unknown.
+
+    >>> parse_cards("52", "videos.csv row 2"), parse_cards("", "videos.csv row 3")
+    (52, None)
+
+    Raises:
+        InputError: anything else; `where` opens the message.
+    """
+    text = "" if value is None else str(value).strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CARDS):
+        raise InputError(
+            f"{where}: cards is {text!r}: write a whole number from 1 to {MAX_CARDS}, or nothing"
+        )
+    return int(text)
+
+
+def check_annotation(annotation: Annotation, where: str) -> None:
+    """Check one label: frame, size, shapes, finite corners inside the image, visibility and count.
+
+    A corner with visibility 1 or 2 has coordinates, one with 0 has none (NaN). The image reaches half a pixel
+    around its outermost pixel centres.
+
+    Raises:
+        InputError: a rule is broken; `where` opens the message.
+    """
+    if annotation.frame_index < 0:
+        raise InputError(f"{where}: frame_index is {annotation.frame_index}: frames count from 0")
+    if annotation.width < 1 or annotation.height < 1:
+        raise InputError(
+            f"{where}: the image is {annotation.width}x{annotation.height}: write its size in pixels"
+        )
+    if annotation.corners.shape != (NUM_CORNERS, 2) or annotation.visibility.shape != (NUM_CORNERS,):
+        raise InputError(f"{where}: {len(annotation.corners)} corners: label exactly {NUM_CORNERS}")
+    for name, (x, y), seen in zip(CORNERS, annotation.corners, annotation.visibility, strict=True):
+        _check_corner(name, float(x), float(y), int(seen), annotation, where)
+    parse_cards(annotation.cards, where)
+
+
+def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotation, where: str) -> None:
+    if seen not in _VISIBILITIES:
+        raise InputError(
+            f"{where}: visibility of {name} is {seen}: write 0 (not labelled), 1 (hidden) or 2 (visible)"
+        )
+    if seen == NOT_LABELLED:
+        if not (np.isnan(x) and np.isnan(y)):
+            raise InputError(
+                f"{where}: {name} has coordinates but visibility 0: write 1 (hidden) or 2 (visible)"
+            )
+    elif not (np.isfinite(x) and np.isfinite(y)):
+        raise InputError(f"{where}: {name} is ({x}, {y}): label it anew or give it visibility 0")
+    elif not (-0.5 <= x <= annotation.width - 0.5 and -0.5 <= y <= annotation.height - 0.5):
+        raise InputError(
+            f"{where}: {name} at ({x:g}, {y:g}) lies outside the "
+            f"{annotation.width}x{annotation.height} image: move it inside or give it visibility 0"
+        )
+
+
+def check_unique(
+    annotations: Iterable[Annotation], where: str, complain: Complain = refuse
+) -> list[Annotation]:
+    """The labels, each frame's once; a second one of a frame is complained of."""
+    seen: dict[tuple[str, int], Annotation] = {}
+    for annotation in annotations:
+        key = (annotation.video, annotation.frame_index)
+        if key in seen:
+            complain(
+                InputError(
+                    f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: "
+                    "remove one label"
+                )
+            )
+        seen.setdefault(key, annotation)
+    return list(seen.values())

@@ -1,0 +1,119 @@
+"""A trained network as a program for others: its graph, and what a file with it says of itself.
+
+export.py writes the files; onnx_model.py is the door to the ONNX libraries; parity.py compares a file's outputs with
+PyTorch's.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from cardpose.fusion.clips import FOUND
+from cardpose.geometry.letterbox import PAD_GREY
+from cardpose.models.end_to_end import EndToEnd, Reading
+
+INPUT = "image"
+OUTPUTS = Reading._fields
+METADATA = "cardpose"
+"""Key of the one JSON object in a file's metadata; "cardpose.json" in a torch.export program."""
+
+LETTERBOX = (
+    f"scale = min(H / h, W / w) keeps the aspect ratio; resize to max(1, round(h * scale)) x max(1, round(w * scale)), "
+    f"by area when shrinking and bilinearly otherwise; centre it, offsets rounded down, on grey {PAD_GREY}"
+)
+BACK = (
+    "a corner's x in the picture is (x + 0.5 - left) * w / inner - 0.5, left being the columns of grey at the left and "
+    "inner the columns that the resized picture takes of the W; y likewise"
+)
+
+
+class Deployed(nn.Module):
+    """`EndToEnd` with the channels first, as other programs lay out images, and a plain tuple as `OUTPUTS`."""
+
+    def __init__(self, module: EndToEnd) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) uint8 RGB -> see `Reading`."""
+        return tuple(self.module(image.permute(0, 2, 3, 1)))
+
+
+def trace(module: EndToEnd, size: tuple[int, int]) -> ExportedProgram:
+    """The graph for images of `size` (H, W) and any batch."""
+    example = torch.zeros(2, 3, *size, dtype=torch.uint8)  # of one image the batch would count as fixed
+    return torch.export.export(
+        Deployed(module).eval(), (example,), dynamic_shapes={INPUT: {0: Dim("batch", min=1)}}
+    )
+
+
+def save_program(program: ExportedProgram, path: Path, about: Mapping[str, Any]) -> None:
+    """Write a torch.export program (.pt2)."""
+    with path.open("wb") as file, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "No complete tensor found"
+        )  # said of weights that are channels-last
+        torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(about)})
+
+
+class ProgramBackend:
+    """A file of `save_program`, on the CPU.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        extra = {f"{METADATA}.json": ""}
+        with Path(path).open("rb") as file:
+            self._module = torch.export.load(file, extra_files=extra).module()
+        self.about: dict[str, Any] = json.loads(extra[f"{METADATA}.json"])
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """(B, H, W, 3) uint8 RGB -> the outputs by their names, float64."""
+        outputs = self._module(torch.from_numpy(images).permute(0, 3, 1, 2))
+        return {name: output.double().numpy() for name, output in zip(OUTPUTS, outputs, strict=True)}
+
+
+def describe(
+    described: Mapping[str, Any], run: str, precision: str, commit: str, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a file says of itself, for JSON.
+
+    Args:
+        described: the checkpoint's "cardpose" entry.
+        run: the training run.
+        precision: of the network; corners, box and count are computed in float32 at any.
+        commit: of cardpose at the export.
+        versions: of what exported it.
+    """
+    config = described["config"]
+    height, width = config["data"]["size"]
+    return {
+        "size": [height, width],
+        "input": f"{INPUT}: uint8 RGB (batch, 3, {height}, {width}), any batch; see letterbox",
+        "outputs": {
+            "corners": "(batch, 8, 2) x, y in pixels of the input image, integer = centre of a pixel; see keypoints",
+            "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found from {FOUND} on",
+            "visibility": "(batch, 8) probability that the corner is visible",
+            "cards": "(batch,) estimated number of cards",
+            "spread": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
+        },
+        "letterbox": {"grey": PAD_GREY, "rule": LETTERBOX, "back": BACK},
+        "keypoints": list(described["keypoints"]),
+        "cards": [1, described["max_cards"]],
+        "calibration": described.get("calibration"),
+        "interval": described.get("interval"),
+        "precision": precision,
+        "run": run,
+        "trained": {"git_commit": described["git_commit"], "versions": dict(described["versions"])},
+        "exported": {"git_commit": commit, "versions": dict(versions)},
+    }

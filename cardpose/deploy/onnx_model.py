@@ -1,0 +1,206 @@
+"""The door to ONNX's libraries, the extra "onnx": convert, lower the precision, write. `backends.OnnxBackend` runs."""
+
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS
+from cardpose.models.encoders.base import needs_extra
+
+OPSET = 18
+PRECISIONS = ("float32", "float16", "int8")
+QUANTIZED = ("Conv", "Relu", "Clip", "Concat", "Resize")
+"""Operators of the network that compute in 8 bits; between others of them the values would be converted to and fro."""
+
+
+def require() -> dict[str, str]:
+    """Versions of the libraries.
+
+    Raises:
+        InputError: one of them is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript
+    except ImportError:
+        raise needs_extra("format=onnx", "onnx") from None
+    libraries = {"onnx": onnx, "onnxruntime": onnxruntime, "onnxscript": onnxscript}
+    return {name: library.__version__ for name, library in libraries.items()}
+
+
+def write(
+    program: ExportedProgram,
+    path: Path,
+    about: Mapping[str, Any],
+    precision: str,
+    images: Iterable[np.ndarray],
+) -> None:
+    """Write the program as one ONNX file.
+
+    Args:
+        program: of `deploy.trace`.
+        path: of the file.
+        about: its metadata.
+        precision: of the network, one of `PRECISIONS`.
+        images: (3, H, W) uint8 RGB, for int8: the ranges of its values are those that these give.
+    """
+    import onnx
+
+    model = convert(program)
+    if precision == "float16":
+        to_float16(model)
+    elif precision == "int8":
+        model = quantize(model, images)
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(about)})
+    onnx.save(model, path)
+
+
+def convert(program: ExportedProgram) -> Any:
+    """The program as an onnx.ModelProto, batch norms folded into the convolutions, without traces of this machine."""
+    with _quiet():
+        converted = torch.onnx.export(
+            program,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert converted is not None
+    model = converted.model_proto
+    graph = model.graph
+    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del item.metadata_props[:]  # stack traces with this machine's paths, larger than the weights
+    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param == symbol:
+                dimension.dim_param = "batch"
+    return model
+
+
+def network_nodes(model: Any) -> list[Any]:
+    """The nodes from the first convolution to the heatmaps; before them the image is normalised, after them decoded."""
+    nodes = list(model.graph.node)
+    convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
+    maker = {name: i for i, node in enumerate(nodes) for name in node.output}
+    found, todo = set(), [convolutions[-1]]
+    while todo:
+        i = todo.pop()
+        if i >= convolutions[0] and i not in found:
+            found.add(i)
+            todo += [maker[name] for name in nodes[i].input if name in maker]
+    return [nodes[i] for i in sorted(found)]
+
+
+def to_float16(model: Any) -> None:
+    """Make the network compute in float16; what is decoded from its maps stays float32.
+
+    Not by onnxruntime's own converter: what that is told to leave alone still passes through float16 between nodes.
+    """
+    from onnx import TensorProto
+
+    graph, inside = model.graph, network_nodes(model)
+    names, image = {node.name for node in inside}, inside[0].input[0]
+    made = {name for node in inside for name in node.output}
+    floats = set()
+    for value in graph.value_info:
+        if value.name in made and value.type.tensor_type.elem_type == TensorProto.FLOAT:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT16
+            floats.add(value.name)
+    halves = {**_half_weights(graph, inside), image: f"{image}_float16"}
+    outside = [node for node in graph.node if node.name not in names]
+    wanted = {name for node in outside for name in node.input} & floats
+    nodes = []
+    for node in graph.node:
+        if node.name == inside[0].name:
+            nodes.append(_cast(image, halves[image], TensorProto.FLOAT16))
+        _rename(node, halves if node.name in names else {name: f"{name}_float32" for name in wanted})
+        nodes.append(node)
+        nodes += [_cast(name, f"{name}_float32", TensorProto.FLOAT) for name in node.output if name in wanted]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _half_weights(graph: Any, nodes: list[Any]) -> dict[str, str]:
+    """Put float16 copies of the nodes' float32 constants into the graph; their names by those of the constants.
+
+    What no other node needs is removed.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    taken = {name for node in nodes for name in node.input}
+    names = {node.name for node in nodes}
+    elsewhere = {name for node in graph.node if node.name not in names for name in node.input}
+    halves = {}
+    for tensor in [t for t in graph.initializer if t.name in taken and t.data_type == TensorProto.FLOAT]:
+        halves[tensor.name] = f"{tensor.name}_float16"
+        array = numpy_helper.to_array(tensor).astype(np.float16)
+        graph.initializer.append(numpy_helper.from_array(array, halves[tensor.name]))
+        if tensor.name not in elsewhere:
+            graph.initializer.remove(tensor)
+    return halves
+
+
+def _cast(name: str, to: str, kind: int) -> Any:
+    from onnx import helper
+
+    return helper.make_node("Cast", [name], [to], name=f"cast_{to}", to=kind)
+
+
+def _rename(node: Any, names: Mapping[str, str]) -> None:
+    for i, name in enumerate(node.input):
+        node.input[i] = names.get(name, name)
+
+
+def quantize(model: Any, images: Iterable[np.ndarray]) -> Any:
+    """The model with its network in 8 bits; see `write`."""
+    import onnx
+    from onnxruntime import quantization
+
+    class Images(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.rest = iter(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.rest, None)
+            return None if image is None else {INPUT: image[None]}
+
+    nodes = [node.name for node in network_nodes(model) if node.op_type in QUANTIZED]
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        plain, quantized = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, plain)
+        quantization.quantize_static(
+            plain,
+            quantized,
+            Images(),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTIZED),
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+        return onnx.load(quantized)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's and the quantizer's hints for developers."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

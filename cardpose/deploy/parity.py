@@ -1,0 +1,140 @@
+"""Whether an exported file says what PyTorch says: on which frames, how far off, and what it costs in accuracy."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from cardpose.common.files import replace_file
+from cardpose.common.packet import Batch, Prediction
+from cardpose.deploy.graph import OUTPUTS
+from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
+from cardpose.geometry.affine import apply_affine
+from cardpose.training import hardware
+
+LIMITS = {"corners": 0.05, "cards": 0.02}
+"""Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
+LABELS = {"corners": "corners, network pixels", "cards": "cards", "spread": "spread, cards"}
+SCORES = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
+Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""(B, H, W, 3) uint8 RGB -> the outputs by their names: a backend."""
+BATCH = 16
+WARMUP, REPEATS = 5, 50
+
+
+def compare(pytorch: Run, exported: Run, batch: Batch, *, limited: bool) -> dict[str, Any]:
+    """The parity report, for JSON.
+
+    Args:
+        pytorch, exported: the network in PyTorch, float32, and the file, both opened within
+            `threads.one_torch_thread`.
+        batch: labelled frames, images uint8 as in `Sample`.
+        limited: whether `LIMITS` hold for this file.
+
+    Returns:
+        `frames`; `difference` of each output, with `mean`, `p99` and `max` (corners: distances in pixels of the
+        network's image); `limits` and `within_limits`, None where they do not hold; `scores` of both on the labels,
+        corners in source pixels; `milliseconds` of a frame alone on one thread, and how many `times_as_fast` the
+        file is.
+    """
+    images = np.ascontiguousarray(batch["image"].numpy().transpose(0, 2, 3, 1))
+    said, wanted = (_run(run, images) for run in (exported, pytorch))
+    difference = {name: _difference(said[name], wanted[name]) for name in OUTPUTS}
+    within = all(difference[name]["max"] <= limit for name, limit in LIMITS.items())
+    milliseconds = _milliseconds({"pytorch": pytorch, "exported": exported}, images[:1])
+    return {
+        "frames": len(images),
+        "difference": difference,
+        "limits": LIMITS if limited else None,
+        "within_limits": within if limited else None,
+        "scores": {"pytorch": _scores(wanted, batch), "exported": _scores(said, batch)},
+        "milliseconds": milliseconds,
+        "times_as_fast": milliseconds["pytorch"] / milliseconds["exported"],
+    }
+
+
+def _run(run: Run, images: np.ndarray) -> dict[str, np.ndarray]:
+    parts = [run(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUTS}
+
+
+def _difference(said: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    """Of two NaN it is 0, of one infinite."""
+    away = np.abs(said - wanted)
+    away[np.isnan(said) & np.isnan(wanted)] = 0.0
+    away = np.where(np.isnan(away), np.inf, away)
+    if away.ndim == 3:  # corners
+        away = np.hypot(away[..., 0], away[..., 1])
+    return {
+        "mean": float(away.mean()),
+        "p99": float(np.quantile(away, 0.99)),
+        "max": float(away.max()),
+    }
+
+
+def _scores(outputs: Mapping[str, np.ndarray], batch: Batch) -> dict[str, float | None]:
+    """`SCORES` on the labels; None where the frames have no such label."""
+    tensors: dict[str, Tensor] = {name: torch.from_numpy(value) for name, value in outputs.items()}
+    tensors["corners"] = apply_affine(batch["to_source"], tensors["corners"])
+    metrics = FrameMetrics(constant=math.nan)
+    metrics.update(Prediction(**tensors), batch)
+    scores = {name: float(value) for name, value in metrics.compute().items()}
+    return {name: None if math.isnan(scores[name]) else scores[name] for name in SCORES}
+
+
+def _milliseconds(runs: Mapping[str, Run], image: np.ndarray) -> dict[str, float]:
+    """Median of each for one frame (1, H, W, 3); they take turns, so that what else the machine does slows both."""
+    timings: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(WARMUP + REPEATS):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(image)
+            timings[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(times[WARMUP:]) for name, times in timings.items()}
+
+
+def report_path(file: Path) -> Path:
+    """Where the report of an exported file lies.
+
+    >>> str(report_path(Path("a/model.onnx")))
+    'a/model.onnx.parity.json'
+    """
+    return file.with_name(f"{file.name}.parity.json")
+
+
+def write_report(file: Path, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the report, with the machine it was made on, beside the exported file; return it."""
+    whole = {**report, "machine": hardware.describe()}
+    with replace_file(report_path(file)) as temporary:
+        temporary.write_text(json.dumps(whole, indent=2) + "\n")
+    return whole
+
+
+def tables(report: Mapping[str, Any]) -> tuple[Table, Table]:
+    """The report for a terminal: differences from PyTorch; scores and time of both."""
+    differences = Table(title=f"{report['frames']} frames, against PyTorch in float32", title_justify="left")
+    scores = Table()
+    for table, headers in (
+        (differences, ("", "mean", "99 %", "max", "limit")),
+        (scores, ("", "PyTorch", "exported", "change")),
+    ):
+        for header in headers:
+            table.add_column(header, justify="right" if header else "left")
+    for name, away in report["difference"].items():
+        limit = (report["limits"] or {}).get(name, "")
+        differences.add_row(LABELS.get(name, name), *(f"{away[key]:.4f}" for key in away), str(limit))
+    for name in SCORES:
+        before, after = (report["scores"][kind][name] for kind in ("pytorch", "exported"))
+        if before is not None and after is not None:
+            scores.add_row(name, f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}")
+    times = (f"{report['milliseconds'][kind]:.1f}" for kind in ("pytorch", "exported"))
+    scores.add_row("ms a frame, one thread", *times, f"{report['times_as_fast']:.2f} times as fast")
+    return differences, scores

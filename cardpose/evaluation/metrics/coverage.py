@@ -1,0 +1,48 @@
+"""How often an interval holds the count against how often it says that it does, on tested videos."""
+
+import numpy as np
+from scipy.special import betaincinv, stdtr, stdtrit
+
+from cardpose.fusion.intervals import LEVEL
+
+BAND = 0.9
+"""Share of the calibrated intervals that lie within `chance_band`, at each of its points."""
+
+
+def levels_needed(
+    true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.ndarray, learnt_from: np.ndarray
+) -> np.ndarray:
+    """The nominal level from which on each video's interval holds its count.
+
+    An interval is calibrated for `intervals.LEVEL` alone. Those of other levels are taken to be wider or narrower as
+    Student's t says of so many videos: exact for normal errors. Of a calibrated interval the share of videos that
+    need less than a level is that level.
+
+    Args:
+        true: (V,) counts.
+        cards: (V,) estimates in cards.
+        low, high: (V,) interval in cards, NaN where there is none: no level is enough.
+        learnt_from: (V,) number of videos that the interval was learnt from, or one number.
+
+    Returns:
+        (V,) from 0 to 1; at most `LEVEL` where the interval holds the count.
+
+    >>> levels_needed(np.array([10.0, 15, 20]), np.full(3, 10.0), np.full(3, 5.0), np.full(3, 15.0), 8).round(3)
+    array([0.   , 0.9  , 0.994])
+    """
+    half = np.maximum(high - cards, cards - low)  # one of the two may be cut off at 1 or 104 cards
+    error = np.abs(true - cards)
+    away = np.divide(error, half, out=np.where(error > 0, np.inf, 0.0), where=half > 0)
+    away[np.isnan(half)] = np.inf
+    return 2 * stdtr(learnt_from, away * stdtrit(learnt_from, (1 + LEVEL) / 2)) - 1
+
+
+def chance_band(videos: int) -> tuple[np.ndarray, np.ndarray]:
+    """Between which levels the k-th of `videos` sorted `levels_needed` lies if the interval is calibrated.
+
+    Returns:
+        (V,) and (V,) levels; the k-th smallest of V uniform values is Beta(k, V + 1 - k).
+    """
+    rank = np.arange(1, videos + 1)
+    low, high = (betaincinv(rank, videos + 1 - rank, share) for share in ((1 - BAND) / 2, (1 + BAND) / 2))
+    return low, high

@@ -1,0 +1,261 @@
+"""What is measured on a set of frames: pure functions on the whole set, and thin classes that gather it.
+
+The classes keep every frame (a few numbers each) and compute once, in float64 on the CPU, so no value depends
+on the batch size or on how frames fall into batches, nor on how many processes share them. A score that the set
+cannot give (no frame with a count, no visible corner to rank) is NaN.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from cardpose.common.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, Batch, Prediction
+from cardpose.evaluation.metrics.gather import Gathered
+from cardpose.evaluation.metrics.visibility import visibility_scores
+from cardpose.fusion.videos import VideoEstimates, estimate_videos, flag_frames
+from cardpose.geometry.affine import apply_affine
+
+PCK_SHARE = 0.05
+"""A corner counts as found within this share of the packet's back diagonal."""
+
+
+def card_scores(
+    pred: Tensor, target: Tensor, pred_video: Tensor, target_video: Tensor, constant: float
+) -> dict[str, Tensor]:
+    """Card error per frame and per video, of the model and of a predictor that always says `constant`.
+
+    `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are shares of
+    abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
+
+    Args:
+        pred: (B,) estimates of the frames in cards.
+        target: (B,) true counts, NaN where unknown; those frames are left out.
+        pred_video: (V,) estimates of the videos in cards, see `videos.estimate_videos`.
+        target_video: (V,) as `target`.
+        constant: the mean count of the training frames.
+
+    Returns:
+        `card_mae`, `card_rmse`, `card_within_1`, `card_within_2`; the same with the suffix `_video`; and each
+        of the eight with the suffix `_constant` for the constant predictor.
+
+    >>> scores = card_scores(torch.tensor([9.0, 11.0, 14.0, 21.0]), torch.tensor([10.0, 10.0, 10.0, 20.0]),
+    ...                      torch.tensor([11.0, 21.0]), torch.tensor([10.0, 20.0]), constant=15.0)
+    >>> [float(scores[key]) for key in ("card_mae", "card_within_1", "card_mae_video", "card_mae_constant")]
+    [1.75, 0.75, 1.0, 5.0]
+    """
+    known, known_video = ~torch.isnan(target), ~torch.isnan(target_video)
+    pred, target = pred[known], target[known]
+    pred_video, target_video = pred_video[known_video], target_video[known_video]
+    parts = {
+        "": (pred, target),
+        "_video": (pred_video, target_video),
+        "_constant": (torch.full_like(target, constant), target),
+        "_video_constant": (torch.full_like(target_video, constant), target_video),
+    }
+    return {
+        f"{name}{suffix}": score
+        for suffix, (said, true) in parts.items()
+        for name, score in _count_scores(said, true).items()
+    }
+
+
+def _count_scores(pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+    error = pred - target
+    rounded = (pred.round() - target).abs()
+    return {
+        "card_mae": error.abs().mean(),
+        "card_rmse": error.square().mean().sqrt(),
+        "card_within_1": _share(rounded <= 1),
+        "card_within_2": _share(rounded <= 2),
+    }
+
+
+def _share(hit: Tensor) -> Tensor:
+    return hit.double().mean()
+
+
+def corner_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
+    """Distance of each predicted corner from its label.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B, 8) in pixels of the source frame, NaN where the corner has no label.
+    """
+    distance = torch.linalg.vector_norm(pred - target, dim=-1)
+    return distance.masked_fill(visibility == NOT_LABELLED, torch.nan)
+
+
+def back_diagonal(corners: Tensor, visibility: Tensor) -> Tensor:
+    """Longer diagonal of the packet's back whose both ends have a label.
+
+    Args:
+        corners: (B, 8, 2) in pixels.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B,) in pixels, NaN where no diagonal has both ends.
+    """
+    ends = torch.tensor(BACK_DIAGONALS, device=corners.device)  # (2, 2)
+    length = torch.linalg.vector_norm(corners[:, ends[:, 0]] - corners[:, ends[:, 1]], dim=-1)  # (B, 2)
+    missing = (visibility[:, ends] == NOT_LABELLED).any(dim=-1)
+    longest = length.masked_fill(missing, -torch.inf).amax(dim=-1)
+    return longest.masked_fill(missing.all(dim=-1), torch.nan)
+
+
+def corner_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str, Tensor]:
+    """Corner error over all labelled corners, hidden ones included.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2; corners with 0 are left out.
+
+    Returns:
+        `corner_px_mean`, `corner_px_median` in source pixels, and `pck_5`, the share of corners no farther
+        from their label than 5 % of the frame's `back_diagonal`; frames without that are left out of it.
+
+    >>> upper, lower = [[0.0, 0.0], [60.0, 0.0]], [[0.0, 80.0], [60.0, 80.0]]
+    >>> target = torch.tensor([upper * 2 + lower * 2])  # the diagonal is 100 px
+    >>> pred = target + torch.tensor([[3.0, 4.0]] * 4 + [[4.0, 4.0]] * 4)
+    >>> scores = corner_scores(pred, target, torch.full((1, 8), 2))
+    >>> {name: round(float(value), 3) for name, value in scores.items()}
+    {'corner_px_mean': 5.328, 'corner_px_median': 5.328, 'pck_5': 0.5}
+    """
+    error = corner_errors(pred, target, visibility)
+    reach = PCK_SHARE * back_diagonal(target, visibility)[:, None].expand_as(error)  # (B, 8)
+    labelled = visibility != NOT_LABELLED
+    measured = error[labelled]
+    return {
+        "corner_px_mean": measured.mean(),
+        "corner_px_median": measured.quantile(0.5) if len(measured) else measured.mean(),
+        "pck_5": _share((error <= reach)[labelled & ~torch.isnan(reach)]),
+    }
+
+
+def thickness_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
+    """By how much each predicted distance between back and face corner is too long.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2.
+
+    Returns:
+        (B, 4) in pixels of the source frame, one of each of `UPRIGHTS`, below 0 where it is too short; NaN where
+        one of the two corners has no label.
+    """
+    ends = torch.tensor(UPRIGHTS, device=pred.device)  # (4, 2)
+    said, true = (
+        torch.linalg.vector_norm(corners[:, ends[:, 1]] - corners[:, ends[:, 0]], dim=-1)
+        for corners in (pred, target)
+    )
+    return (said - true).masked_fill((visibility[:, ends] == NOT_LABELLED).any(dim=-1), torch.nan)
+
+
+def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str, Tensor]:
+    """Whether packets are seen too thick or too thin, which small errors of the corners can hide.
+
+    Args:
+        pred, target: (B, 8, 2) in pixels of the source frame.
+        visibility: (B, 8), 0, 1 or 2; edges with a corner of 0 are left out.
+
+    Returns:
+        `thickness_px_bias`, the mean of `thickness_errors`, and `thickness_px_mae`, the mean of their sizes.
+
+    >>> target = torch.zeros(1, 8, 2)
+    >>> pred = target.clone()
+    >>> pred[0, 2] = torch.tensor([3.0, 4.0])  # upper_left_back
+    >>> {name: float(value) for name, value in thickness_scores(pred, target, torch.full((1, 8), 2)).items()}
+    {'thickness_px_bias': 1.25, 'thickness_px_mae': 1.25}
+    """
+    error = thickness_errors(pred, target, visibility)
+    measured = error[(visibility[:, torch.tensor(UPRIGHTS)] != NOT_LABELLED).all(dim=-1)]
+    return {"thickness_px_bias": measured.mean(), "thickness_px_mae": measured.abs().mean()}
+
+
+class CardError(Gathered):
+    """`card_scores` over all updates; `update(pred, target, video, spread, flags)`, (B,) each as `estimate_videos`
+    takes them.
+
+    Args:
+        constant: mean count of the training frames, the baseline's one answer; NaN until known. It travels in
+            the state dict, so a checkpoint knows its own baseline.
+    """
+
+    names = ("pred", "target", "video", "spread", "flags")
+    constant: Tensor
+
+    def __init__(self, constant: float = torch.nan) -> None:
+        super().__init__()
+        self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32))
+
+    def compute(self) -> dict[str, Tensor]:
+        pred, target, *_ = self.gathered()
+        videos = self.videos()
+        cards, true = torch.from_numpy(videos.cards), torch.from_numpy(videos.true)
+        return card_scores(pred, target, cards, true, float(self.constant))
+
+    def videos(self) -> VideoEstimates:
+        """The estimates of all videos so far."""
+        pred, target, video, spread, flags = (value.numpy() for value in self.gathered())
+        return estimate_videos(video, pred, spread, flags, target)
+
+
+class CornerError(Gathered):
+    """`corner_scores` and `thickness_scores` over all updates.
+
+    `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`.
+    """
+
+    names = ("pred", "target", "visibility")
+
+    def compute(self) -> dict[str, Tensor]:
+        pred, target, visibility = self.gathered()
+        return {
+            **corner_scores(pred, target, visibility),
+            **thickness_scores(pred, target, visibility),
+        }
+
+
+class VisibilityScore(Gathered):
+    """`visibility_scores` over all updates; `update(probability (B, 8), visibility (B, 8))`."""
+
+    names = ("probability", "visibility")
+
+    def compute(self) -> dict[str, Tensor]:
+        return visibility_scores(*self.gathered())
+
+
+class FrameMetrics(nn.Module):
+    """All scores of a set of frames as one flat dict: `update` for every batch, `compute`, `reset`.
+
+    Args:
+        constant: mean count of the training frames (`CardError`).
+    """
+
+    def __init__(self, constant: float = torch.nan) -> None:
+        super().__init__()
+        self.cards = CardError(constant)
+        self.corners = CornerError()
+        self.visibility = VisibilityScore()
+
+    def update(self, prediction: Prediction, batch: Batch) -> None:
+        """Take one batch; its corners are brought to source pixels first."""
+        target = apply_affine(batch["to_source"], batch["corners"])
+        flags = torch.from_numpy(flag_frames(prediction, batch))
+        self.cards.update(prediction.cards, batch["cards"], batch["video"], prediction.spread, flags)
+        self.corners.update(prediction.corners, target, batch["visibility"])
+        self.visibility.update(prediction.visibility, batch["visibility"])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores of all frames since `reset`, without a prefix."""
+        return {**self.cards.compute(), **self.corners.compute(), **self.visibility.compute()}
+
+    def videos(self) -> VideoEstimates:
+        """The estimates of all videos since `reset`."""
+        return self.cards.videos()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        for metric in (self.cards, self.corners, self.visibility):
+            metric.reset()

@@ -1,0 +1,130 @@
+"""One frame's label beside its prediction: the record from which tables, plots and pictures are made."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cardpose.common.packet import Batch, Prediction
+from cardpose.evaluation.metrics.confusion import lies_on
+from cardpose.evaluation.metrics.frame_metrics import corner_errors, thickness_errors
+from cardpose.fusion.videos import flag_frames
+from cardpose.geometry.affine import apply_affine
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What is true and what was predicted of one frame.
+
+    Args:
+        video: name of the video.
+        frame_index: position of the frame in its video.
+        cards: true count, NaN where unknown.
+        cards_predicted: estimate in cards.
+        cards_spread: its standard deviation as the network sees it, in cards; NaN where it does not tell.
+        flag: `clips.Flag`, why it does not count in its video's estimate.
+        corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
+        visibility: (8,) 0, 1 or 2.
+        corners_predicted: (8, 2) float64 in source pixels.
+        confidence: (8,) height of each heatmap's peak.
+        visible_probability: (8,) that the corner is visible.
+        corner_px: (8,) error in source pixels, NaN where not labelled.
+        thickness_px: (4,) by how much each back corner is too far from its face corner, in source pixels, NaN where
+            one of the two is not labelled.
+    """
+
+    video: str
+    frame_index: int
+    cards: float
+    cards_predicted: float
+    cards_spread: float
+    flag: int
+    corners: np.ndarray
+    visibility: np.ndarray
+    corners_predicted: np.ndarray
+    confidence: np.ndarray
+    visible_probability: np.ndarray
+    corner_px: np.ndarray
+    thickness_px: np.ndarray
+
+    @property
+    def card_error(self) -> float:
+        """Absolute error in cards, NaN where the count is unknown."""
+        return abs(self.cards_predicted - self.cards)
+
+    @property
+    def corner_px_mean(self) -> float:
+        """Mean error of the labelled corners in source pixels, NaN where there are none."""
+        return mean_or_nan(self.corner_px[self.visibility > 0])
+
+    @property
+    def thickness_px_bias(self) -> float:
+        """Mean of `thickness_px`, NaN where no edge has both its labels."""
+        return mean_or_nan(self.thickness_px[~np.isnan(self.thickness_px)])
+
+
+def worst(results: Iterable[FrameResult], error: str, count: int, *, best: bool = False) -> list[FrameResult]:
+    """The `count` frames with the largest `error`, an attribute of `FrameResult`, worst first; NaN is left out.
+
+    Args:
+        results: to choose from.
+        error: name of the attribute.
+        count: at most so many.
+        best: those with the smallest, best first.
+    """
+    measured = [result for result in results if not math.isnan(getattr(result, error))]
+    sign = 1 if best else -1
+    return sorted(measured, key=lambda result: sign * getattr(result, error))[:count]
+
+
+def corners_below(results: Sequence[FrameResult]) -> np.ndarray:
+    """(N, 8) int64: the labelled corners on which the predicted ones lie, see `confusion.lies_on`."""
+    columns = ([getattr(r, name) for r in results] for name in ("corners_predicted", "corners", "visibility"))
+    return lies_on(*(torch.from_numpy(np.stack(column)) for column in columns)).numpy()
+
+
+def mean_or_nan(values: np.ndarray) -> float:
+    """The mean of (N,) values, NaN where there are none."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -> list[FrameResult]:
+    """Split a predicted batch into frames, on the CPU, floats as float64 (as the metrics take them).
+
+    Args:
+        prediction: of the batch.
+        batch: as it leaves `on_after_batch_transfer`.
+        videos: names, indexed by `batch["video"]`.
+    """
+    target = apply_affine(batch["to_source"], batch["corners"])
+    columns: Mapping[str, Tensor] = {
+        "cards": batch["cards"],
+        "cards_predicted": prediction.cards,
+        "cards_spread": prediction.spread,
+        "corners": target,
+        "corners_predicted": prediction.corners,
+        "confidence": prediction.confidence,
+        "visible_probability": prediction.visibility,
+    }
+    arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
+    visibility, flags = batch["visibility"].cpu(), flag_frames(prediction, batch)
+    corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
+    thickness_px = thickness_errors(arrays["corners_predicted"], arrays["corners"], visibility)
+    return [
+        FrameResult(
+            video=videos[int(batch["video"][i])],
+            frame_index=int(batch["frame_index"][i]),
+            cards=float(arrays["cards"][i]),
+            cards_predicted=float(arrays["cards_predicted"][i]),
+            cards_spread=float(arrays["cards_spread"][i]),
+            flag=int(flags[i]),
+            visibility=visibility[i].numpy(),
+            corner_px=corner_px[i].numpy(),
+            thickness_px=thickness_px[i].numpy(),
+            **{name: arrays[name][i].numpy() for name in list(columns)[3:]},
+        )
+        for i in range(len(visibility))
+    ]

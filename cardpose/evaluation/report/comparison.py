@@ -1,0 +1,153 @@
+"""Two models, a and b, on the same frames: what differs, and in which frames most."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from rich.table import Table
+
+from cardpose.common.errors import InputError
+from cardpose.common.packet import NOT_LABELLED
+from cardpose.data.cache import FrameId
+from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.report.tables import CARD_ROWS, INTERVAL_ROWS, OTHER_ROWS, Cell
+
+Pairs = Sequence[tuple[FrameResult, FrameResult]]
+
+NAMES = ("a", "b")
+HEADINGS = ("", *NAMES, "b - a", "better")
+CHANGED_FRAMES = 6
+"""Of each error, for the better and for the worse."""
+ERRORS = (("cards", "card_error", "count", "cards"), ("corners", "corner_px_mean", "corners", "px"))
+"""Name, error, what is off, and its unit."""
+
+_LARGER_IS_BETTER = ("card_within", "pck", "visibility_accuracy", "visibility_f1", "visibility_auroc")
+_LABEL_PX = 0.05  # labels that travelled through networks of two sizes differ by less
+_HOW = "measure both on footage that is named: data=... data.root=... split=all"
+
+
+def check_same_frames(a: Collection[FrameId], b: Collection[FrameId]) -> None:
+    """Refuse two sets of tested frames that differ.
+
+    Raises:
+        InputError: they do.
+    """
+    if set(a) != set(b):
+        common = len(set(a) & set(b))
+        raise InputError(
+            f"ckpt=[a,b]: not tested on the same frames, a on {len(a)}, b on {len(b)}, {common} in common: {_HOW}"
+        )
+
+
+def match(a: Sequence[FrameResult], b: Sequence[FrameResult]) -> Pairs:
+    """Each frame's result of a and of b, in a's order.
+
+    Raises:
+        InputError: not the same frames, or other labels.
+    """
+    other = {(result.video, result.frame_index): result for result in b}
+    check_same_frames([(result.video, result.frame_index) for result in a], other)
+    pairs = [(result, other[result.video, result.frame_index]) for result in a]
+    for first, second in pairs:
+        if not _labelled_alike(first, second):
+            raise InputError(
+                f"ckpt=[a,b]: {first.video} frame {first.frame_index} has two labels, the runs' footage is not the "
+                f"same: {_HOW}"
+            )
+    return pairs
+
+
+def _labelled_alike(a: FrameResult, b: FrameResult) -> bool:
+    labelled = a.visibility != NOT_LABELLED
+    return (
+        np.array_equal(a.visibility, b.visibility)
+        and np.array_equal(a.cards, b.cards, equal_nan=True)
+        and np.allclose(a.corners[labelled], b.corners[labelled], rtol=0, atol=_LABEL_PX)
+    )
+
+
+def score_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str, str]]:
+    """The scores beside each other, as text under `HEADINGS`; those that neither has are left out.
+
+    Args:
+        a, b: scores of metrics.json, test/...
+
+    >>> rows = score_rows({"test/card_mae": 2.0, "test/pck_5": 0.9}, {"test/card_mae": 1.5, "test/pck_5": 0.8})
+    >>> [list(row.values()) for row in rows]  # doctest: +NORMALIZE_WHITESPACE
+    [['card error (MAE), per frame', '2.00', '1.50', '-0.50', 'b'],
+     ['corners found (PCK 5 %)', '90.0%', '80.0%', '-10.0%', 'a']]
+    """
+    shown = [
+        (f"{label}, {per}", key + suffix, form)
+        for label, key, form in CARD_ROWS
+        for per, suffix in (("per frame", ""), ("per video", "_video"))
+    ]
+    rows = []
+    for label, key, form in [*shown, *INTERVAL_ROWS, *OTHER_ROWS]:
+        values = [float(scores.get(f"test/{key}", math.nan)) for scores in (a, b)]
+        if not all(map(math.isnan, values)):
+            signed = form.replace("{:+", "{:").replace("{:", "{:+z")  # z: no minus before what rounds to 0
+            cells = *(_text(value, form) for value in values), _text(values[1] - values[0], signed)
+            rows.append(dict(zip(HEADINGS, (label, *cells, better(key, *values)), strict=True)))
+    return rows
+
+
+def _text(value: float, form: str) -> str:
+    return "" if math.isnan(value) else form.format(value)
+
+
+def better(key: str, a: float, b: float) -> str:
+    """Which of two values of a score is better; "" where they are alike, one is unknown, or neither is: of two
+    intervals the wider one holds more.
+
+    >>> better("card_mae", 2.0, 1.5), better("pck_5", 0.9, 0.8), better("thickness_px_bias", -1.0, 0.5)
+    ('b', 'a', 'b')
+    """
+    gain = b - a if key.startswith(_LARGER_IS_BETTER) else abs(a) - abs(b)
+    if key.startswith("interval") or math.isnan(gain) or gain == 0:
+        return ""
+    return "b" if gain > 0 else "a"
+
+
+def score_table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """`score_rows` for the terminal, in 80 columns."""
+    table = Table()
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def metric_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str, Cell]]:
+    """Lines of comparison.csv: every score, in full."""
+    return [
+        {"score": key, "a": float(a[key]), "b": float(b[key]), "b_minus_a": float(b[key]) - float(a[key])}
+        for key in a
+        if key in b
+    ]
+
+
+def change_rows(pairs: Pairs) -> list[dict[str, Cell]]:
+    """Lines of changes.csv: both predictions of each frame, and by how much the error of b is larger."""
+    rows = []
+    for a, b in pairs:
+        row: dict[str, Cell] = {"video": a.video, "frame_index": a.frame_index, "cards": a.cards}
+        for name in ("cards_predicted", "card_error", "corner_px_mean"):
+            row |= {f"{name}_a": getattr(a, name), f"{name}_b": getattr(b, name)}
+        row |= {f"{error}_change": change(error, a, b) for _, error, _, _ in ERRORS}
+        rows.append(row)
+    return rows
+
+
+def change(error: str, a: FrameResult, b: FrameResult) -> float:
+    """By how much `error`, an attribute of `FrameResult`, is larger with b; NaN where it is unknown."""
+    return getattr(b, error) - getattr(a, error)
+
+
+def most_changed(pairs: Pairs, error: str, *, worse: bool) -> Pairs:
+    """The frames whose `error` grew most (`worse`) or shrank most from a to b, most first."""
+    sign = 1 if worse else -1
+    grown = [(sign * change(error, *pair), pair) for pair in pairs]
+    changed = sorted((entry for entry in grown if entry[0] > 0), key=lambda entry: -entry[0])
+    return [pair for _, pair in changed[:CHANGED_FRAMES]]

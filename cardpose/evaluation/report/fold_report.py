@@ -1,0 +1,187 @@
+"""What a cross-validation writes and prints, from the run folders of its folds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table as TerminalTable
+
+from cardpose.common.files import replace_file
+from cardpose.common.packet import NOT_LABELLED, Annotation
+from cardpose.data.datamodule import CardDataModule
+from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.report.error_by_condition import SHARPNESS, condition_rows, sharpness, viewpoints
+from cardpose.evaluation.report.folds import (
+    LEGEND,
+    TITLES,
+    cells,
+    fold_table,
+    frame_of,
+    markdown,
+    pool,
+    read_scores,
+    score_rows,
+)
+from cardpose.evaluation.report.html import Picture, Section, Table
+from cardpose.evaluation.report.plots import error_by_condition
+from cardpose.evaluation.report.sections import (
+    corner_section,
+    count_section,
+    frame_sections,
+    interval_section,
+    visibility_section,
+    write_sections,
+)
+from cardpose.evaluation.report.tables import Cell, estimate_results, write_csv
+from cardpose.evaluation.report.test_result import Frames
+from cardpose.fusion.videos import bounds_across
+from cardpose.models import checkpoints
+
+WORST_FRAMES = 20
+
+
+def write_scores(
+    folder: Path, runs: Mapping[int, Path], command: str, failed: Sequence[int]
+) -> list[TerminalTable]:
+    """Write table.csv (every score) and table.md (those that matter).
+
+    Args:
+        folder: where.
+        runs: folders of the finished folds.
+        command: that made them.
+        failed: the other folds.
+
+    Returns:
+        The tables for the terminal: validation, and test.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    rows = rows_of(runs)
+    write_csv(folder / "table.csv", rows)
+    text = f"# {folder.name}\n\n    {command}\n\nCommit {', '.join(commits(runs))}. {LEGEND}.\n\n"
+    text += "".join(f"{line}\n\n" for line in missing(failed))
+    text += "\n".join(f"## {title}\n\n{markdown(rows, side)}" for side, title in TITLES.items())
+    with replace_file(folder / "table.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return [fold_table(rows, side, title) for side, title in TITLES.items()]
+
+
+def rows_of(runs: Mapping[int, Path]) -> list[dict[str, Cell]]:
+    """`folds.score_rows` of the folds."""
+    return score_rows({fold: read_scores(run / "metrics.json") for fold, run in runs.items()})
+
+
+def missing(failed: Sequence[int]) -> list[str]:
+    """What is said of the folds that failed."""
+    return [f"Failed, and in none of the figures: fold {', '.join(map(str, failed))}."] if failed else []
+
+
+def commits(runs: Mapping[int, Path]) -> list[str]:
+    """The commits that trained the folds, each once."""
+    described = (
+        checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY] for run in runs.values()
+    )
+    return list(dict.fromkeys(str(says["git_commit"]) for says in described))
+
+
+def write_frames(
+    folder: Path, runs: Mapping[int, Path], data: CardDataModule, command: str, failed: Sequence[int]
+) -> None:
+    """Write what the test frames of all folds show together: tables, plots, the worst frames, and report.html.
+
+    Args:
+        folder: where.
+        runs: folders of the finished folds.
+        data: the footage, its frames cached.
+        command: that made them.
+        failed: the other folds.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    rows, videos = pool(runs, "frames.csv"), pool(runs, "videos.csv")
+    write_csv(folder / "frames.csv", rows)
+    write_csv(folder / "videos.csv", videos)
+    results = [frame_of(row) for row in rows]
+    data.setup("predict")
+    frames = Frames(data.sides["predict"], data.videos)
+    true = np.array([result.cards for result in results])
+    errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
+    write_csv(folder / "errors.csv", errors)
+    learnt_from = {str(fold): calibrated_on(run) for fold, run in runs.items()}
+    parts = [
+        *score_sections(rows_of(runs), missing(failed)),
+        count_section(results),
+        condition_section(errors),
+        interval_section(
+            videos, np.array([learnt_from[row["fold"]] for row in videos]), across_folds(rows, results)
+        ),
+        visibility_section(results),
+        corner_section(results),
+        *frame_sections(results, frames.draw, WORST_FRAMES),
+    ]
+    facts = {"command": command, "trained by": f"commit {', '.join(commits(runs))}"}
+    write_sections(folder, folder.name, facts, parts)
+
+
+def score_sections(rows: Sequence[Mapping[str, Cell]], text: Sequence[str]) -> list[Section]:
+    """The tables of `write_scores` for a page, the legend below `text`."""
+    tables = [Table(*cells(rows, side)) for side in TITLES]
+    texts: tuple[list[str], ...] = [*text, f"{LEGEND.capitalize()}."], []
+    return [Section(*part) for part in zip(TITLES.values(), texts, tables, strict=True)]
+
+
+def condition_section(rows: Sequence[Mapping[str, Cell]]) -> Section:
+    """Errors by what a frame shows, of `conditions.condition_rows`."""
+    picture = Picture(
+        "errors",
+        error_by_condition(rows),
+        "Mean absolute card error by count, camera elevation, heading and sharpness; errors.csv has the figures.",
+        "The dashed line is the mean over all frames.",
+    )
+    return Section("What errors go with", [], pictures=[picture])
+
+
+def across_folds(rows: Sequence[Mapping[str, str]], results: Sequence[FrameResult]) -> list[str]:
+    """What the interval would be if each fold's were learnt from the other folds' tested videos, in words.
+
+    Args:
+        rows: the frames of all folds, of frames.csv with its fold.
+        results: the same frames.
+    """
+    fold_of = {row["video"]: int(row["fold"]) for row in rows}
+    videos = estimate_results(results)
+    known = videos.of(~np.isnan(videos.true))
+    low, high = bounds_across(known, np.array([fold_of[name] for name in known.video]))
+    told = ~np.isnan(low)
+    if not told.any():
+        return []
+    held = int(((low <= known.true) & (known.true <= high))[told].sum())
+    return [
+        f"Learnt from the tested videos of the other folds instead, it would have held {held} of {told.sum()} counts "
+        f"and been {(high - low)[told].mean():.1f} cards wide: what so many validation videos would give."
+    ]
+
+
+def calibrated_on(run: Path) -> int:
+    """Number of videos that a run's interval was learnt from, 0 where it has none."""
+    interval = checkpoints.interval(checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY])
+    return interval.videos if interval else 0
+
+
+def conditions(
+    frames: Frames, annotations: Sequence[Annotation], results: Sequence[FrameResult]
+) -> dict[str, np.ndarray]:
+    """Elevation and heading of the camera in degrees, and the sharpness, (N,) each; NaN where unknown.
+
+    Args:
+        frames: of the whole footage.
+        annotations: their labels.
+        results: N frames.
+    """
+    rows, side = [frames.row(result) for result in results], frames.side
+    elevation, heading = viewpoints([annotations[row] for row in rows])
+    labelled = [side.corners[row][side.visibility[row] != NOT_LABELLED] for row in rows]
+    sharp = [sharpness(frames.image(result), own) for result, own in zip(results, labelled, strict=True)]
+    return {"elevation": elevation, "heading": heading, SHARPNESS: np.array(sharp)}

@@ -1,0 +1,158 @@
+"""What the folds of a cross-validation say together: a table with mean and spread, and all tested frames."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.table import Table
+
+from cardpose.common.packet import CORNERS
+from cardpose.data.labels.tables import read_table
+from cardpose.evaluation.metrics.frame_metrics import thickness_errors
+from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.report.tables import Cell
+from cardpose.fusion.clips import Flag
+
+Scores = Mapping[str, float]
+"""Under the keys of metrics.json, NaN where a set cannot give one."""
+
+MEAN, SPREAD = "mean", "std"
+TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
+_FLAGS = {flag.label: int(flag) for flag in Flag}
+COLUMNS = (
+    ("card error", "card_mae", "{:.2f}"),
+    ("per video", "card_mae_video", "{:.2f}"),
+    ("const.", "card_mae_constant", "{:.2f}"),
+    ("const. video", "card_mae_video_constant", "{:.2f}"),
+    ("within 1", "card_within_1", "{:.1%}"),
+    ("video within 1", "card_within_1_video", "{:.1%}"),
+    ("corner px", "corner_px_median", "{:.2f}"),
+    ("PCK 5 %", "pck_5", "{:.1%}"),
+    ("visib. F1", "visibility_f1", "{:.3f}"),
+    ("90 % holds", "interval_coverage", "{:.1%}"),
+    ("90 % wide", "interval_width", "{:.1f}"),
+)
+"""Heading, key and form of what is shown; table.csv has all keys."""
+LEGEND = (
+    "card error: mean absolute error in cards per frame, beside it per video and that of always saying the training "
+    "frames' mean count (const.); within 1: share of frames, and of videos, whose rounded count is at most one card "
+    "off; corner px: median error in pixels of the source frame; 90 % holds, wide: share of videos whose count lies in "
+    "the interval, and its mean width in cards"
+)
+
+
+def read_scores(path: Path) -> Scores:
+    """A run's metrics.json."""
+    return {
+        key: math.nan if value is None else float(value)
+        for key, value in json.loads(path.read_text()).items()
+    }
+
+
+def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
+    """One row a fold with all its scores, then their mean and standard deviation over the folds.
+
+    The standard deviation is that of a sample (n - 1), NaN for one fold. A fold counts as one, however many frames it
+    has; a score that one fold lacks has neither.
+
+    >>> rows = score_rows({0: {"test/card_mae": 1.0}, 1: {"test/card_mae": 2.0}, 2: {"test/card_mae": 6.0}})
+    >>> [(row["fold"], round(float(row["test/card_mae"]), 3)) for row in rows]
+    [('0', 1.0), ('1', 2.0), ('2', 6.0), ('mean', 3.0), ('std', 2.646)]
+    """
+    keys = list(dict.fromkeys(key for values in scores.values() for key in values))
+    table = np.array(
+        [[values.get(key, math.nan) for key in keys] for values in scores.values()]
+    )  # (folds, keys)
+    spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(keys), math.nan)
+    names = [*map(str, scores), MEAN, SPREAD]
+    values = [*table, table.mean(axis=0), spread]
+    return [
+        {"fold": name, **dict(zip(keys, map(float, row), strict=True))}
+        for name, row in zip(names, values, strict=True)
+    ]
+
+
+def cells(rows: Sequence[Mapping[str, Cell]], side: str) -> tuple[list[str], list[list[str]]]:
+    """Headings, and the shown scores of one side as text.
+
+    Args:
+        rows: of `score_rows`.
+        side: val or test.
+    """
+    shown = [column for column in COLUMNS if any(_text(row, side, column) for row in rows)]
+    headings = ["fold", *(heading for heading, _, _ in shown)]
+    return headings, [[str(row["fold"]), *(_text(row, side, column) for column in shown)] for row in rows]
+
+
+def _text(row: Mapping[str, Cell], side: str, column: tuple[str, str, str]) -> str:
+    _, key, form = column
+    value = float(row.get(f"{side}/{key}", math.nan))
+    return "" if math.isnan(value) else form.format(value)
+
+
+def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Table:
+    """`cells` for the terminal, in 80 columns."""
+    headings, lines = cells(rows, side)
+    table = Table(title=title, title_justify="left", padding=(0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading.replace(" ", "\n"), justify="right")
+    for line in lines:
+        table.add_row(*line, end_section=line[0] == str(rows[-3]["fold"]))
+    return table
+
+
+def markdown(rows: Sequence[Mapping[str, Cell]], side: str) -> str:
+    """`cells` as a table in Markdown."""
+    headings, lines = cells(rows, side)
+    rule = ["---"] * len(headings)
+    return "".join(f"| {' | '.join(line)} |\n" for line in [headings, rule, *lines])
+
+
+def pool(folds: Mapping[int, Path], name: str) -> list[dict[str, str]]:
+    """The rows of one table of every fold, with the fold in front.
+
+    Args:
+        folds: folder of each fold's run.
+        name: of the table in a run's test/.
+    """
+    rows = [
+        {"fold": str(fold), **cells}
+        for fold, run in folds.items()
+        for _, cells in read_table(run / "test" / name, ("video",))
+    ]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+def frame_of(row: Mapping[str, str]) -> FrameResult:
+    """The frame of a line of frames.csv (`reports.frame_row`)."""
+
+    def corners(form: str) -> np.ndarray:
+        return np.array([_number(row[form.format(name)]) for name in CORNERS])
+
+    label = np.stack([corners("{}_x"), corners("{}_y")], axis=1)
+    predicted = np.stack([corners("{}_x_predicted"), corners("{}_y_predicted")], axis=1)
+    visibility = corners("{}_visibility").astype(int)
+    errors = thickness_errors(*(torch.from_numpy(values)[None] for values in (predicted, label, visibility)))
+    return FrameResult(
+        video=row["video"],
+        frame_index=int(row["frame_index"]),
+        cards=_number(row["cards"]),
+        cards_predicted=_number(row["cards_predicted"]),
+        cards_spread=_number(row["cards_spread"]),
+        flag=_FLAGS[row["flag"]],
+        corners=label,
+        visibility=visibility,
+        corners_predicted=predicted,
+        confidence=corners("{}_confidence"),
+        visible_probability=corners("{}_visible_probability"),
+        corner_px=corners("{}_px"),
+        thickness_px=errors[0].numpy(),
+    )
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan

@@ -1,0 +1,57 @@
+"""A tested model: its scores, and every frame's label beside its prediction and under its picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cardpose.data.dataset import CardDataset
+from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.report.drawing import draw_result
+from cardpose.fusion.intervals import Interval
+
+
+class Frames:
+    """The network's view of the frames behind results.
+
+    Args:
+        side: of a data module.
+        videos: names, indexed by the side's `video`.
+    """
+
+    def __init__(self, side: CardDataset, videos: Sequence[str]) -> None:
+        names = zip((videos[number] for number in side.video), side.frame_index.tolist(), strict=True)
+        self.side, self._row = side, {name: row for row, name in enumerate(names)}
+
+    def row(self, result: FrameResult) -> int:
+        """The frame's number in the side."""
+        return self._row[result.video, result.frame_index]
+
+    def image(self, result: FrameResult) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self.side.cache.frame(self.side.rows[self.row(result)])
+
+    def draw(self, result: FrameResult) -> np.ndarray:
+        """See `viz.draw_result`."""
+        return draw_result(self.image(result), self.side.to_source[self.row(result)], result)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a test of a model gives.
+
+    Args:
+        metrics: under the keys of metrics.json, test/...
+        results: one a frame.
+        frames: their pictures.
+        footage: what it was tested on, in words.
+        constant: the count that the constant predictor says.
+        interval: the model's calibration, None where it has none.
+    """
+
+    metrics: Mapping[str, float]
+    results: Sequence[FrameResult]
+    frames: Frames
+    footage: str
+    constant: float
+    interval: Interval | None

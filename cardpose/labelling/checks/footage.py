@@ -1,0 +1,158 @@
+"""The same picture twice, near-identical frames on different sides of a split, rotated videos, missing counts."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cardpose.common.errors import Complain, told
+from cardpose.data.footage.folder import DatasetFolder, Source
+from cardpose.data.footage.video import probe
+from cardpose.data.labels.listed import FrameKey
+from cardpose.labelling.checks.findings import Finding, Kind
+
+THUMB = (32, 24)
+"""Width and height, pixels, at which frames are compared."""
+_BLOCK = 1024  # rows compared at a time
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What N labelled frames look like.
+
+    Args:
+        frames: video and index of each.
+        digests: of their pixels.
+        thumbs: (N, 768) float32, grey levels 0 to 255 of a small picture.
+    """
+
+    frames: tuple[FrameKey, ...]
+    digests: tuple[bytes, ...]
+    thumbs: np.ndarray
+
+
+def look(folder: DatasetFolder, tick: Callable[[], object], complain: Complain) -> Looks:
+    """Read every labelled frame once.
+
+    Args:
+        folder: the footage.
+        tick: called after each frame.
+        complain: takes what cannot be read; the rest of that video is passed over.
+    """
+    frames: list[FrameKey] = []
+    digests, thumbs = [], []
+    wanted = defaultdict(list)
+    for annotation in folder.annotations:
+        wanted[annotation.video].append(annotation.frame_index)
+    for video, indices in wanted.items():
+        with told(complain):
+            for index, image in folder.read_frames(video, indices):
+                frames.append((video, index))
+                digests.append(hashlib.sha256(image.tobytes()).digest())
+                grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+                thumbs.append(cv2.resize(grey, THUMB, interpolation=cv2.INTER_AREA).ravel())
+                tick()
+    table = np.array(thumbs, np.float32).reshape(len(frames), THUMB[0] * THUMB[1])
+    return Looks(tuple(frames), tuple(digests), table)
+
+
+def check_pictures(looks: Looks, near: float, side_of: Mapping[FrameKey, str] | None) -> list[Finding]:
+    """Frames that are the same picture, and pairs that a split should not part.
+
+    Args:
+        looks: the frames.
+        near: root mean square difference in grey levels of the small pictures below which two are near-identical.
+        side_of: the side of each frame in a split; None looks for pairs from two videos, which a split by video may
+            part.
+    """
+    group = [video if side_of is None else side_of.get((video, i), "") for video, i in looks.frames]
+    pairs: dict[tuple[str, str], list[tuple[float, int, int]]] = defaultdict(list)
+    for distance, i, j in _near_pairs(looks.thumbs, near):
+        if group[i] != group[j] and group[i] and group[j]:
+            pairs[looks.frames[i][0], looks.frames[j][0]].append((distance, i, j))
+    findings = _same(looks)
+    for (one, other), found in pairs.items():
+        distance, i, j = min(found)
+        sides = "" if side_of is None else f" ({group[i]} and {group[j]})"
+        text = (
+            f"like frame {looks.frames[j][1]} of {other}{sides}, {distance:.1f} grey levels apart; "
+            f"{len(found)} such pairs of {one} and {other}: keep them on one side of the split"
+        )
+        findings.append(Finding(Kind.NEAR, text, *looks.frames[i], value=distance))
+    return findings
+
+
+def _near_pairs(thumbs: np.ndarray, near: float) -> list[tuple[float, int, int]]:
+    """(difference, i, j), i < j, of all pairs below the limit."""
+    squares = np.square(thumbs, dtype=np.float64).sum(1)
+    pairs = []
+    for start in range(0, len(thumbs), _BLOCK):
+        block = thumbs[start : start + _BLOCK]
+        products = block.astype(np.float64) @ thumbs[start:].T.astype(np.float64)
+        squared = squares[start : start + _BLOCK, None] + squares[None, start:] - 2 * products
+        rms = np.sqrt(np.maximum(squared, 0) / thumbs.shape[1])
+        rows, columns = np.nonzero(np.triu(rms < near, 1))
+        pairs += [
+            (float(rms[i, j]), start + i, start + j)
+            for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+    return pairs
+
+
+def _same(looks: Looks) -> list[Finding]:
+    first: dict[bytes, FrameKey] = {}
+    findings = []
+    for frame, digest in zip(looks.frames, looks.digests, strict=True):
+        if digest in first:
+            video, index = first[digest]
+            findings.append(Finding(Kind.DUPLICATE, f"the same picture as frame {index} of {video}", *frame))
+        first.setdefault(digest, frame)
+    return findings
+
+
+def check_videos(folder: DatasetFolder) -> list[Finding]:
+    """Videos without a count, turned ones, ones of another shape than the others."""
+    findings = [
+        Finding(Kind.COUNT, "no count in videos.csv: fill it in where it is known", video.file)
+        for video in folder.videos
+        if video.cards is None
+    ]
+    shapes = {
+        a.video: "upright" if a.height > a.width else "lying" if a.width > a.height else "square"
+        for a in folder.annotations
+    }
+    usual = Counter(shapes.values()).most_common(1)
+    for video, source in folder.sources.items():
+        turn = _turned(source)
+        if turn:
+            text = f"{turn}: cardpose turns it, a tool that does not has the corners elsewhere"
+            findings.append(Finding(Kind.ROTATED, text, video))
+        if video in shapes and shapes[video] != usual[0][0]:
+            text = f"its frames are {shapes[video]}, those of most videos {usual[0][0]}: was it filmed on its side?"
+            findings.append(Finding(Kind.ROTATED, text, video))
+    return findings
+
+
+def _turned(source: Source) -> str:
+    """In words how the footage is turned when it is shown; of loose frames the first is looked at."""
+    if isinstance(source, Path):
+        rotation = probe(source).rotation
+        return f"is turned by {rotation} degrees when it is shown" if rotation else ""
+    path = str(next(iter(source.values())))
+    shown, stored = cv2.imread(path), cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    same = shown is None or stored is None or (shown.shape == stored.shape and (shown == stored).all())
+    return "" if same else "its pictures are turned by their EXIF orientation"
+
+
+def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameKey, str]:
+    """The side of each frame of a saved split."""
+    return {
+        (video, index): side
+        for side, videos in split.items()
+        for video, indices in videos.items()
+        for index in indices
+    }

@@ -1,0 +1,180 @@
+"""Checkpoints that describe themselves, read with weights_only=True.
+
+A checkpoint is Lightning's with one key more, "cardpose", which says all that evaluation, prediction and export
+need: nothing is rebuilt from the command line.
+"""
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cardpose import __version__
+from cardpose.common.errors import InputError, first_line
+from cardpose.common.packet import CORNERS, MAX_CARDS
+from cardpose.fusion.intervals import Interval
+
+KEY = "cardpose"
+SAYS = {
+    "config": dict,
+    "split": dict,
+    "keypoints": list,
+    "max_cards": int,
+    "versions": dict,
+    "git_commit": str,
+}
+"""What the entry holds."""
+INTERVAL = {field.name for field in fields(Interval)}
+"""What its "interval" holds, which is there where one was calibrated."""
+
+SHOWN = 3
+"""Differing keys that a refusal spells out."""
+OTHER_VERSION = "use the version of cardpose that trained it"
+"""The mend where a checkpoint does not fit the network that its own configuration describes."""
+
+_FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
+
+
+def describe(config: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
+    """The "cardpose" entry of a checkpoint.
+
+    Args:
+        config: the resolved configuration of the run, plain containers only.
+        split: the run's `cardpose.data.splits.Split` as a dict of lists.
+    """
+    return {
+        "config": dict(config),
+        "split": dict(split),
+        "keypoints": list(CORNERS),
+        "max_cards": MAX_CARDS,
+        "versions": {"cardpose": __version__, "torch": str(torch.__version__)},
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str:
+    """The checked-out commit of cardpose's own repository, "-dirty" behind it where files differ, or "unknown"."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of cardpose onto the CPU.
+
+    Raises:
+        InputError: no such file; truncated or not a checkpoint; a pickle with code in it; not of cardpose; of
+            another keypoint order.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; give ckpt=outputs/<run>/checkpoints/best.ckpt")
+    checkpoint = _load(path)
+    described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
+    if (
+        not isinstance(described, dict)
+        or "state_dict" not in checkpoint
+        or not all(isinstance(described.get(key), kind) for key, kind in SAYS.items())
+    ):
+        raise InputError(
+            f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
+        )
+    held = described.get("interval")
+    if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL):
+        raise InputError(
+            f"{path}: its interval is {held}, this version's holds {', '.join(sorted(INTERVAL))}; "
+            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
+        )
+    if tuple(described["keypoints"]) != CORNERS:
+        raise InputError(
+            f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "
+            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
+        )
+    return checkpoint
+
+
+def interval(described: Mapping[str, Any]) -> Interval | None:
+    """The calibration that the "cardpose" entry holds; None where there is none, as before there was one."""
+    return Interval(**described["interval"]) if "interval" in described else None
+
+
+def _load(path: Path) -> Any:
+    """What a file of torch.save holds, plain values and tensors only.
+
+    torch answers a file of another kind with whatever exception its first bytes lead to.
+    """
+    with path.open("rb") as file:
+        is_pickle = file.read(2)[:1] in _FIRST_BYTES
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if is_pickle and isinstance(error, UnpicklingError):
+            raise InputError(
+                f"{path}: holds more than weights and plain values and could run code; it was not loaded, use a "
+                "checkpoint written by cardpose.train"
+            ) from None
+        raise InputError(
+            f"{path}: truncated or not a checkpoint ({first_line(error)}); copy it again"
+        ) from None
+
+
+def load_weights(
+    net: nn.Module,
+    checkpoint: Mapping[str, Any],
+    name: str | Path,
+    parts: Sequence[str] | None = None,
+    *,
+    mend: str = "",
+) -> None:
+    """Put the network's weights of a checkpoint into `net`.
+
+    Args:
+        net: the network.
+        checkpoint: as `read` returns it.
+        name: of the checkpoint, for messages.
+        parts: names of the network's modules that take them, the others keep theirs; None: all.
+        mend: what to do where they are of another architecture; "": take its network, or the parts that are alike.
+
+    Raises:
+        InputError: the network has no such part, or the weights are of another architecture; the message says which
+            keys differ.
+    """
+    known = [part for part, _ in net.named_children()]
+    for part in parts or ():
+        if part not in known:
+            raise InputError(f"weights_parts: no part {part!r}: choose of {', '.join(known)}")
+    prefixes = tuple(f"{part}." for part in parts) if parts is not None else ("",)
+    weights = {
+        key.removeprefix("net."): value
+        for key, value in checkpoint["state_dict"].items()
+        if key.startswith("net.") and key.removeprefix("net.").startswith(prefixes)
+    }
+    own = {key: value for key, value in net.state_dict().items() if key.startswith(prefixes)}
+    differing = list(_differences(weights, own))
+    if differing:
+        more = ", ..." if len(differing) > SHOWN else ""
+        alike = [part for part in parts or known if not any(key.startswith(f"{part}.") for key in differing)]
+        some = f", or take the parts that are alike: weights_parts=[{','.join(alike)}]" if alike else ""
+        mend = mend or f"choose the model and sizes that it was trained with{some}"
+        raise InputError(
+            f"{name}: weights of another architecture, {len(differing)} keys differ "
+            f"({', '.join(differing[:SHOWN])}{more}): {mend}"
+        )
+    net.load_state_dict(weights, strict=False)  # what another part would miss; of these parts all is there
+
+
+def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Iterator[str]:
+    """What keeps `weights` from being those of a network with the weights `own`, a phrase a key."""
+    for key, value in own.items():
+        if key not in weights:
+            yield f"{key} missing"
+        elif weights[key].shape != value.shape:
+            yield f"{key} {tuple(weights[key].shape)} for {tuple(value.shape)}"
+    yield from (f"{key} not in the model" for key in weights if key not in own)

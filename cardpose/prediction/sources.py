@@ -1,0 +1,224 @@
+"""What is predicted: pictures, videos and cameras behind one interface, and how they are named on a command line.
+
+Adding a new kind of source: a class as `Source` says, made in `_one`.
+"""
+
+import glob
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from cardpose.common.errors import InputError
+from cardpose.common.images import SUFFIXES, list_frames, read_image
+from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
+
+PICTURES = (*SUFFIXES, ".bmp", ".tif", ".tiff", ".webp")
+VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".mpg", ".mpeg", ".wmv")
+"""What is looked for in a folder; a file that is named itself may be called anything."""
+CAMERA_RATE = 30.0
+"""Frames a second of an overlay's last frame, where a camera does not tell."""
+
+
+class Source(Protocol):
+    """Frames of one packet, which get one answer.
+
+    Attributes:
+        name: of the clip in all tables, the path as it was given.
+        num_frames: how many there should be; None where nobody knows.
+        rate: frames a second; 0 for pictures, which are no film.
+        endless: whether only Ctrl-C ends it.
+        problem: once `frames` has ended, a line about frames that could not be read, or "".
+        bad_frames: how many those were.
+    """
+
+    name: str
+    endless: bool
+    problem: str
+    bad_frames: int
+
+    @property
+    def num_frames(self) -> int | None: ...
+
+    @property
+    def rate(self) -> float: ...
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """The frames in their order, those that cannot be read left out.
+
+        Raises:
+            InputError: none can be read.
+        """
+        ...
+
+
+class VideoSource:
+    """A video; one that breaks off ends there.
+
+    Args:
+        path: the file.
+    """
+
+    endless = False
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
+        self.problem, self.bad_frames = "", 0
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """Raises `InputError` where it is no video."""
+        return probe(self.path, whole=False)
+
+    @property
+    def num_frames(self) -> int | None:
+        return self.info.num_frames
+
+    @property
+    def rate(self) -> float:
+        return self.info.rate or CAMERA_RATE
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """See `Source.frames`."""
+        promised, read = self.info.num_frames, 0
+        try:
+            for frame in iterate(self.path):
+                read += 1
+                yield frame
+        except InputError:
+            if not read:
+                raise
+            self.bad_frames = max(promised - read, 1)
+            self.problem = (
+                f"{self.path}: breaks off after {read} of {promised} frames: copy or record it again"
+            )
+
+
+class PictureSource:
+    """One picture, or a folder of frames named by their index; those that are no image are left out.
+
+    Args:
+        name: of the clip.
+        pictures: the files by frame index, ascending.
+    """
+
+    endless, rate = False, 0.0
+
+    def __init__(self, name: str, pictures: dict[int, Path]) -> None:
+        self.name, self.pictures = name, pictures
+        self.problem, self.bad_frames = "", 0
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.pictures)
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """See `Source.frames`; timestamps are NaN."""
+        for index, path in self.pictures.items():
+            try:
+                image = read_image(path)
+            except InputError as error:
+                self.bad_frames += 1
+                self.problem = str(error)
+                if self.bad_frames == self.num_frames:
+                    raise
+                continue
+            yield VideoFrame(index, float("nan"), image)
+
+
+class CameraSource:
+    """A camera, until it stops or Ctrl-C is pressed.
+
+    Args:
+        index: of the camera, from 0.
+    """
+
+    endless = True
+
+    def __init__(self, index: int) -> None:
+        self.index, self.name = index, f"camera {index}"
+        self.problem, self.bad_frames = "", 0
+        self.num_frames: int | None = None
+        self.rate = CAMERA_RATE
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """See `Source.frames`."""
+        # OpenCV has many words of its own for a camera that is not there.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        camera = cv2.VideoCapture(self.index)
+        try:
+            start = time.monotonic()
+            read, image = camera.read()
+            if not read:
+                raise InputError(f"{self.name}: not there: connect it or choose another index")
+            index = 0
+            while read:
+                yield VideoFrame(index, time.monotonic() - start, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+                index += 1
+                read, image = camera.read()
+            self.problem = f"{self.name}: stopped after {index} frames"
+        finally:
+            camera.release()
+
+
+def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[list[Source], list[str]]:
+    """What the words of a command line name.
+
+    Args:
+        given: pictures, videos, folders, globs, indices of cameras, or "-" for `listed`.
+        listed: lines of standard input, read where they are asked for.
+
+    Returns:
+        The sources, each once and in the order given, and a line for each word that names none.
+    """
+    words: list[str | int] = []
+    for word in given:
+        words += [line.rstrip("\r\n") for line in listed if line.strip()] if word == "-" else [word]
+    sources: dict[str, Source] = {}
+    problems = []
+    for word in words:
+        try:
+            for source in _one(word):
+                sources.setdefault(source.name, source)
+        except InputError as error:
+            problems.append(str(error))
+    return list(sources.values()), problems
+
+
+def _one(word: str | int) -> Iterator[Source]:
+    """The sources that one word names."""
+    text = str(word)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        yield from _in_folder(path)
+    elif path.exists():
+        yield _file(path)
+    elif text.isascii() and text.isdigit():
+        yield CameraSource(int(text))
+    elif glob.has_magic(text):
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+        if not found:
+            raise InputError(f"{text}: matches nothing: check the pattern")
+        for one in found:
+            yield from _in_folder(one) if one.is_dir() else [_file(one)]
+    else:
+        raise InputError(f"{text}: no such file or folder: check the path")
+
+
+def _file(path: Path) -> Source:
+    return PictureSource(str(path), {0: path}) if path.suffix.lower() in PICTURES else VideoSource(path)
+
+
+def _in_folder(folder: Path) -> Iterator[Source]:
+    """A folder of frames, named by their index as in a dataset folder, is one clip; else each file is one."""
+    inside = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in inside if path.suffix.lower() in PICTURES + VIDEOS]
+    if not files:
+        raise InputError(f"{folder}: holds no picture and no video: choose another folder")
+    if all(path.suffix.lower() in SUFFIXES and path.stem.isascii() and path.stem.isdigit() for path in files):
+        yield PictureSource(str(folder), list_frames(folder))
+    else:
+        yield from map(_file, files)

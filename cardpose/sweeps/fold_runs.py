@@ -1,0 +1,161 @@
+"""The runs of a cross-validation: one `cardpose.train` a fold, each in its own folder and its own process.
+
+A process of its own, so that a fold that fails, whatever it does, takes no other with it, and so that its run folder
+is one like any other.
+"""
+
+import json
+import logging
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from cardpose.common.command_line import path_override, run_folder
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file
+from cardpose.common.subprocesses import INTERRUPTED, call
+from cardpose.data.datamodule import CardDataModule
+from cardpose.data.splits import Split
+from cardpose.evaluation.report.tables import check_begun
+from cardpose.training import build
+from cardpose.training.run_folder import is_finished, train_command
+
+NOTE = "crossval.yaml"
+"""In the folder of the folds: the configuration that they were begun with."""
+LOCK = ".crossval.lock"
+"""There, too: held by the command that works there, and by a training that outlives it."""
+
+log = logging.getLogger(__name__)
+
+
+def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, list[Split]]:
+    """Refuse before the first fold what every fold would refuse.
+
+    Args:
+        cfg: conf/crossval.yaml, composed.
+        overrides: what stood on the command line.
+
+    Returns:
+        The data, with its frames cached, and the split of each fold.
+
+    Raises:
+        InputError: what the user can mend.
+    """
+    if any(override.startswith("split.fold=") for override in overrides):
+        raise InputError("split.fold is given by cardpose.crossval, each in turn: leave it out")
+    for key in ("resume", "skip_existing"):
+        if cfg[key]:
+            raise InputError(f"{key} is for cardpose.train: go on with dir=<the folder of the folds>")
+    if "folds" not in (cfg.split or {}):
+        raise InputError("split has no folds: choose split=by_video")
+    if not isinstance(cfg.split.folds, int) or cfg.split.folds < 2:
+        raise InputError(f"split.folds={cfg.split.folds}: choose a whole number from 2")
+    if cfg.data.get("test") is not None:
+        raise InputError("data.test is the same footage in every fold: leave it out, or use cardpose.train")
+    build.plain(cfg)
+    build.check(cfg)
+    net = build.build_net(cfg)
+    build.load_start(cfg, net)
+    data = build.build_data(cfg, net)
+    splits = [instantiate(cfg.split, fold=fold)(data.annotations) for fold in range(cfg.split.folds)]
+    data.prepare_data()
+    return data, splits
+
+
+def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
+    """The folder of the folds: a new one, or `cfg.dir` where its folds are of this configuration and these splits.
+
+    Raises:
+        InputError: `cfg.dir` holds something else.
+    """
+    config = {key: value for key, value in build.plain(cfg).items() if key != "dir"}
+    if cfg.dir is None:
+        now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = Path(run_folder(None, f"{cfg.name}_folds", now)).absolute()
+    else:
+        folder = Path(cfg.dir).absolute()
+    if (folder / NOTE).is_file():
+        _check_same(folder, config, splits)
+        return folder
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            f"dir={cfg.dir}: holds something else than folds of cardpose.crossval: choose a new folder, or "
+            "leave dir out"
+        )
+    with replace_file(folder / NOTE) as temporary:
+        OmegaConf.save(config, temporary)
+    return folder
+
+
+def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -> None:
+    begun = OmegaConf.to_container(OmegaConf.load(folder / NOTE))
+    assert isinstance(begun, dict)
+    check_begun(f"dir={folder}", begun, config, "leave dir out")  # type: ignore[arg-type]
+    for fold, split in enumerate(splits):
+        saved = fold_folder(folder, fold) / "split.json"
+        if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():
+            raise InputError(
+                f"{saved}: names other frames than the footage has now: put the footage back as it was, or leave dir "
+                "out"
+            )
+
+
+def fold_folder(folder: Path, fold: int) -> Path:
+    """The run folder of a fold."""
+    return folder / f"fold_{fold}"
+
+
+def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> list[int]:
+    """Train and test the folds that are not finished, one after another.
+
+    Args:
+        folder: of the folds.
+        folds: how many.
+        overrides: of the command line.
+        lock: file descriptor that a training inherits, see `locks.wait_for`.
+
+    Returns:
+        The folds that failed.
+
+    Raises:
+        SystemExit: Ctrl-C, once the fold in hand has left its checkpoint.
+    """
+    failed = []
+    for fold in range(folds):
+        run = fold_folder(folder, fold)
+        if is_finished(run):
+            log.info("fold %d of %d is finished: %s", fold, folds, run)
+            continue
+        log.info("fold %d of %d: %s", fold, folds, run)
+        code, interrupted = call(command(run, fold, overrides), pass_fds=(lock,))
+        if interrupted:
+            log.warning("Interrupted. To go on: %s", in_shell(folder, overrides))
+            raise SystemExit(INTERRUPTED)
+        if code:
+            log.error("fold %d failed with exit code %d, see above: %s", fold, code, run)
+            failed.append(fold)
+    if failed:
+        log.error(
+            "Failed: fold %s. To try again: %s", ", ".join(map(str, failed)), in_shell(folder, overrides)
+        )
+    return failed
+
+
+def command(run: Path, fold: int, overrides: Sequence[str]) -> list[str]:
+    """What trains a fold in the folder `run`: from its last checkpoint where it has one."""
+    return train_command(run, [*_of_train(overrides), f"split.fold={fold}"])
+
+
+def in_shell(folder: Path, overrides: Sequence[str]) -> str:
+    """The command that goes on with the folds in `folder`."""
+    words = ["python", "-m", "cardpose.crossval", *_of_train(overrides), path_override("dir", folder)]
+    return shlex.join(words)
+
+
+def _of_train(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.startswith("dir=")]

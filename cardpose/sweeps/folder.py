@@ -1,0 +1,144 @@
+"""The folder of a sweep: a run folder a job, named by its overrides, and what each job said.
+
+::
+
+    outputs/multirun/<name>_<time>/
+      multirun.yaml            how the sweep was begun, by Hydra
+      loss.cards=2,seed=0/     a run folder as of cardpose.train
+      logs/                    for each job <its name>.log; .failed or .pruned, the reason in one line; its lock
+"""
+
+import hashlib
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardpose.common.files import replace_file
+from cardpose.common.locks import only_command
+from cardpose.training.run_folder import is_finished
+
+LOGS = "logs"
+NOTE = "multirun.yaml"
+MOST_LETTERS = 160
+"""Of a job's name: a file's may have 255 bytes, and checkpoints lie in folders below."""
+TRIAL = "CARDPOSE_TRIAL"
+"""In the environment of a training that is a trial of a search: the file that says of which, see `cardpose.sweeps.trials`."""
+PRUNED = 3
+"""Exit code of a run that a search stopped since it cannot become the best."""
+
+
+def job_name(overrides: Sequence[str]) -> str:
+    """The name of a job's folder: its overrides, as far as a file may be named so.
+
+    Where letters had to be replaced or left out, a digest of the whole tells the names apart.
+
+    >>> job_name(["model=unet", "loss.cards=0.5"])
+    'model=unet,loss.cards=0.5'
+    >>> job_name(["data.root=a/b"]), job_name(["data.root=a:b"])
+    ('data.root=a_b-52c303d0', 'data.root=a_b-56d2680f')
+    """
+    given = ",".join(overrides) or "defaults"
+    name = re.sub(r"[^\w.=,+\[\]-]", "_", given, flags=re.ASCII)[:MOST_LETTERS]
+    name = re.sub(r"^[^\w\[]", "_", name)  # neither hidden nor an option
+    return name if name == given else f"{name}-{hashlib.sha256(given.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Args:
+        sweep: folder of the sweep.
+        name: of the job, see `job_name`.
+        overrides: of the run, for cardpose.train.
+    """
+
+    sweep: Path
+    name: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> Path:
+        """Its run folder."""
+        return self.sweep / self.name
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self._note(".log")
+
+    @property
+    def lock(self) -> Path:
+        """Held while a process trains in `run`."""
+        return self._note(".lock")
+
+    @property
+    def trial(self) -> Path:
+        """Which trial of a search it is, where it is one."""
+        return self._note(".trial")
+
+    def outcome(self) -> str:
+        """finished, failed, pruned, or "" where it is still to run or half done."""
+        if is_finished(self.run):
+            return "finished"
+        return next((how for how in ("failed", "pruned") if self._note(f".{how}").is_file()), "")
+
+    def reason(self) -> str:
+        """The one line that stands for a job that failed or was pruned."""
+        note = self._note(f".{self.outcome()}")
+        return note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+
+    def note(self, kind: str, text: str) -> None:
+        """Keep why it failed or was pruned, or which trial it is.
+
+        Raises:
+            InputError: the disk is full or the folder may not be written to.
+        """
+        with replace_file(self._note(f".{kind}")) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def forget(self) -> None:
+        """Remove the notes of an earlier try."""
+        for outcome in ("failed", "pruned"):
+            self._note(f".{outcome}").unlink(missing_ok=True)
+
+    def _note(self, suffix: str) -> Path:
+        return self.sweep / LOGS / f"{self.name}{suffix}"
+
+
+@contextmanager
+def only_sweep(folder: Path) -> Iterator[None]:
+    """Keep other sweeps out of `folder`.
+
+    Raises:
+        InputError: another is in there, or the folder may not be written to.
+    """
+    taken = f"{folder}: another sweep is running in this folder: wait for it, or choose another with hydra.sweep.dir="
+    with only_command(folder / LOGS / ".sweep.lock", taken):
+        yield
+
+
+def failure(code: int, said: str) -> str:
+    """Why a training failed, in one line.
+
+    Args:
+        code: its exit code, negative for a signal.
+        said: what it printed.
+
+    >>> failure(2, "reading\\ncardpose.train: a.csv: is empty: fill it\\n")
+    'a.csv: is empty: fill it'
+    >>> failure(1, "Traceback (most recent call last):\\nRuntimeError: no memory\\n")
+    'RuntimeError: no memory'
+    >>> failure(-9, "epoch 3\\n")
+    'killed by SIGKILL, maybe for want of memory; the last that it said: epoch 3'
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1] if lines else "nothing"
+    if code < 0:
+        memory = ", maybe for want of memory" if code == -signal.SIGKILL else ""
+        return f"killed by {signal.Signals(-code).name}{memory}; the last that it said: {last}"
+    mine = [line for line in lines if line.startswith("cardpose.train: ")]
+    return mine[-1].removeprefix("cardpose.train: ") if mine else last

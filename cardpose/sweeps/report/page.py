@@ -1,0 +1,119 @@
+"""A sweep's results as a table for the terminal and as one HTML page."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from cardpose.evaluation.report.folds import TITLES
+from cardpose.evaluation.report.html import Picture, Section, write_page
+from cardpose.evaluation.report.html import Table as PageTable
+from cardpose.sweeps.report.plots import PANELS, UNITS, effect, pareto, short
+from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, TESTED, SweepResults
+
+FORMS = {"cost/train_seconds": "{:,.0f}"}
+"""Of what is not written with two decimals."""
+BEST, SAME, FRONT = "*", "=", "F"
+LEGEND = (
+    "Mean over the runs of a setting ± their standard deviation. * best, = inside the noise: a difference that chance "
+    "may make, at 95 % for all settings together. F on the Pareto front of validation card error against this cost. "
+    "Choose by the validation scores; the test scores are for the report, once nothing is chosen any more."
+)
+NO_NOISE = "No setting was run twice, so nothing says which differences are noise: sweep the seed too, seed=range(0,3)."
+
+
+def headings(results: SweepResults, keys: Iterable[str]) -> list[str]:
+    """Of `cells`."""
+    return ["", *results.swept, "runs", *(SHOWN[key] for key in keys)]
+
+
+def cells(results: SweepResults, keys: Iterable[str]) -> list[list[str]]:
+    """A row a setting as text, best first.
+
+    Args:
+        results: of the sweep.
+        keys: of `SHOWN`, the columns.
+    """
+    columns = [_scores(results, key, _marks(results, key)) for key in keys]
+    runs = np.bincount(results.setting_of, minlength=len(results.settings))
+    return [
+        [str(k + 1), *map(short, setting), str(runs[k]), *(column[k] for column in columns)]
+        for k, setting in enumerate(results.settings)
+    ]
+
+
+def _marks(results: SweepResults, key: str) -> np.ndarray:
+    """(K,) what stands behind a score."""
+    if key in COSTS:
+        return np.where(results.front(key), FRONT, "")
+    if key not in ERRORS:
+        return np.full(len(results.settings), "")
+    found = results.compare(key)
+    marks = np.where(found.inside_noise(), SAME, "")
+    if found.best is not None:
+        marks[found.best] = BEST
+    return marks
+
+
+def _scores(results: SweepResults, key: str, marks: np.ndarray) -> list[str]:
+    scale, form = UNITS.get(key, 1), FORMS.get(key, "{:.2f}")
+    texts = []
+    for mean, spread, mark in zip(results.mean(key), results.spread(key), marks, strict=True):
+        text = "" if math.isnan(mean) else form.format(mean / scale)
+        text += f"±{form.format(spread / scale)}" if spread > 0 else ""
+        texts.append(f"{text} {mark or ' '}" if any(marks) else text)
+    return texts
+
+
+def notes(results: SweepResults) -> list[str]:
+    """What stands below the table."""
+    found = results.compare("val/card_mae")
+    told = [LEGEND] if np.isfinite(found.margin).any() else [LEGEND, NO_NOISE]
+    if results.replicates:
+        told.append(f"Repeated over {' and '.join(results.replicates)}.")
+    if results.fixed:
+        told.append("All runs: " + " ".join(f"{key}={value}" for key, value in results.fixed.items()) + ".")
+    return told
+
+
+def terminal_tables(results: SweepResults) -> list[Table]:
+    """`cells` for the terminal: what to choose by, and what to report."""
+    tables = []
+    for title, keys in (("val", (*ERRORS, *COSTS)), ("test", TESTED)):
+        table = Table(title=TITLES[title], title_justify="left", box=SIMPLE_HEAD, padding=0)
+        left = len(results.swept)
+        for i, heading in enumerate(headings(results, keys)):
+            words = heading.replace(" ", "\n")
+            swept = 0 < i <= left
+            table.add_column(words, justify="left" if swept else "right", no_wrap=not swept, overflow="fold")
+        for row in cells(results, keys):
+            table.add_row(*row)
+        tables.append(table)
+    return tables
+
+
+def write_sweep_page(path: Path, title: str, results: SweepResults) -> None:
+    """Write the page: the table, error against cost, what each override does, and the jobs that did not finish.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    fronts = [Picture("", pareto(results, cost), f"Card error against {SHOWN[cost]}") for cost in COSTS]
+    sections = [
+        Section("Settings", notes(results), PageTable(headings(results, SHOWN), cells(results, SHOWN))),
+        Section("Error against cost", ["A dot a setting, with its row in the table."], pictures=fronts),
+        *(_effects(results, key) for key in results.swept),
+    ]
+    if results.others:
+        rows = [[name, why] for name, why in results.others.items()]
+        sections.append(Section("Not in the figures", table=PageTable(["job", "why"], rows, numbers=False)))
+    facts = {"settings": str(len(results.settings)), "runs": str(len(results.runs))}
+    write_page(path, title, facts, sections)
+
+
+def _effects(results: SweepResults, key: str) -> Section:
+    pictures = [Picture("", effect(results, key, score), f"{SHOWN[score]} over {key}") for score in PANELS]
+    return Section(f"What {key} does", ["A dot a run; the bar is their mean."], pictures=pictures)

@@ -1,0 +1,28 @@
+"""A clip's pixels."""
+
+import numpy as np
+
+from cardpose.synth.records import Clip, Shot
+from cardpose.synth.rendering import occluders
+from cardpose.synth.rendering.sensor import Camcorder
+from cardpose.synth.rendering.stack import Stack
+from cardpose.synth.rendering.surface import Surface
+
+RENDERER = 5
+"""Raise it when the same scenes give other pixels or labels: rendered folders then count as stale."""
+
+
+class Renderer:
+    """Draws the frames of one clip; what all of them share is made once."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.surface, self.stack, self.camcorder = Surface(clip), Stack(clip), Camcorder(clip)
+
+    def frame(self, shot: Shot) -> np.ndarray:
+        """(height, width, 3) uint8 RGB."""
+        light = self.surface.draw(shot.camera)
+        occluders.draw(light, occluders.behind(self.clip, shot), shot.camera, self.clip.light)
+        self.stack.draw(light, shot.camera)
+        occluders.draw(light, occluders.in_front(self.clip, shot), shot.camera, self.clip.light)
+        return self.camcorder.expose(light, shot)

@@ -1,0 +1,119 @@
+"""The table as the camera sees it."""
+
+import cv2
+import numpy as np
+
+from cardpose.synth.records import Clip
+from cardpose.synth.rendering.camera import Camera, scaling
+from cardpose.synth.rendering.textures import (
+    LIGHT_MAP_SIZE,
+    TILE_LEVELS,
+    TILE_PX_PER_MM,
+    TILE_SIZE,
+    VARIANTS,
+    light_map,
+    picture_tiles,
+    table_colours,
+    table_tiles,
+)
+
+_GRID = 4  # the maps that vary slowly are computed at every fourth pixel
+_EDGE_SOFTNESS = 3.0  # pixels over which the table's edge fades
+
+
+class Surface:
+    """The table of a clip: a tiling texture, light and shadow, an edge, a wall behind."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.table = clip.table
+        self.depth_blur = clip.sensor.depth_blur
+        table = clip.table
+        self.levels = (
+            picture_tiles(table.picture)
+            if table.picture
+            else table_tiles(table.kind, table.texture_seed % VARIANTS)
+        )
+        self.laid = _laid(clip.table.texture_seed)
+        self.light = light_map(clip.packet, clip.table, clip.light)
+        dark, bright = table_colours(clip.table)
+        self.mix = 255 * np.stack([bright - dark, dark, clip.table.wall], 1)  # (RGB, [texture, light, wall])
+
+    def draw(self, camera: Camera) -> np.ndarray:
+        """(height, width, 3) float32 RGB, 255 is a white surface in the open."""
+        size = camera.width, camera.height
+        plane = camera.plane(0)
+        level, beyond = self._grids(camera, plane)
+        texture = self._texture(plane, level, size)
+        shift = np.eye(3)
+        shift[:2, 2] = (LIGHT_MAP_SIZE - 1) / 2
+        light = cv2.warpPerspective(
+            self.light,
+            plane @ np.linalg.inv(shift),
+            size,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        beyond = cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR)
+        behind = np.clip(beyond / _EDGE_SOFTNESS + 0.5, 0, 1)
+        light *= 1 - behind
+        if self.table.picture:
+            texture *= 255 * light[..., None]
+            texture += behind[..., None] * self.mix[:, 2].astype(np.float32)
+            return texture
+        texture *= light
+        return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
+
+    def _grids(self, camera: Camera, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """At every fourth pixel, (h, w) each: the texture level it covers; pixels beyond the table."""
+        h, w = camera.height // _GRID, camera.width // _GRID
+        to_table = np.linalg.inv(scaling(1 / _GRID, 1 / _GRID) @ plane)
+        u, v = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
+        inverse_depth = np.maximum(_linear(to_table[2], u, v), 1e-6)
+        area = abs(np.linalg.det(to_table)) / _GRID**2 / inverse_depth**3  # mm^2 of table in an image pixel
+        distance = np.linalg.norm(camera.position)
+        level = 0.5 * np.log2(area) + np.log2(TILE_PX_PER_MM)
+        level += self.depth_blur * np.abs(np.log2(inverse_depth * distance))
+        # The table's edge and the horizon are straight lines in the image.
+        bearing = np.array(
+            [np.cos(self.table.edge_bearing), np.sin(self.table.edge_bearing), -self.table.reach]
+        )
+        edge, horizon = bearing @ to_table, -to_table[2]
+        beyond = [_GRID * _linear(line / np.hypot(*line[:2]), u, v) for line in (edge, horizon)]
+        return np.clip(level, 0, TILE_LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
+
+    def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """The tile on the table (height, width[, 3]), each pixel blended from the two levels next to `level`."""
+        texture = np.zeros((*size[::-1], *self.levels[0].shape[2:]), np.float32)
+        for i in range(int(level.min()), int(np.ceil(level.max())) + 1):
+            weight = np.maximum(0, 1 - np.abs(level - i))
+            rows = np.flatnonzero(weight.any(1))
+            if len(rows) == 0:
+                continue
+            top, end = int(rows[0]) * _GRID, int(rows[-1] + 1) * _GRID
+            tile_to_mm = np.linalg.inv(scaling(0.5**i, 0.5**i) @ np.diag([TILE_PX_PER_MM, TILE_PX_PER_MM, 1]))
+            warp = scaling(1, 1, top=top) @ plane @ self.laid @ tile_to_mm
+            strip = cv2.warpPerspective(
+                self.levels[i],
+                warp,
+                (size[0], end - top),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_WRAP,
+            )
+            part = weight[rows[0] : rows[-1] + 1]
+            share = cv2.resize(part, (size[0], end - top), interpolation=cv2.INTER_LINEAR)
+            share = cv2.merge([share] * 3) if strip.ndim == 3 else share
+            texture[top:end] += cv2.multiply(strip, share, scale=1 / 255, dtype=cv2.CV_32F)
+        return texture
+
+
+def _laid(seed: int) -> np.ndarray:
+    """(3, 3) map in mm: where on the table, and at what angle, the tile lies."""
+    rng = np.random.default_rng(seed)
+    turn, (x, y) = rng.uniform(0, 2 * np.pi), rng.uniform(0, TILE_SIZE / TILE_PX_PER_MM, 2)
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.array([[cos, -sin, x], [sin, cos, y], [0, 0, 1]])
+
+
+def _linear(line: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """a u + b v + c for a line (a, b, c)."""
+    return line[0] * u + line[1] * v + line[2]

@@ -1,0 +1,34 @@
+"""Every tested frame."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cardpose.common.distributed.collectives import in_turn
+from cardpose.common.packet import Batch
+from cardpose.evaluation.metrics.results import FrameResult, frame_results
+
+
+class CollectFrames(Callback):
+    """Gather `results`, label and prediction of all tested frames of all processes, for `cardpose.evaluation.report.test_result`."""
+
+    def __init__(self) -> None:
+        self.results: list[FrameResult] = []
+        self._batches: list[list[FrameResult]] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._batches = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._batches.append(frame_results(outputs["prediction"], batch, trainer.datamodule.test_videos))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.results = [result for batch in in_turn(self._batches) for result in batch]

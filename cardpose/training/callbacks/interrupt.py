@@ -1,0 +1,62 @@
+"""Ctrl-C ends a training after the batch in hand, with a checkpoint from which it goes on exactly."""
+
+import logging
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cardpose.common.distributed.collectives import Agreement
+
+log = logging.getLogger(__name__)
+
+
+class StopOnCtrlC(Callback):
+    """Save `path` and stop after the batch in which SIGINT came; a second one stops at once, without saving.
+
+    Stopping between batches keeps weights, optimizer and schedule in step with each other. After an epoch's
+    last batch the validation comes first, so that the checkpoint never stands between the two. Put it behind
+    every callback whose state a batch changes. Of several processes it is enough that one hears of it.
+
+    Args:
+        path: of the checkpoint, replaced whole.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.requested = False
+        self._before: Any = None
+        self._agreement: Agreement | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.requested = False
+        self._agreement = Agreement()
+        self._before = signal.signal(signal.SIGINT, self._note)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert self._agreement is not None
+        stop = self._agreement.any(self.requested)
+        if stop and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self.path, weights_only=False)
+            raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        log.warning("Ctrl-C: stopping after this batch; press it again to stop at once and lose the epoch")
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None

@@ -1,0 +1,126 @@
+"""What the network sees and says of the validation set, in TensorBoard's Images tab."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+
+from cardpose.common.images import encode_image
+from cardpose.common.packet import Batch
+from cardpose.evaluation.metrics.results import FrameResult, frame_results
+from cardpose.evaluation.report.drawing import caption, contact_sheet, draw_sample, heatmap_grid
+from cardpose.evaluation.report.plots import scatter_cards
+
+
+def spread_rows(rows: int, count: int) -> list[int]:
+    """`count` different rows (fewer where there are not so many), evenly spread over `rows`.
+
+    >>> spread_rows(101, 5), spread_rows(2, 5)
+    ([0, 25, 50, 75, 100], [0, 1])
+    """
+    return np.linspace(0, rows - 1, min(rows, count)).round().astype(int).tolist()
+
+
+class Pictures(Callback):
+    """Draw the same validation frames every few epochs, and after the first and the last epoch.
+
+    `val/frames`: the input with labelled and predicted corners; `val/heatmaps`: predicted heatmaps above
+    their targets; `val/cards`: predicted against true cards of the whole set. Of several processes the first
+    draws, its own share of the frames.
+
+    Args:
+        every_n_epochs: epochs from picture to picture.
+        frames: number of frames, spread over the validation set.
+    """
+
+    def __init__(self, every_n_epochs: int = 5, frames: int = 6) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.frames = frames
+        self._wanted: list[int] = []
+        self._results: list[FrameResult] = []
+        self._captions: list[str] = []
+        self._pictures: list[np.ndarray] = []
+        self._heatmaps: list[np.ndarray] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._clear()
+        if self._due(trainer):
+            loader = trainer.val_dataloaders
+            rows = min(len(loader.sampler), sum(trainer.num_val_batches) * loader.batch_size)
+            self._wanted = spread_rows(rows, self.frames)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if not self._wanted:
+            return
+        data, seen = trainer.datamodule, len(self._results)
+        results = frame_results(outputs["prediction"], batch, data.videos)
+        self._results += results
+        for row in (wanted - seen for wanted in self._wanted if seen <= wanted < seen + len(results)):
+            self._captions.append(caption(results[row]))
+            self._pictures.append(draw_sample(batch, row, results[row], data.mean, data.std))
+            predicted, target = outputs["heatmaps"][row].float(), batch["heatmaps"][row]
+            self._heatmaps.append(heatmap_grid(predicted.cpu().numpy(), target.cpu().numpy()))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._wanted:
+            predicted = np.array([result.cards_predicted for result in self._results])
+            true = np.array([result.cards for result in self._results])
+            images = {
+                "val/frames": contact_sheet(self._pictures, self._captions, columns=3),
+                "val/heatmaps": contact_sheet(self._heatmaps, self._captions, columns=1),
+                "val/cards": scatter_cards(predicted, true),
+            }
+            for logger in tensorboards(trainer):
+                add_images(logger.experiment, images, trainer.global_step)
+        self._clear()
+
+    def _due(self, trainer: Trainer) -> bool:
+        epoch = trainer.current_epoch + 1
+        drawn = epoch in (1, trainer.max_epochs) or epoch % self.every_n_epochs == 0
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        return drawn and fitting and trainer.is_global_zero and bool(tensorboards(trainer))
+
+    def _clear(self) -> None:
+        self._wanted = []
+        self._results = []
+        self._captions = []
+        self._pictures = []
+        self._heatmaps = []
+
+
+def add_images(writer: SummaryWriter, images: Mapping[str, np.ndarray], step: int = 0) -> None:
+    """Show pictures in TensorBoard.
+
+    Args:
+        writer: `TensorBoardLogger.experiment`, or one of its own.
+        images: (H, W, 3) uint8 RGB each, by tag.
+        step: optimizer steps so far.
+    """
+    for tag, image in images.items():
+        height, width, channels = image.shape
+        shown = Summary.Image(
+            height=height,
+            width=width,
+            colorspace=channels,
+            encoded_image_string=encode_image(image, ".png"),
+        )
+        # As SummaryWriter.add_image, which spends most of its time on floats and on a slower coder.
+        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=shown)]), step)
+
+
+def tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
+    """Those among the trainer's loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

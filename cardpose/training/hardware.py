@@ -1,0 +1,112 @@
+"""What this machine computes fastest: precision and memory format, detected and never assumed."""
+
+from inspect import signature
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
+
+from cardpose.common.errors import InputError
+from cardpose.common.threads import cores
+
+BF16 = "bf16-mixed"
+FULL = "32-true"
+_SYNC_BUFFERS = next(  # torch 2.13 renamed it
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in signature(DistributedDataParallel).parameters
+)
+
+
+def on_gpu(accelerator: str) -> bool:
+    """Whether a Lightning `accelerator` name means a CUDA device on this machine."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def choose_precision(accelerator: str) -> str:
+    """bf16 autocast where the device multiplies bf16 natively, else float32.
+
+    On a CPU without such instructions (AVX-512 BF16 or AMX) bf16 is emulated and slower than float32.
+    """
+    if on_gpu(accelerator):
+        return BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else FULL
+    if accelerator in ("auto", "cpu"):
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return BF16 if native else FULL
+    return FULL
+
+
+def choose_memory_format(name: str) -> torch.memory_format:
+    """The memory format of images and weights; "auto" is channels_last.
+
+    Channels-last is what oneDNN and cuDNN compute convolutions in; given it, they need not reorder each tensor.
+    `python -m cardpose.bench what=[step]` compares the choices on a machine.
+
+    Raises:
+        InputError: a name that is not auto, channels_last or contiguous.
+    """
+    formats = {
+        "auto": torch.channels_last,
+        "channels_last": torch.channels_last,
+        "contiguous": torch.contiguous_format,
+    }
+    if name not in formats:
+        raise InputError(f"trainer.memory_format={name}: choose {', '.join(formats)}")
+    return formats[name]
+
+
+def make_trainer(
+    *, precision: str = "auto", accelerator: str = "auto", strategy: str = "auto", **kwargs: Any
+) -> Trainer:
+    """A Lightning Trainer.
+
+    Args:
+        precision: "auto" is resolved by `choose_precision`.
+        accelerator: as Lightning names it.
+        strategy: "auto" for one device; "ddp", DistributedDataParallel, for any number.
+        kwargs: as Lightning takes them.
+
+    Raises:
+        InputError: another strategy, several devices without "ddp", or what cannot be done on several.
+    """
+    if precision == "auto":
+        precision = choose_precision(accelerator)
+    if strategy not in ("auto", "ddp"):
+        raise InputError(f"trainer.strategy={strategy}: choose auto, or ddp for several devices")
+    plan = DDPStrategy(**{_SYNC_BUFFERS: False}) if strategy == "ddp" else "auto"  # see CardposeModule
+    trainer = Trainer(
+        precision=precision,
+        accelerator=accelerator,
+        strategy=plan,
+        use_distributed_sampler=False,  # the data module has its own samplers
+        **kwargs,
+    )
+    if strategy == "auto" and trainer.world_size > 1:
+        raise InputError(f"trainer: {trainer.world_size} devices need trainer=ddp or trainer.strategy=ddp")
+    if trainer.overfit_batches and trainer.world_size > 1:
+        raise InputError("trainer.overfit_batches is for one device: set trainer.devices=1")
+    return trainer
+
+
+def describe() -> dict[str, str | int]:
+    """The machine, for figures: processor, cores this process may use, torch threads, GPU or none."""
+    return {
+        "processor": _processor(),
+        "cores": cores(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    """Model name with the widest vector unit that torch uses."""
+    name = "unknown"
+    try:
+        with open("/proc/cpuinfo") as lines:
+            name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass  # not Linux
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"

@@ -1,0 +1,119 @@
+"""The order of the wings, and the one module through which each heavy or replaceable library is imported."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cardpose
+
+ROOT = Path(cardpose.__file__).parent
+
+WINGS = (
+    "common",
+    "geometry",
+    "fusion",
+    "data",
+    "models",
+    "synth",
+    "evaluation",
+    "training",
+    "prediction",
+    "deploy",
+    "sweeps",
+    "labelling",
+    "benchmarks",
+)
+"""A wing imports itself and the wings before it. Modules outside the wings are entries; no wing imports an entry."""
+
+EXTRAS = {
+    "timm": ("models.encoders.timm_features",),
+    "efficientnet_lite_pytorch": ("models.encoders.efficientnet_lite",),
+    "onnx": ("deploy.onnx_model",),
+    "onnxruntime": ("deploy.onnx_model", "prediction.backends"),
+    "onnxscript": ("deploy.onnx_model",),
+    "sleap_io": ("data.formats.sleap",),
+    "optuna": ("sweeps.search", "training.callbacks.prune"),
+    "sqlalchemy": ("sweeps.search",),
+    "hydra_plugins": ("sweeps.search",),
+    "starlette": ("labelling.app", "labelling.guard", "labelling.serve"),
+    "uvicorn": ("labelling.serve",),
+}
+"""Libraries that the base install lacks, and the modules that import each, when it is used."""
+
+NEED_THEIR_EXTRA = ("labelling.app", "labelling.guard", "labelling.serve")
+"""Modules that import an extra's library at the top; an entry imports them when it runs."""
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def wing_of(name: str) -> str | None:
+    """The wing of a module's dotted name without `cardpose.`; None for an entry."""
+    wing = name.split(".")[0]
+    return wing if wing in WINGS else None
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            if node.module == "cardpose":
+                yield from (f"cardpose.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_every_folder_is_a_wing() -> None:
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} == set(WINGS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    own = wing_of(name_of(path))
+    for imported in imports(path):
+        if own is None or not imported.startswith("cardpose.") or imported == "cardpose.__version__":
+            continue
+        other = wing_of(imported.removeprefix("cardpose."))
+        assert other is not None, f"{own} imports the entry {imported}"
+        assert WINGS.index(other) <= WINGS.index(own), f"{own} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_libraries_have_one_door(path: Path) -> None:
+    name = name_of(path)
+    for imported in imports(path):
+        library = imported.split(".")[0]
+        assert library != "torchvision", "the base install has none"
+        assert library not in EXTRAS or name in EXTRAS[library]
+        assert library != "albumentations" or name == "data.augment"
+        assert library != "av" or name == "data.footage.video"
+        assert library != "jinja2" or name == "evaluation.report.html"
+        assert library != "scipy" or name in (
+            "evaluation.metrics.coverage",
+            "sweeps.significance",
+            "geometry.focal_length",
+        )
+
+
+def test_everything_imports_without_the_extras() -> None:
+    blocked = "; ".join(
+        f"sys.modules[{library!r}] = None" for library in [*EXTRAS, "torchvision", "starlette", "uvicorn"]
+    )
+    everything = ", ".join(
+        f"cardpose.{name}" for path in modules() if (name := name_of(path)) not in NEED_THEIR_EXTRA
+    )
+    subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {everything}"], check=True)
