@@ -24,9 +24,9 @@ from cardpose.benchmarks.devices import bench_ddp
 from cardpose.benchmarks.memory import bench_memory
 from cardpose.benchmarks.predict import bench_predict
 from cardpose.benchmarks.timing import Timing, measure
-from cardpose.common.command_line import entry
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
+from cardpose.common.hydra_entry import entry
 from cardpose.common.packet import NOT_LABELLED, NUM_CORNERS, Batch
 from cardpose.common.threads import one_torch_thread
 from cardpose.data.datamodule import CardDataModule
@@ -130,8 +130,8 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
     """Training steps on batches as the loaders bring them, on the CPU: from the cache, and rendered when needed."""
     cached, streamed = (build.build_data(cfg, build.build_net(cfg)) for _ in range(2))
     size = cfg.data.size[0], cfg.data.size[1]
-    streamed.film = SceneStream(instantiate(cfg.synth), size, CLIP, rate=1.0, seed=cfg.seed)
-    streamed.film_frames = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
+    streamed.film = SceneStream(instantiate(cfg.scene), size, CLIP, rate=1.0, seed=cfg.seed)
+    streamed.samples_per_epoch = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
     cached.prepare_data()
     for name, data in (("cache", cached), ("stream", streamed)):
         data.setup("fit")
@@ -201,7 +201,7 @@ def bench_render(cfg: DictConfig) -> Iterator[Timing]:
     """Synthetic frames on one core, without and with what each clip of `CLIP` frames sets up."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    scene = instantiate(cfg.synth)
+    scene = instantiate(cfg.scene)
     for width, height in ((256, 192), (640, 480)):
         film = SceneStream(scene, (height, width), CLIP, rate=1.0, seed=cfg.seed)
         for index in range(0, FILMED, CLIP):  # the tables' tiles are made once a process

@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from cardpose.common.command_line import entry, forget_empty_run
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
-from cardpose.common.packet import DECK
+from cardpose.common.hydra_entry import entry, forget_empty_run
+from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.data.splits import explicit
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.tables import video_rows
@@ -60,7 +60,7 @@ def calibrate(cfg: DictConfig) -> Path:
     scale, offset = fit_count(counts, predicted)
     # What is measured counts as an earlier calibration says, so that this one is laid on top.
     before = checkpoint["state_dict"][CALIBRATION]
-    checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / DECK])
+    checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / CARDS_PER_DECK])
     seen = camera(config, cfg.clips)
     described["calibration"] = {
         "clips": list(cfg.clips),

@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.common.command_line import entry, forget_empty_run, require
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.common.progress import frame_bar
 from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.footage.folder import DatasetFolder

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose.common.command_line import FAILED, entry, forget_empty_run
+from cardpose.common.hydra_entry import FAILED, entry, forget_empty_run
 from cardpose.common.locks import only_command
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluation.report import fold_report

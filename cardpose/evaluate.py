@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from cardpose.common.command_line import entry, is_run_checkpoint
+from cardpose.common.hydra_entry import entry, is_run_checkpoint
 from cardpose.evaluation.report.comparison import NAMES, check_same_frames, score_table
 from cardpose.evaluation.report.comparison_page import write_comparison
 from cardpose.evaluation.report.sections import describe_run, write_report
 from cardpose.evaluation.report.tables import metrics_table, write_metrics
-from cardpose.evaluation.report.test_result import Tested
+from cardpose.evaluation.report.test_result import TestResult
 from cardpose.models import checkpoints
 from cardpose.training import testing as measure
 from cardpose.training.callbacks.pictures import add_images
@@ -40,7 +40,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
     """
     (path,) = measure.checkpoint_paths(cfg)
     checkpoint = checkpoints.read(path)
-    return write(folder, path, checkpoint, measure.run_own(cfg, path, checkpoint))
+    return write(folder, path, checkpoint, measure.evaluate_on_own_split(cfg, path, checkpoint))
 
 
 def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
@@ -61,7 +61,9 @@ def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
     described = [checkpoint[checkpoints.KEY] for checkpoint in read.values()]
     if not cfg.split and not any(says["config"]["data"].get("test") for says in described):
         check_same_frames(*map(measure.frames_to_test, read.values()))  # told before the long work
-    tested = {name: measure.run_own(cfg, paths[name], checkpoint) for name, checkpoint in read.items()}
+    tested = {
+        name: measure.evaluate_on_own_split(cfg, paths[name], checkpoint) for name, checkpoint in read.items()
+    }
     facts = {
         f"{name}: {key}": value
         for name, says in zip(NAMES, described, strict=True)
@@ -76,7 +78,7 @@ def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def write(folder: Path, path: str, checkpoint: dict[str, Any], tested: Tested) -> dict[str, float]:
+def write(folder: Path, path: str, checkpoint: dict[str, Any], tested: TestResult) -> dict[str, float]:
     """Write everything about one checkpoint; return its scores."""
     facts = describe_run(path, checkpoint[checkpoints.KEY])
     images = write_report(folder, f"Evaluation of {title(path)}", tested, facts)

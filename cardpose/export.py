@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from cardpose import __version__
-from cardpose.common.command_line import entry, forget_empty_run
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
+from cardpose.common.hydra_entry import entry, forget_empty_run
 from cardpose.common.threads import one_torch_thread
 from cardpose.deploy import graph as deploy
 from cardpose.deploy import onnx_model, parity

@@ -12,8 +12,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.common.command_line import entry, forget_empty_run, require
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.common.threads import share_cores
 from cardpose.data.labels.store import LabelFolder
 from cardpose.labelling.pictures import Pictures

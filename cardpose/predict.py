@@ -7,9 +7,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from cardpose import __version__
-from cardpose.common.command_line import entry, forget_empty_run, require
 from cardpose.common.errors import InputError
 from cardpose.common.files import file_digest
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.common.progress import FrameBar
 from cardpose.common.threads import share_cores
 from cardpose.prediction.output_folder import PredictionFolder

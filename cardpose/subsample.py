@@ -14,9 +14,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from cardpose.common.command_line import entry, forget_empty_run, require
 from cardpose.common.errors import InputError
 from cardpose.common.files import new_folder, replace_file, sync
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.common.images import write_image
 from cardpose.common.progress import FrameBar
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
@@ -189,7 +189,7 @@ def check(cfg: DictConfig) -> Subsampling:
         raise InputError(f"stride={cfg.stride}: choose a whole number from 1")
     _one_of("select", cfg.select, tuple(CHOICES))
     _one_of("store", cfg.store, STORES)
-    return Subsampling(CHOICES[cfg.select], cfg.stride, cfg.store, _pattern(cfg.count_pattern))
+    return Subsampling(CHOICES[cfg.select], cfg.stride, cfg.store, _pattern(cfg.count_head_pattern))
 
 
 def _one_of(key: str, value: object, choices: tuple[str, ...]) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cardpose.common.command_line import entry, forget_empty_run, require
 from cardpose.common.errors import InputError
 from cardpose.common.files import file_digest, replace_file, write_errors
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.common.progress import frame_bar
 from cardpose.common.threads import share_cores
 from cardpose.data.footage.folder import DatasetFolder
@@ -44,7 +44,7 @@ def suggest(cfg: DictConfig) -> list[Suggestion]:
     if not any(candidates.values()):
         raise InputError(f"{cfg.data.root}: every frame is labelled: lower stride={cfg.stride} or add videos")
     backend = TorchBackend(cfg.ckpt, choose_device(cfg.accelerator))
-    looker = Looker(Predictor(backend), Features(backend), file_digest(cfg.ckpt))
+    looker = CandidateScorer(Predictor(backend), Features(backend), file_digest(cfg.ckpt))
     wanted = {
         video: _with_neighbours(folder, video, candidates[video]) | labelled[video] for video in candidates
     }
@@ -61,7 +61,7 @@ def suggest(cfg: DictConfig) -> list[Suggestion]:
     return suggestions
 
 
-class Looker:
+class CandidateScorer:
     """Runs the model over a video's frames; what it has looked at outlives an interruption.
 
     Args:

@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from cardpose.common.command_line import entry, forget_empty_run, require
+from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.evaluation.report.tables import write_csv
 from cardpose.sweeps.report.hparams import write_hparams
 from cardpose.sweeps.report.page import notes, terminal_tables, write_sweep_page

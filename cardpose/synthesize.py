@@ -15,9 +15,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
 
-from cardpose.common.command_line import entry, forget_empty_run
 from cardpose.common.errors import InputError
 from cardpose.common.files import write_errors
+from cardpose.common.hydra_entry import entry, forget_empty_run
 from cardpose.common.images import write_image
 from cardpose.common.progress import columns
 from cardpose.common.threads import cores
@@ -104,10 +104,10 @@ def draw_preview(footage: Footage, path: str | Path) -> Path:
 @entry("synthesize")
 def main(cfg: DictConfig) -> None:
     footage = Footage(
-        scene=instantiate(cfg.synth),
+        scene=instantiate(cfg.scene),
         clips=cfg.clips,
         frames_per_clip=cfg.frames_per_clip,
-        counts=None if cfg.counts is None else list(cfg.counts),
+        counts=None if cfg.count_heads is None else list(cfg.count_heads),
         seed=cfg.seed,
         width=cfg.width,
         height=cfg.height,

@@ -22,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
 
-from cardpose.common.command_line import entry, is_run_checkpoint, path_override, user_line
 from cardpose.common.distributed import launch, ranks
 from cardpose.common.errors import InputError, Pruned
+from cardpose.common.hydra_entry import entry, is_run_checkpoint, path_override, user_line
 from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
@@ -81,7 +81,7 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
     )
     if trials and trainer.world_size > 1:
         raise InputError("sweep: a trial of a search trains on one device: set trainer.devices=1")
-    data.check_share(trainer.world_size)
+    data.check_divisible(trainer.world_size)
     data.prepare_data()
     if not (data.split.train and data.split.val):
         raise InputError("split: no frame to train or to validate with: choose another split")
@@ -212,7 +212,7 @@ def resumed(cfg: DictConfig) -> DictConfig:
     if others:
         raise InputError(
             f"resume goes on as the run was configured: leave out {' '.join(others)}, or start a new run from "
-            "its weights with weights=<checkpoint>"
+            "its weights with init_from=<checkpoint>"
         )
     if not is_run_checkpoint(cfg.resume):
         checkpoints.read(cfg.resume)
@@ -220,7 +220,7 @@ def resumed(cfg: DictConfig) -> DictConfig:
     own = OmegaConf.create(checkpoints.read(cfg.resume)[checkpoints.KEY]["config"])
     if Path(own.paths.run).resolve() != Path(cfg.resume).resolve().parent.parent:
         raise InputError(
-            f"{cfg.resume}: this run was at {own.paths.run}: move it back, or start a new run with weights="
+            f"{cfg.resume}: this run was at {own.paths.run}: move it back, or start a new run with init_from="
         )
     own.resume = cfg.resume
     return own
@@ -240,7 +240,7 @@ def main(cfg: DictConfig) -> float:
     except Pruned as stop:
         print(f"cardpose.train: {stop}", file=sys.stderr)  # the line that the sweep keeps
         raise SystemExit(PRUNED) from None
-    if ranks.is_first():
+    if ranks.is_rank_zero():
         Console().print(metrics_table(metrics))
         print(folder)
     return metrics["val/card_mae"]  # what a sweeper of Hydra chooses by: never by the test

@@ -12,7 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from cardpose.common.command_line import user_errors
+from cardpose.common.hydra_entry import user_errors
 
 
 class GridSweeper(BasicSweeper):

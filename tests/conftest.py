@@ -19,7 +19,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from in_process import Command, Done
 
-from cardpose.common.command_line import user_line
+from cardpose.common.hydra_entry import user_line
 from cardpose.common.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.folder import Video, write_folder
 from cardpose.data.footage.video import VideoWriter
@@ -237,7 +237,11 @@ NETWORK = {
         "head": {
             "_target_": "cardpose.models.head.CountVisibilityHead",
             "_partial_": True,
-            "describe": {"_target_": "cardpose.models.head.FittedBox", "found": 0.3, "tolerance": 0.024},
+            "heatmap_features": {
+                "_target_": "cardpose.models.head.BoxFeatures",
+                "found": 0.3,
+                "tolerance": 0.024,
+            },
             "hidden": 8,
         },
     },

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import cardpose
-from cardpose.common.command_line import CONF
+from cardpose.common.hydra_entry import CONF
 
 nbformat = pytest.importorskip("nbformat", reason='needs the extra "dev": pip install -e ".[dev]"')
 nbclient = pytest.importorskip("nbclient", reason='needs the extra "dev": pip install -e ".[dev]"')
@@ -25,8 +25,8 @@ pytest.importorskip("ipykernel", reason='needs the extra "dev": pip install -e "
 PROJECT = Path(cardpose.__file__).parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 SHORTER = {
-    "experiment=quick": "experiment=quick footage.clips=64 data.batch_size=8 trainer.max_epochs=12",
-    "synth=quick": "synth=quick clips=64",
+    "experiment=quick": "experiment=quick render.clips=64 data.batch_size=8 trainer.max_epochs=12",
+    "scene=quick": "scene=quick clips=64",
 }
 """What the tests run in place of a notebook's words: less is rendered and learnt, yet enough to find packets, so that
 the same is shown of it."""

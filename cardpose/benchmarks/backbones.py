@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cardpose.benchmarks.timing import Timing, measure
-from cardpose.common.command_line import CONF, user_line
 from cardpose.common.errors import MissingExtra
+from cardpose.common.hydra_entry import CONF, user_line
 from cardpose.common.threads import one_torch_thread
 from cardpose.models.unet import UNet
 from cardpose.training import build, hardware

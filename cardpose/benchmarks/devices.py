@@ -43,7 +43,7 @@ def training_rates(config: dict[str, Any], epochs: int) -> list[float]:
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
     limits = {"max_epochs": epochs, "limit_train_batches": STEPS}
     trainer = build.build_trainer(cfg, [rates], logger=False, **quiet, **limits)
-    data.check_share(trainer.world_size)
+    data.check_divisible(trainer.world_size)
     trainer.fit(build.build_module(cfg, net, 26.0, {}), data)
     return rates.values
 

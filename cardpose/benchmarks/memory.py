@@ -97,7 +97,7 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
     """A worker's memory after each of so many epochs, the mean over the workers, which are started by this method."""
     multiprocessing.set_start_method(start_method, force=True)
     cfg = OmegaConf.create(config)
-    film = SceneStream(instantiate(cfg.synth), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
+    film = SceneStream(instantiate(cfg.scene), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
     with tempfile.TemporaryDirectory(dir=cfg.paths.cache) as folder:
         data = CardDataModule(
             name="memory",

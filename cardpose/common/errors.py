@@ -8,7 +8,7 @@ class InputError(ValueError):
     """Bad input that the user can mend.
 
     The message is one line: what is wrong, in which file, row or key, and the mend. The entries print it
-    without a traceback and exit with code 2 (`cardpose.common.command_line`).
+    without a traceback and exit with code 2 (`cardpose.common.hydra_entry`).
 
     >>> raise InputError("videos.csv row 3: cards is 105, write 1 to 104 or leave it empty")
     Traceback (most recent call last):
@@ -21,17 +21,17 @@ class MissingExtra(InputError):
     """A library of an optional extra of pyproject.toml is not installed; the message says how to install it."""
 
 
-Complain = Callable[[InputError], None]
+ErrorHandler = Callable[[InputError], None]
 """What a reader does with a fault: raise it, or note it and go on without what is faulty."""
 
 
-def refuse(error: InputError) -> None:
+def raise_error(error: InputError) -> None:
     """Raise: the first fault ends the reading."""
     raise error
 
 
 @contextmanager
-def told(complain: Complain) -> Iterator[None]:
+def collecting_errors(complain: ErrorHandler) -> Iterator[None]:
     """Hand a fault inside the block to `complain`; where that does not raise, go on after the block.
 
     >>> faults = []

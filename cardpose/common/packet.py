@@ -33,7 +33,7 @@ FACE = tuple(i for i, name in enumerate(CORNERS) if name.endswith("face"))
 """The corners of the surface on the table."""
 BACK = tuple(i for i, name in enumerate(CORNERS) if name.endswith("back"))
 """The corners of the surface that faces up."""
-UPRIGHTS = tuple(zip(FACE, BACK, strict=True))
+VERTICAL_EDGES = tuple(zip(FACE, BACK, strict=True))
 """Face and back corner of each edge that is as long as the packet is thick."""
 BACK_DIAGONALS = (
     (CORNERS.index("upper_left_back"), CORNERS.index("lower_right_back")),
@@ -54,8 +54,8 @@ def _edges() -> tuple[tuple[int, int], ...]:
 
 EDGES = _edges()
 
-DECK = 52
-MAX_CARDS = 2 * DECK
+CARDS_PER_DECK = 52
+MAX_CARDS = 2 * CARDS_PER_DECK
 CARD_WIDTH_MM, CARD_HEIGHT_MM = 63.0, 88.0
 
 HIDDEN, VISIBLE = 1, 2
@@ -122,11 +122,11 @@ class Prediction:
         confidence: (B, 8) height of each heatmap's peak.
         visibility: (B, 8) probability that the corner is visible, 0 to 1.
         cards: (B,) estimated count in cards.
-        spread: (B,) its standard deviation as the network sees it, in cards; NaN where it does not tell.
+        cards_std: (B,) its standard deviation as the network sees it, in cards; NaN where it does not tell.
     """
 
     corners: Tensor
     confidence: Tensor
     visibility: Tensor
     cards: Tensor
-    spread: Tensor
+    cards_std: Tensor

@@ -13,19 +13,19 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cardpose.common.distributed.collectives import ALONE, Share
+from cardpose.common.distributed.collectives import SINGLE_PROCESS, ProcessRank
 from cardpose.common.errors import InputError
 from cardpose.common.packet import Annotation, Batch, Sample
 from cardpose.common.threads import cores, processes_here
 from cardpose.data.cache import FrameCache, FrameId, open_or_build
-from cardpose.data.dataset import Augment, CardDataset, Film, FilmedDataset, unchanged
+from cardpose.data.dataset import Augment, CardDataset, FrameStream, MixedDataset, unchanged
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.loading import choose_num_workers, seed_worker
 from cardpose.data.sampler import (
-    Dealt,
-    EpochShuffle,
-    ResumableLoader,
-    check_share,
+    InterleavedEvalSampler,
+    ResumableDataLoader,
+    ResumableDistributedSampler,
+    check_divisible,
     dealt_batch_size,
     position,
 )
@@ -89,8 +89,8 @@ class CardDataModule(LightningDataModule):
         mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
         test: other footage to test on; None tests on the split's test side.
         film: endless labelled frames of `size` to train on.
-        film_frames: of an epoch, where training sees the film alone; the footage validates and tests.
-        film_ratio: frames of the film for each training frame of the footage, where training sees both.
+        samples_per_epoch: of an epoch, where training sees the film alone; the footage validates and tests.
+        synthetic_ratio: frames of the film for each training frame of the footage, where training sees both.
 
     Raises:
         InputError: from the methods, for what the user can mend: see `open_or_build`, `subsample` and the
@@ -115,9 +115,9 @@ class CardDataModule(LightningDataModule):
         mean: Sequence[float],
         std: Sequence[float],
         test: TestFootage | None = None,
-        film: Film | None = None,
-        film_frames: int | None = None,
-        film_ratio: float | None = None,
+        stream: FrameStream | None = None,
+        samples_per_epoch: int | None = None,
+        synthetic_ratio: float | None = None,
     ) -> None:
         super().__init__()
         self.name, self.read, self.root = name, read, root
@@ -128,12 +128,12 @@ class CardDataModule(LightningDataModule):
         if num_workers is None:
             num_workers = choose_num_workers(cores() // processes_here(), torch.cuda.is_available())
         self.num_workers = num_workers
-        if film is not None and (film_frames is None) == (film_ratio is None):
+        if stream is not None and (samples_per_epoch is None) == (synthetic_ratio is None):
             raise InputError(
-                "data.film: give one of data.film_frames and data.film_ratio, and null for the other"
+                "data.stream: give one of data.samples_per_epoch and data.synthetic_ratio, and null for the other"
             )
         self.test = test
-        self.film, self.film_frames, self.film_ratio = film, film_frames, film_ratio
+        self.stream, self.samples_per_epoch, self.synthetic_ratio = stream, samples_per_epoch, synthetic_ratio
         self.mean = torch.tensor(list(mean)).view(1, 3, 1, 1)
         self.std = torch.tensor(list(std)).view(1, 3, 1, 1)
 
@@ -165,11 +165,11 @@ class CardDataModule(LightningDataModule):
     @property
     def streamed(self) -> int:
         """Frames of the film in an epoch."""
-        if self.film is None:
+        if self.stream is None:
             return 0
-        if self.film_frames is not None:
-            return self.film_frames
-        return round((self.film_ratio or 0) * len(self.split.train))
+        if self.samples_per_epoch is not None:
+            return self.samples_per_epoch
+        return round((self.synthetic_ratio or 0) * len(self.split.train))
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ class CardDataModule(LightningDataModule):
 
         The split is made first: a mistake in it is told before the long work, not after.
         """
-        frames = len(self.split.train) if self.film_frames is None else 0
+        frames = len(self.split.train) if self.samples_per_epoch is None else 0
         frames += self.streamed
         if 0 < frames < self.batch_size:
             raise InputError(
@@ -222,10 +222,10 @@ class CardDataModule(LightningDataModule):
             rows = [row_of[frame] for frame in frames]
             return CardDataset(cache, self.annotations, rows, self.videos, augment, self.seed)
 
-        self.train_side: CardDataset | FilmedDataset = dataset(self.split.train, self.augment)
-        if self.film is not None:
-            footage = self.train_side if self.film_frames is None else None
-            self.train_side = FilmedDataset(footage, self.film, self.streamed, self.augment, self.seed)
+        self.train_dataset: CardDataset | MixedDataset = dataset(self.split.train, self.augment)
+        if self.stream is not None:
+            footage = self.train_dataset if self.samples_per_epoch is None else None
+            self.train_dataset = MixedDataset(footage, self.stream, self.streamed, self.augment, self.seed)
         self.sides = {
             "val": dataset(self.split.val, unchanged),
             "test": dataset(self.split.test, unchanged)
@@ -234,30 +234,32 @@ class CardDataModule(LightningDataModule):
             "predict": dataset(list(row_of), unchanged),
         }
 
-    def check_share(self, world: int) -> None:
-        """See `cardpose.data.sampler.check_share`."""
+    def check_divisible(self, world: int) -> None:
+        """See `cardpose.data.sampler.check_divisible`."""
         other = self.test and subsample(self.test.footage.annotations, self.stride)
         sides = {"validation": len(self.split.val), "test": len(other or self.split.test)}
-        check_share(self.batch_size, sides, world)
+        check_divisible(self.batch_size, sides, world)
 
     @property
-    def share(self) -> Share:
+    def share(self) -> ProcessRank:
         """Which of the processes this is."""
         trainer = self.trainer
-        return ALONE if trainer is None else Share(trainer.global_rank, trainer.world_size)
+        return SINGLE_PROCESS if trainer is None else ProcessRank(trainer.global_rank, trainer.world_size)
 
     def train_dataloader(self) -> DataLoader:
-        dataset, share = self.train_side, self.share
+        dataset, share = self.train_dataset, self.share
         epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
         skip = batches * self.batch_size
-        sampler = EpochShuffle(len(dataset), self.seed, epoch, skip, self.streamed, self.batch_size, share)
+        sampler = ResumableDistributedSampler(
+            len(dataset), self.seed, epoch, skip, self.streamed, self.batch_size, share
+        )
         own = self.batch_size // share.world
-        return self._loader(dataset, own, ResumableLoader, sampler=sampler)
+        return self._loader(dataset, own, ResumableDataLoader, sampler=sampler)
 
     @property
     def num_training_batches(self) -> int:
         """Batches of an epoch, told without making the loader."""
-        return len(self.train_side) // self.batch_size
+        return len(self.train_dataset) // self.batch_size
 
     def val_dataloader(self) -> DataLoader:
         return self._dealt(self.sides["val"])
@@ -291,7 +293,7 @@ class CardDataModule(LightningDataModule):
         """Every frame once, in order, by one of the processes."""
         share = self.share
         batch_size = dealt_batch_size(len(dataset), self.batch_size, share.world)
-        sampler = Dealt(len(dataset), batch_size, share) if share.world > 1 else None
+        sampler = InterleavedEvalSampler(len(dataset), batch_size, share) if share.world > 1 else None
         return self._loader(dataset, batch_size, sampler=sampler)
 
     def _loader(

@@ -80,13 +80,13 @@ class CardDataset(Dataset[Sample]):
         )
 
 
-class Film(Protocol):
+class FrameStream(Protocol):
     """Endless labelled frames: image (H, W, 3) uint8 RGB at the network's size, and its label."""
 
     def __call__(self, index: int) -> tuple[np.ndarray, Annotation]: ...
 
 
-class FilmedDataset(Dataset[Sample]):
+class MixedDataset(Dataset[Sample]):
     """Footage of the cache, then `streamed` frames of a film; every epoch sees the next frames of the film.
 
     Keys as in `CardDataset`. A sample of the film has the `video` -1.
@@ -100,9 +100,9 @@ class FilmedDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, footage: CardDataset | None, film: Film, streamed: int, augment: Augment, seed: int
+        self, footage: CardDataset | None, stream: FrameStream, streamed: int, augment: Augment, seed: int
     ) -> None:
-        self.footage, self.film, self.streamed = footage, film, streamed
+        self.footage, self.stream, self.streamed = footage, stream, streamed
         self.augment, self.seed = augment, seed
         self.recorded = 0 if footage is None else len(footage)
 
@@ -113,7 +113,7 @@ class FilmedDataset(Dataset[Sample]):
         epoch, i = divmod(key, len(self))
         if self.footage is not None and i < self.recorded:
             return self.footage[epoch * self.recorded + i]
-        image, label = self.film(epoch * self.streamed + i - self.recorded)
+        image, label = self.stream(epoch * self.streamed + i - self.recorded)
         corners = np.nan_to_num(label.corners)
         image, corners, visibility = self.augment(
             image, corners, label.visibility, _draw_seed(self.seed, epoch, i)

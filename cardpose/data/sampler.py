@@ -8,11 +8,11 @@ import numpy as np
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
-from cardpose.common.distributed.collectives import ALONE, Share
+from cardpose.common.distributed.collectives import SINGLE_PROCESS, ProcessRank
 from cardpose.common.errors import InputError
 
 
-class EpochShuffle(Sampler[int]):
+class ResumableDistributedSampler(Sampler[int]):
     """Shuffle by (seed, epoch) and yield `epoch * length + i`.
 
     The epoch travels inside the key because persistent workers copy the dataset once and never hear of the
@@ -38,7 +38,7 @@ class EpochShuffle(Sampler[int]):
         skip: int = 0,
         in_order: int = 0,
         batch_size: int = 1,
-        share: Share = ALONE,
+        share: ProcessRank = SINGLE_PROCESS,
     ) -> None:
         self.length, self.seed, self.epoch, self.skip = length, seed, epoch, skip
         self.in_order = in_order
@@ -61,7 +61,7 @@ class EpochShuffle(Sampler[int]):
         return self.length // self.batch_size * (self.batch_size // self.share.world)
 
 
-def check_share(batch_size: int, sides: Mapping[str, int], world: int) -> None:
+def check_divisible(batch_size: int, sides: Mapping[str, int], world: int) -> None:
     """Refuse what `world` processes cannot share.
 
     Args:
@@ -84,10 +84,10 @@ def check_share(batch_size: int, sides: Mapping[str, int], world: int) -> None:
             )
 
 
-class Dealt(Sampler[int]):
+class InterleavedEvalSampler(Sampler[int]):
     """Batches in order, dealt to the processes in turn; each example once, the last batch may be smaller.
 
-    `cardpose.common.distributed.collectives.in_turn` puts together again what was made of them.
+    `cardpose.common.distributed.collectives.all_gather_interleaved` puts together again what was made of them.
 
     Args:
         length: number of examples, at least one a process.
@@ -95,7 +95,7 @@ class Dealt(Sampler[int]):
         share: which of the processes this is.
     """
 
-    def __init__(self, length: int, batch_size: int, share: Share) -> None:
+    def __init__(self, length: int, batch_size: int, share: ProcessRank) -> None:
         starts = range(share.rank * batch_size, length, share.world * batch_size)
         self.own = [i for start in starts for i in range(start, min(start + batch_size, length))]
 
@@ -130,7 +130,7 @@ def position(trainer: Trainer) -> tuple[int, int]:
     return epochs.started - 1, batches.current.processed
 
 
-class ResumableLoader(DataLoader):
+class ResumableDataLoader(DataLoader):
     """Tells Lightning, which warns otherwise, that it goes on in mid-epoch where the interrupted run stopped.
 
     There is nothing to save: the place comes from `position`.

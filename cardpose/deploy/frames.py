@@ -38,7 +38,7 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
         data.prepare_data()
     except InputError as error:
         raise InputError(
-            f"{error}; to compare on rendered frames instead add data=synthetic footage=tiny "
+            f"{error}; to compare on rendered frames instead add data=synthetic render=tiny "
             "data.root=outputs/synthetic_tiny split=all"
         ) from error
     data.setup("test")
@@ -59,7 +59,7 @@ def calibration_images(cfg: DictConfig, data: CardDataModule) -> Iterator[np.nda
     """
     folder, most = cfg.calibration.data, cfg.calibration.frames
     if folder is None:
-        side = data.train_side
+        side = data.train_dataset
         if not len(side):
             raise InputError(
                 "precision=int8: the split has no training frames to calibrate on: add calibration.data=<a folder of "

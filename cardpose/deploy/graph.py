@@ -17,10 +17,10 @@ from torch.export import Dim, ExportedProgram
 
 from cardpose.fusion.clips import FOUND
 from cardpose.geometry.letterbox import PAD_GREY
-from cardpose.models.end_to_end import EndToEnd, Reading
+from cardpose.models.end_to_end import EndToEnd, ModelOutput
 
 INPUT = "image"
-OUTPUTS = Reading._fields
+OUTPUTS = ModelOutput._fields
 METADATA = "cardpose"
 """Key of the one JSON object in a file's metadata; "cardpose.json" in a torch.export program."""
 
@@ -34,7 +34,7 @@ BACK = (
 )
 
 
-class Deployed(nn.Module):
+class ExportWrapper(nn.Module):
     """`EndToEnd` with the channels first, as other programs lay out images, and a plain tuple as `OUTPUTS`."""
 
     def __init__(self, module: EndToEnd) -> None:
@@ -50,7 +50,7 @@ def trace(module: EndToEnd, size: tuple[int, int]) -> ExportedProgram:
     """The graph for images of `size` (H, W) and any batch."""
     example = torch.zeros(2, 3, *size, dtype=torch.uint8)  # of one image the batch would count as fixed
     return torch.export.export(
-        Deployed(module).eval(), (example,), dynamic_shapes={INPUT: {0: Dim("batch", min=1)}}
+        ExportWrapper(module).eval(), (example,), dynamic_shapes={INPUT: {0: Dim("batch", min=1)}}
     )
 
 
@@ -105,7 +105,7 @@ def describe(
             "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found from {FOUND} on",
             "visibility": "(batch, 8) probability that the corner is visible",
             "cards": "(batch,) estimated number of cards",
-            "spread": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
+            "cards_std": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
         },
         "letterbox": {"grey": PAD_GREY, "rule": LETTERBOX, "back": BACK},
         "keypoints": list(described["keypoints"]),

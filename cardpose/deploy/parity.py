@@ -22,7 +22,7 @@ from cardpose.training import hardware
 
 LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
-LABELS = {"corners": "corners, network pixels", "cards": "cards", "spread": "spread, cards"}
+LABELS = {"corners": "corners, network pixels", "cards": "cards", "cards_std": "spread, cards"}
 SCORES = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 """(B, H, W, 3) uint8 RGB -> the outputs by their names: a backend."""

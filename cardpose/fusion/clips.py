@@ -20,7 +20,7 @@ from cardpose.geometry.box_fit import MIN_CORNERS
 from cardpose.geometry.boxes import extent, fit_frames
 
 FOUND = 0.3
-"""Height from which on a peak is a corner, as in conf/head/box.yaml."""
+"""Height from which on a peak is a corner, as in conf/count_features/box.yaml."""
 BORDER = 0.01
 """Of the frame's longer side; the outermost pixel of a heatmap, where the peak of a corner outside ends up."""
 MISFIT = 0.2
@@ -129,7 +129,9 @@ def frame_uncertainty(confidence: np.ndarray, visibility: np.ndarray, flags: np.
     return np.where(lost, 1.0, corner_uncertainty(confidence, visibility).mean(1))
 
 
-def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Interval | None = None) -> Clip:
+def fuse(
+    cards: np.ndarray, cards_std: np.ndarray, flags: np.ndarray, interval: Interval | None = None
+) -> Clip:
     """The clip's one answer: the median of the good frames, weighted by how sure each is, within 1 to 104 cards.
 
     The weights are 1 / spread: then the weighted median is the most likely value where errors are Laplace's
@@ -139,7 +141,7 @@ def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Int
 
     Args:
         cards: (N,) estimates in cards.
-        spread: (N,) their standard deviations in cards, NaN where the network does not tell.
+        cards_std: (N,) their standard deviations in cards, NaN where the network does not tell.
         flags: (N,) as `check_frames` returns them.
         interval: calibration of the interval.
 
@@ -154,7 +156,7 @@ def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Int
         used = flags != Flag.NO_PACKET
     if not used.any():
         return Clip(np.nan, np.nan, np.nan, flags, used)
-    weights = _weights(spread, used)
+    weights = _weights(cards_std, used)
     outlier = used & _outliers(cards, weights)
     used = used & ~outlier
     answer = np.clip(weighted_median(cards, weights * used), 1, MAX_CARDS)
@@ -162,11 +164,11 @@ def fuse(cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, interval: Int
     return Clip(float(answer), float(low), float(high), np.where(outlier, Flag.OUTLIER, flags), used)
 
 
-def _weights(spread: np.ndarray, used: np.ndarray) -> np.ndarray:
+def _weights(cards_std: np.ndarray, used: np.ndarray) -> np.ndarray:
     """(N,) weights, 0 for frames that are not used, alike where one of the others has no spread."""
-    if np.isnan(spread[used]).any():
+    if np.isnan(cards_std[used]).any():
         return used.astype(float)
-    return np.divide(1, np.maximum(spread, MIN_SPREAD), out=np.zeros(len(spread)), where=used)
+    return np.divide(1, np.maximum(cards_std, MIN_SPREAD), out=np.zeros(len(cards_std)), where=used)
 
 
 def _outliers(cards: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -210,12 +212,12 @@ class RunningCount:
 
     def __init__(self, interval: Interval | None = None) -> None:
         self.interval = interval
-        self._cards, self._spread = np.empty(0), np.empty(0)
+        self._cards, self._cards_std = np.empty(0), np.empty(0)
         self._flags = np.empty(0, int)
 
-    def add(self, cards: np.ndarray, spread: np.ndarray, flags: np.ndarray) -> Clip:
+    def add(self, cards: np.ndarray, cards_std: np.ndarray, flags: np.ndarray) -> Clip:
         """Take the next frames in, (n,) each as `fuse` takes them, and answer from all so far."""
         self._cards = np.append(self._cards, cards)
-        self._spread = np.append(self._spread, spread)
+        self._cards_std = np.append(self._cards_std, cards_std)
         self._flags = np.append(self._flags, flags)
-        return fuse(self._cards, self._spread, self._flags, self.interval)
+        return fuse(self._cards, self._cards_std, self._flags, self.interval)

@@ -51,7 +51,7 @@ def flag_frames(prediction: Prediction, batch: Batch) -> np.ndarray:
 
 
 def estimate_videos(
-    video: np.ndarray, cards: np.ndarray, spread: np.ndarray, flags: np.ndarray, true: np.ndarray
+    video: np.ndarray, cards: np.ndarray, cards_std: np.ndarray, flags: np.ndarray, true: np.ndarray
 ) -> VideoEstimates:
     """Fuse the frames of each video, in order of appearance.
 
@@ -61,7 +61,7 @@ def estimate_videos(
     Args:
         video: (N,) which video each frame is of: numbers or names.
         cards: (N,) estimates in cards.
-        spread: (N,) their standard deviations in cards, NaN where the network does not tell.
+        cards_std: (N,) their standard deviations in cards, NaN where the network does not tell.
         flags: (N,) as `clips.check_frames` returns them.
         true: (N,) counts, NaN where unknown.
 
@@ -77,7 +77,7 @@ def estimate_videos(
         known = own & ~np.isnan(true)
         chosen = known if known.any() else own
         said, count = cards[chosen], np.median(true[chosen])
-        clip = fuse(said, spread[chosen], flags[chosen])
+        clip = fuse(said, cards_std[chosen], flags[chosen])
         if clip.frames_used:
             rows.append((count, clip.cards, clip.frames_used, np.mean((said[clip.used] - count) ** 2)))
         else:

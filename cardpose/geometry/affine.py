@@ -31,7 +31,7 @@ def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
 def source_size(to_source: Tensor, size: Sequence[int]) -> Tensor:
     """Size of the source frames, to one pixel of the image.
 
-    The frame lies in the image centred (`cardpose.geometry.letterbox`), so that what is beside it follows from the shift.
+    The frame is centred in the image (letterbox.py), so the padding follows from the shift.
 
     Args:
         to_source: (B, 2, 3), maps (x, y, 1) in image pixels to source pixels.

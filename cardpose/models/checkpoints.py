@@ -149,7 +149,7 @@ def load_weights(
     known = [part for part, _ in net.named_children()]
     for part in parts or ():
         if part not in known:
-            raise InputError(f"weights_parts: no part {part!r}: choose of {', '.join(known)}")
+            raise InputError(f"init_modules: no part {part!r}: choose of {', '.join(known)}")
     prefixes = tuple(f"{part}." for part in parts) if parts is not None else ("",)
     weights = {
         key.removeprefix("net."): value
@@ -161,7 +161,7 @@ def load_weights(
     if differing:
         more = ", ..." if len(differing) > SHOWN else ""
         alike = [part for part in parts or known if not any(key.startswith(f"{part}.") for key in differing)]
-        some = f", or take the parts that are alike: weights_parts=[{','.join(alike)}]" if alike else ""
+        some = f", or take the parts that are alike: init_modules=[{','.join(alike)}]" if alike else ""
         mend = mend or f"choose the model and sizes that it was trained with{some}"
         raise InputError(
             f"{name}: weights of another architecture, {len(differing)} keys differ "

@@ -1,4 +1,4 @@
-"""How a count is read from the head's numbers, and what a distribution over the counts pays (conf/count).
+"""How a count is read from the head's numbers, and what a distribution over the counts pays (conf/count_head).
 
 Regression    the number itself; it tells no spread
 Distribution  a probability for each count, trained with soft labels
@@ -12,7 +12,7 @@ say (`head.straight`), and none has a free number for each count. Such logits wo
 footage has (one a video, a few dozen of them), and deny those that it lacks; about a centre, what is learned at one
 count holds at every other.
 
-Adding a new one: a `Readout`, and its file in conf/count.
+Adding a new one: a `CountHead`, and its file in conf/count.
 """
 
 import math
@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK, MAX_CARDS
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS
 
 COMPONENTS = 3
 """Of the mixture: enough for a skew, heavy tails, or two packets that look alike."""
-START = DECK / math.sqrt(12)
+START = CARDS_PER_DECK / math.sqrt(12)
 """Standard deviation in cards of who knows nothing: a uniform count's."""
 FINEST = 0.1
 """Cards; no width falls below it, where the nearest count would have all the probability."""
@@ -39,16 +39,16 @@ class Count(NamedTuple):
 
     Args:
         cards: (B,) count divided by 52.
-        spread: (B,) standard deviation of `cards`; NaN where it is not told.
-        logits: (B, N) what `Readout.loss` takes; N is 0 where there is no distribution.
+        cards_std: (B,) standard deviation of `cards`; NaN where it is not told.
+        logits: (B, N) what `CountHead.loss` takes; N is 0 where there is no distribution.
     """
 
     cards: Tensor
-    spread: Tensor
+    cards_std: Tensor
     logits: Tensor
 
 
-class Readout(nn.Module, ABC):
+class CountHead(nn.Module, ABC):
     """From a centre and `size` numbers more to a count, and what its distribution pays."""
 
     size: int
@@ -62,7 +62,7 @@ class Readout(nn.Module, ABC):
         """What the logits (B, N) pay for cards (B,), NaN left out: 0 if perfect, 1 for the counts 1 to 52 alike."""
 
 
-class Regression(Readout):
+class Regression(CountHead):
     """The centre is the count."""
 
     size = 0
@@ -74,7 +74,7 @@ class Regression(Readout):
         return logits.new_zeros(())
 
 
-class Distribution(Readout):
+class Distribution(CountHead):
     """A mixture of `COMPONENTS` normal distributions near the centre, taken at the counts 0 to 104.
 
     The numbers are each component's weight, its distance from the centre in units of its width, and its width. It
@@ -97,25 +97,25 @@ class Distribution(Readout):
     def __init__(self, sigma: float) -> None:
         super().__init__()
         if not (isinstance(sigma, int | float) and sigma > 0):
-            raise InputError(f"count.sigma={sigma}: choose a number above 0")
+            raise InputError(f"count_head.sigma={sigma}: choose a number above 0")
         self.sigma = sigma
         labels = soft_labels(_deck(), sigma)
-        self.uniform_pays = float(_divergence(labels.mean(0).clamp_min(1e-30).log(), labels).mean())
+        self.normaliser = float(_divergence(labels.mean(0).clamp_min(1e-30).log(), labels).mean())
 
     def forward(self, centre: Tensor, numbers: Tensor) -> Count:
         weight, shift, width = numbers.unflatten(1, (3, COMPONENTS)).unsqueeze(-1).unbind(1)  # (B, 3, 1) each
         width = START * _positive(width) + FINEST
-        away = (_counts(centre) - DECK * centre[:, None, None]) / width - shift  # (B, 3, 105)
+        away = (_counts(centre) - CARDS_PER_DECK * centre[:, None, None]) / width - shift  # (B, 3, 105)
         parts = weight.log_softmax(1) - width.log() - away.square() / 2
         logits = parts.logsumexp(1).log_softmax(1)
         return Count(*_moments(logits.exp()), logits)
 
     def loss(self, logits: Tensor, cards: Tensor) -> Tensor:
         divergence = _divergence(logits.log_softmax(1), soft_labels(cards.nan_to_num(), self.sigma))
-        return mean_of_known(divergence, cards) / self.uniform_pays
+        return mean_of_known(divergence, cards) / self.normaliser
 
 
-class Ordinal(Readout):
+class Ordinal(CountHead):
     """Cumulative logits (B, 104): that there are more than 0, 1, ... 103 cards, one score against ordered thresholds.
 
     Each is a binary question with cross-entropy of its own. The thresholds start halfway between the counts and are
@@ -135,8 +135,8 @@ class Ordinal(Readout):
         # Which steps lie below each threshold: torch.cumsum is not deterministic on a GPU.
         self.register_buffer("up_to", torch.ones(MAX_CARDS, MAX_CARDS).tril(), persistent=False)
         more = _more(_deck())
-        self.uniform_pays = float(
-            F.binary_cross_entropy(more.mean(0).expand_as(more), more, reduction="sum") / DECK
+        self.normaliser = float(
+            F.binary_cross_entropy(more.mean(0).expand_as(more), more, reduction="sum") / CARDS_PER_DECK
         )
 
     def thresholds(self) -> Tensor:
@@ -147,14 +147,14 @@ class Ordinal(Readout):
         scale = (
             START * math.sqrt(3) / math.pi * _positive(numbers) + FINEST
         )  # of a logistic distribution, (B, 1)
-        logits = (DECK * centre.unsqueeze(1) - self.thresholds()) / scale
+        logits = (CARDS_PER_DECK * centre.unsqueeze(1) - self.thresholds()) / scale
         more = logits.sigmoid()
         probabilities = F.pad(more, (1, 0), value=1.0) - F.pad(more, (0, 1))
         return Count(*_moments(probabilities), logits)
 
     def loss(self, logits: Tensor, cards: Tensor) -> Tensor:
         asked = F.binary_cross_entropy_with_logits(logits, _more(cards), reduction="none").sum(1)
-        return mean_of_known(asked, cards) / self.uniform_pays
+        return mean_of_known(asked, cards) / self.normaliser
 
 
 def mean_of_known(values: Tensor, cards: Tensor) -> Tensor:
@@ -194,7 +194,7 @@ def _more(cards: Tensor) -> Tensor:
 
 def _deck() -> Tensor:
     """The counts of one deck, which are alike to who knows nothing."""
-    return torch.arange(1, DECK + 1, dtype=torch.float32)
+    return torch.arange(1, CARDS_PER_DECK + 1, dtype=torch.float32)
 
 
 def _positive(number: Tensor) -> Tensor:
@@ -212,4 +212,4 @@ def _moments(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     counts = _counts(probabilities)
     mean = (probabilities * counts).sum(1)
     variance = (probabilities * (counts - mean.unsqueeze(1)).square()).sum(1)
-    return mean / DECK, variance.clamp_min(1e-12).sqrt() / DECK
+    return mean / CARDS_PER_DECK, variance.clamp_min(1e-12).sqrt() / CARDS_PER_DECK

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cardpose.common.packet import DECK
+from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.models.unet import UNet
 
 
-class Reading(NamedTuple):
+class ModelOutput(NamedTuple):
     """What the graph says of a batch; its field names are those of an exported file's outputs.
 
     Args:
@@ -18,14 +18,14 @@ class Reading(NamedTuple):
         confidence: (B, 8) height of each heatmap's peak.
         visibility: (B, 8) probability that the corner is visible.
         cards: (B,) estimated count in cards.
-        spread: (B,) its standard deviation in cards, NaN where the network does not tell.
+        cards_std: (B,) its standard deviation in cards, NaN where the network does not tell.
     """
 
     corners: Tensor
     confidence: Tensor
     visibility: Tensor
     cards: Tensor
-    spread: Tensor
+    cards_std: Tensor
 
 
 class EndToEnd(nn.Module):
@@ -46,11 +46,15 @@ class EndToEnd(nn.Module):
         self.register_buffer("mean", torch.tensor(net.encoder.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(net.encoder.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor) -> Reading:
+    def forward(self, image: Tensor) -> ModelOutput:
         """(B, H, W, 3) RGB, uint8 or float from 0 to 255; such a layout is channels-last without a copy."""
         normalised = (image.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
         output = self.net(normalised)
         corners, confidence = self.decode(output.heatmaps)
-        return Reading(
-            corners, confidence, output.visibility.sigmoid(), output.cards * DECK, output.spread * DECK
+        return ModelOutput(
+            corners,
+            confidence,
+            output.visibility.sigmoid(),
+            output.cards * CARDS_PER_DECK,
+            output.cards_std * CARDS_PER_DECK,
         )

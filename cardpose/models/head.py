@@ -7,23 +7,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CARD_HEIGHT_MM, DECK, NUM_CORNERS
+from cardpose.common.packet import CARD_HEIGHT_MM, CARDS_PER_DECK, NUM_CORNERS
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, fit_box
-from cardpose.models.counts import Count, Readout, Regression
+from cardpose.models.counts import Count, CountHead, Regression
 from cardpose.models.heatmaps import decode
 
 CARD_MM = 0.3
 """Thickness of a card, which differs from deck to deck by a tenth."""
 
 
-class Description(Protocol):
+class HeatmapFeatures(Protocol):
     """Heatmaps (B, 8, h, w) to numbers (B, `size`) that a count can be read from.
 
     `alone`: the count is a straight line of these numbers, the deepest features have no part in it.
     """
 
     size: int
-    alone: bool
+    linear_only: bool
 
     def __call__(self, heatmaps: Tensor) -> Tensor: ...
 
@@ -35,7 +35,7 @@ class PooledHeatmaps:
         grid: (rows, columns).
     """
 
-    alone = False
+    linear_only = False
 
     def __init__(self, grid: tuple[int, int]) -> None:
         self.grid = (grid[0], grid[1])
@@ -61,7 +61,7 @@ def _cells(size: int, cells: int) -> Tensor:
     return torch.tensor([[min(cell.start + i, cell.stop - 1) for i in range(most)] for cell in pixels])
 
 
-class FittedBox:
+class BoxFeatures:
     """The box that the heatmaps' peaks make: thickness, how sure, how well it fits, pose; and the peaks' heights.
 
     Args:
@@ -70,7 +70,7 @@ class FittedBox:
     """
 
     size = 4 + 3 + 9 + NUM_CORNERS
-    alone = False
+    linear_only = False
 
     def __init__(self, found: float, tolerance: float) -> None:
         self.found, self.tolerance = found, tolerance
@@ -94,13 +94,13 @@ class FittedBox:
 
     def _numbers(self, box: BoxFit, width: int) -> Tensor:
         """Thickness, doubts and pose, each of a size of about 1."""
-        thickness = box.thickness.nan_to_num(CARD_MM * DECK / 2) / (CARD_MM * DECK)
+        thickness = box.thickness.nan_to_num(CARD_MM * CARDS_PER_DECK / 2) / (CARD_MM * CARDS_PER_DECK)
         misfit = (1e3 * box.reprojection / width + 1).log()
         thousandth = 1e-3 * width  # pixels by which the corners may be off
-        spread = thousandth * box.covariance[:, -1, -1].clamp_min(0).sqrt()
+        cards_std = thousandth * box.covariance[:, -1, -1].clamp_min(0).sqrt()
         # Bounds of one type: the exporter to ONNX refuses a whole number beside a fraction.
         numbers = torch.stack(
-            [thickness.clamp(-0.5, 2.0), misfit, spread.clamp_max(3.0), box.determined.float()], 1
+            [thickness.clamp(-0.5, 2.0), misfit, cards_std.clamp_max(3.0), box.determined.float()], 1
         )
         pose = [(box.translation / (4 * CARD_HEIGHT_MM)).clamp(-3.0, 3.0), box.rotation.flatten(1)]
         return torch.cat([numbers, *pose], 1)
@@ -110,14 +110,14 @@ class Thickness:
     """The thickness of that box alone, in decks: the count is thickness over the thickness of a card, and an offset.
 
     Args:
-        found, tolerance: see `FittedBox`.
+        found, tolerance: see `BoxFeatures`.
     """
 
     size = 1
-    alone = True
+    linear_only = True
 
     def __init__(self, found: float, tolerance: float) -> None:
-        self._box = FittedBox(found, tolerance)
+        self._box = BoxFeatures(found, tolerance)
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         return self._box(heatmaps)[:, :1]
@@ -127,7 +127,7 @@ class NoHeatmaps:
     """Nothing: the count is left with the deepest features, which shows what the heatmaps give it."""
 
     size = 0
-    alone = False
+    linear_only = False
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         return heatmaps.new_zeros(heatmaps.shape[0], 0)
@@ -160,8 +160,8 @@ class CountVisibilityHead(nn.Module):
     def __init__(
         self,
         channels: int,
-        describe: Description,
-        readout: Readout | None = None,
+        heatmap_features: HeatmapFeatures,
+        count_head: CountHead | None = None,
         hidden: int = 256,
         dropout: float = 0.0,
         detach: bool = True,
@@ -169,17 +169,21 @@ class CountVisibilityHead(nn.Module):
         super().__init__()
         if not isinstance(detach, bool):
             raise InputError(f"model.head.detach={detach}: choose true or false")
-        self.describe = describe
+        self.heatmap_features = heatmap_features
         self.detach = detach
-        self.readout = readout or Regression()
+        self.count_head = count_head or Regression()
         layers: list[nn.Module] = []
-        for size in (channels + describe.size, hidden):
+        for size in (channels + heatmap_features.size, hidden):
             layers += [nn.Linear(size, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS + self.readout.size))
-        self.straight = nn.Linear(describe.size, 1, bias=describe.alone) if describe.size else None
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden, 1 + NUM_CORNERS + self.count_head.size))
+        self.straight = (
+            nn.Linear(heatmap_features.size, 1, bias=heatmap_features.linear_only)
+            if heatmap_features.size
+            else None
+        )
         if self.straight is not None:
             nn.init.zeros_(self.straight.weight)
-            if describe.alone:  # a card of the thickness that most have
+            if heatmap_features.linear_only:  # a card of the thickness that most have
                 nn.init.ones_(self.straight.weight)
                 nn.init.constant_(self.straight.bias, -0.5)
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
@@ -189,13 +193,13 @@ class CountVisibilityHead(nn.Module):
         # In float32 under any autocast: bf16 has steps of a fifth of a card from half a deck on.
         with torch.autocast(deepest.device.type, enabled=False):
             features = F.adaptive_avg_pool2d(deepest.float(), 1).flatten(1)
-            described = self.describe(heatmaps.detach() if self.detach else heatmaps).float()
+            described = self.heatmap_features(heatmaps.detach() if self.detach else heatmaps).float()
             out = self.layers(torch.cat([features, described], dim=1))
             line = None if self.straight is None else self.straight(described)[:, 0]
         centre, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
         if line is not None:
-            centre = line if self.describe.alone else centre + line
-        count = self.readout(centre + 0.5, numbers)  # starts in the middle of the range
+            centre = line if self.heatmap_features.linear_only else centre + line
+        count = self.count_head(centre + 0.5, numbers)  # starts in the middle of the range
         return self._calibrated(count), visibility
 
     def forget_calibration(self) -> None:
@@ -205,4 +209,4 @@ class CountVisibilityHead(nn.Module):
     def _calibrated(self, count: Count) -> Count:
         """The logits stay as they were trained: over the counts before calibration."""
         scale, offset = self.calibration
-        return count._replace(cards=scale * count.cards + offset, spread=scale * count.spread)
+        return count._replace(cards=scale * count.cards + offset, cards_std=scale * count.cards_std)

@@ -17,14 +17,14 @@ class Output(NamedTuple):
         heatmaps: (B, 8, h, w), near 0 to 1.
         cards: (B,) count divided by 52.
         visibility: (B, 8) logits.
-        spread: (B,) standard deviation of `cards`, NaN where the head does not tell it.
+        cards_std: (B,) standard deviation of `cards`, NaN where the head does not tell it.
         count_logits: (B, N) of the count's distribution, which only the loss reads; N is 0 where there is none.
     """
 
     heatmaps: Tensor
     cards: Tensor
     visibility: Tensor
-    spread: Tensor
+    cards_std: Tensor
     count_logits: Tensor
 
 
@@ -50,4 +50,4 @@ class UNet(nn.Module):
         features = self.encoder(image)
         heatmaps = self.decoder(features)
         count, visibility = self.head(features[-1], heatmaps)
-        return Output(heatmaps.float(), count.cards, visibility, count.spread, count.logits)
+        return Output(heatmaps.float(), count.cards, visibility, count.cards_std, count.logits)

@@ -16,7 +16,7 @@ from cardpose.common.packet import CORNERS
 from cardpose.fusion.intervals import Interval
 from cardpose.models import checkpoints
 from cardpose.models.encoders.base import needs_extra
-from cardpose.models.end_to_end import Reading
+from cardpose.models.end_to_end import ModelOutput
 from cardpose.models.from_config import end_to_end
 
 
@@ -117,8 +117,10 @@ class OnnxBackend:
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend`."""
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        values = self._session.run(list(Reading._fields), {self._input: planes})
-        return {name: value.astype(np.float64) for name, value in zip(Reading._fields, values, strict=True)}
+        values = self._session.run(list(ModelOutput._fields), {self._input: planes})
+        return {
+            name: value.astype(np.float64) for name, value in zip(ModelOutput._fields, values, strict=True)
+        }
 
     def _metadata(self, path: str | Path) -> dict[str, Any]:
         """The file's entry about itself, checked."""
@@ -127,7 +129,7 @@ class OnnxBackend:
         try:
             about = json.loads(entry or "")
             height, width = about["size"]
-            known = outputs >= set(Reading._fields) and min(height, width) > 0
+            known = outputs >= set(ModelOutput._fields) and min(height, width) > 0
         except (ValueError, TypeError, KeyError):
             known = False
         if not known:

@@ -25,7 +25,7 @@ from cardpose.prediction.predictor import FramePrediction
 LINES, FRAMES, CLIPS, ABOUT = "predictions.jsonl", "frames.csv", "clips.csv", "predict.json"
 _FILES = (LINES, FRAMES, CLIPS, ABOUT)
 _FRAME_COLUMNS = (
-    *("clip", "frame_index", "timestamp", "width", "height", "cards", "cards_spread", "thickness_mm", "flag"),
+    *("clip", "frame_index", "timestamp", "width", "height", "cards", "cards_std", "thickness_mm", "flag"),
     *("running_cards", "running_low", "running_high", "settled"),
     *(f"{name}_{what}" for name in CORNERS for what in ("x", "y", "confidence", "visible_probability")),
 )
@@ -168,7 +168,7 @@ def json_line(frame: TrackedFrame) -> dict[str, Any]:
         "confidence": _plain(said.confidence),
         "visibility": _plain(said.visibility),
         "cards": _plain(said.cards),
-        "spread": _plain(said.spread),
+        "cards_std": _plain(said.cards_std),
         "thickness_mm": _plain(said.thickness_mm),
         "box": _plain(said.box),
         "flag": said.flag.label,
@@ -184,7 +184,7 @@ def _frame_row(frame: TrackedFrame) -> Iterator[Any]:
     """The values of `_FRAME_COLUMNS`."""
     said, running = frame.prediction, frame.running
     yield from (frame.clip, frame.index, frame.timestamp, said.width, said.height)
-    yield from (said.cards, said.spread, said.thickness_mm, said.flag.label)
+    yield from (said.cards, said.cards_std, said.thickness_mm, said.flag.label)
     yield from (running.cards, running.low, running.high, frame.settled)
     for (x, y), confidence, visibility in zip(said.corners, said.confidence, said.visibility, strict=True):
         yield from (x, y, confidence, visibility)

@@ -21,9 +21,9 @@ from cardpose.fusion.clips import RunningCount
 from cardpose.fusion.intervals import Interval
 from cardpose.prediction.output_folder import PredictionFolder, TrackedFrame
 from cardpose.prediction.overlay import Overlay
-from cardpose.prediction.predictor import FramePrediction, Predictor, Prepared
+from cardpose.prediction.predictor import FramePrediction, Predictor, PreprocessedFrame
 from cardpose.prediction.sources import Source
-from cardpose.prediction.tracking import CornerTracker, Settling
+from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
 
 MAX_BATCH_BYTES = 100_000_000
 """Of the frames in a batch, where they are kept to be drawn on."""
@@ -46,7 +46,7 @@ class Shot:
     source: Source
     index: int
     timestamp: float
-    prepared: Prepared
+    prepared: PreprocessedFrame
     image: np.ndarray | None
 
 
@@ -76,7 +76,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-class Follower:
+class ClipAggregator:
     """Takes in one clip's predictions, frame by frame.
 
     Args:
@@ -86,14 +86,16 @@ class Follower:
 
     def __init__(self, source: Source, interval: Interval | None) -> None:
         self._source = source
-        self._count, self._settling = RunningCount(interval), Settling()
+        self._count, self._settling = RunningCount(interval), ConvergenceDetector()
         self._tracker: CornerTracker | None = None
         self.answer = self._count.add(*np.empty((3, 0)))
         self.settled = False
 
     def __call__(self, shot: Shot, said: FramePrediction) -> TrackedFrame:
         """What the frame says, and what all up to it say."""
-        self.answer = self._count.add(np.array([said.cards]), np.array([said.spread]), np.array([said.flag]))
+        self.answer = self._count.add(
+            np.array([said.cards]), np.array([said.cards_std]), np.array([said.flag])
+        )
         self.settled = self._settling(self.answer)
         tracked = None
         if self._source.rate:
@@ -151,7 +153,7 @@ class Run:
 
     def _clip(self, source: Source, frames: Iterable[tuple[Shot, FramePrediction]]) -> bool:
         """Whether Ctrl-C ended it."""
-        follower = Follower(source, self.predictor.interval)
+        follower = ClipAggregator(source, self.predictor.interval)
         overlay = Overlay(self.overlays[source.name], source) if self.overlays else None
         stopped = False
         with overlay or nullcontext():

@@ -27,7 +27,7 @@ from cardpose.geometry.letterbox import letterbox
 from cardpose.prediction.backends import Backend, OnnxBackend, TorchBackend
 
 TOLERANCE = 0.024
-"""Of the frame's longer side; a corner farther from the box counts less, as in conf/head/box.yaml."""
+"""Of the frame's longer side; a corner farther from the box counts less, as in conf/count_features/box.yaml."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FramePrediction:
         confidence: (8,) height of each heatmap's peak, 0 to 1.
         visibility: (8,) probability that the corner is visible, 0 to 1.
         cards: estimated count in cards.
-        spread: its standard deviation in cards, NaN where the network does not tell.
+        cards_std: its standard deviation in cards, NaN where the network does not tell.
         thickness_mm: of the packet, by the box that fits the corners; NaN where they do not determine it.
         box: (8, 2) corners of that box in pixels of the frame, the hidden ones too; NaN where there is none.
         flag: why the frame is of little use, or `Flag.GOOD`.
@@ -52,7 +52,7 @@ class FramePrediction:
     confidence: np.ndarray
     visibility: np.ndarray
     cards: float
-    spread: float
+    cards_std: float
     thickness_mm: float
     box: np.ndarray
     flag: Flag
@@ -64,7 +64,7 @@ class FramePrediction:
         return np.where(found, self.corners, of_box)
 
 
-class Prepared(NamedTuple):
+class PreprocessedFrame(NamedTuple):
     """A frame as the network wants it: (H, W, 3) uint8, the way back (2, 3), and the frame's own size in pixels."""
 
     image: np.ndarray
@@ -140,7 +140,7 @@ class Predictor:
         while images := list(islice(frames, batch_size)):
             yield from self.batch(images)
 
-    def prepare(self, image: np.ndarray) -> Prepared:
+    def prepare(self, image: np.ndarray) -> PreprocessedFrame:
         """Letterbox (H, W, 3) uint8 RGB; apart from `predict`, so that another thread can do it.
 
         Raises:
@@ -148,9 +148,11 @@ class Predictor:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"want uint8 RGB (height, width, 3), got {image.dtype} {image.shape}")
-        return Prepared(*letterbox(image, self.backend.size), width=image.shape[1], height=image.shape[0])
+        return PreprocessedFrame(
+            *letterbox(image, self.backend.size), width=image.shape[1], height=image.shape[0]
+        )
 
-    def predict(self, prepared: Sequence[Prepared]) -> list[FramePrediction]:
+    def predict(self, prepared: Sequence[PreprocessedFrame]) -> list[FramePrediction]:
         """Predict a batch of prepared frames, in their order."""
         if not prepared:
             return []
@@ -168,7 +170,7 @@ class Predictor:
                 confidence=said["confidence"][i],
                 visibility=said["visibility"][i],
                 cards=float(said["cards"][i]),
-                spread=float(said["spread"][i]),
+                cards_std=float(said["cards_std"][i]),
                 thickness_mm=float(thickness[i]),
                 box=box[i],
                 flag=Flag(int(flags[i])),

@@ -99,7 +99,7 @@ class CornerTracker:
         return self._places.copy()
 
 
-class Settling:
+class ConvergenceDetector:
     """Whether a running count has stopped moving."""
 
     def __init__(self) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose.common.command_line import path_override, run_folder
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
+from cardpose.common.hydra_entry import path_override, run_folder
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split

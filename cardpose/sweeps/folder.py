@@ -25,7 +25,7 @@ NOTE = "multirun.yaml"
 MOST_LETTERS = 160
 """Of a job's name: a file's may have 255 bytes, and checkpoints lie in folders below."""
 TRIAL = "CARDPOSE_TRIAL"
-"""In the environment of a training that is a trial of a search: the file that says of which, see `cardpose.sweeps.trials`."""
+"""Environment variable of a search trial: path of the file that describes the trial (trials.py)."""
 PRUNED = 3
 """Exit code of a run that a search stopped since it cannot become the best."""
 

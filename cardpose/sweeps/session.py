@@ -20,9 +20,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from cardpose.common.command_line import FAILED, Exit, new_folder, path_override
 from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file
+from cardpose.common.hydra_entry import FAILED, Exit, new_folder, path_override
 from cardpose.common.locks import is_held
 from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun

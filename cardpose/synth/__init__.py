@@ -2,7 +2,7 @@
 
 A map, in the order of the data::
 
-    distributions.py  SceneConfig: what scenes are drawn from, one file in conf/synth a choice
+    distributions.py  SceneConfig: what scenes are drawn from, one file in conf/scene a choice
     scene.py          SceneConfig -> Clip -> Shot: everything random is drawn here, from (seed, clip, frame)
     clutter.py        draws what lies about; sampling.py small draws; pictures.py pictures of the user's
     records.py        Clip and its parts: packet, back, table, light, sensor, camera path
@@ -24,6 +24,6 @@ World frame: millimetres, origin on the table under the packet's centre, x along
 long edges, z up. Image frame: that of `cardpose.common.packet`.
 
 Adding a new effect: its parameters go into a dataclass of records.py, with a range in distributions.py and
-in every conf/synth file, drawn from that part's own random stream, so that the other parts stay what they
+in every conf/scene file, drawn from that part's own random stream, so that the other parts stay what they
 were; its pixels go into the module that draws the part.
 """

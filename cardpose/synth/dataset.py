@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK, MAX_CARDS, Annotation
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
 from cardpose.synth.records import Clip
 from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.render import RENDERER, Renderer
@@ -82,9 +82,9 @@ class Footage:
         """The count of clip `number`."""
         if self.counts is not None:
             return self.counts[number % len(self.counts)]
-        if self.clips >= DECK:
-            return number % DECK + 1
-        return 1 + round(number * (DECK - 1) / max(self.clips - 1, 1))
+        if self.clips >= CARDS_PER_DECK:
+            return number % CARDS_PER_DECK + 1
+        return 1 + round(number * (CARDS_PER_DECK - 1) / max(self.clips - 1, 1))
 
     def file(self, number: int) -> str:
         """The name of clip `number` in the dataset folder."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK, Annotation
+from cardpose.common.packet import CARDS_PER_DECK, Annotation
 from cardpose.synth.records import Clip
 from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.render import Renderer
@@ -58,7 +58,7 @@ def _open_clip(film: SceneStream, number: int) -> tuple[Clip, Renderer]:
         film.scene,
         seed=film.seed,
         number=number,
-        cards=int(stream(film.seed, number, Part.COUNT).integers(1, DECK + 1)),
+        cards=int(stream(film.seed, number, Part.COUNT).integers(1, CARDS_PER_DECK + 1)),
         frames=film.frames_per_clip,
         rate=film.rate,
         width=film.width,

@@ -55,11 +55,11 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "choose a whole number from 0, or null",
     ),
     "data.stride": (_whole(1), "choose a whole number from 1"),
-    "data.film_frames": (
+    "data.samples_per_epoch": (
         lambda value: value is None or _whole(1)(value),
         "choose a whole number from 1, or null",
     ),
-    "data.film_ratio": (
+    "data.synthetic_ratio": (
         lambda value: value is None or (_number(value) and value > 0),
         "choose a number above 0, or null",
     ),
@@ -125,18 +125,18 @@ def build_net(cfg: DictConfig, *, trained: bool = False) -> UNet:
 
 
 def load_start(cfg: DictConfig, net: UNet) -> None:
-    """Put the weights that `cfg.weights` and `cfg.weights_parts` name into the network, where they name some.
+    """Put the weights that `cfg.init_from` and `cfg.init_modules` name into the network, where they name some.
 
     Raises:
         InputError: no such checkpoint or part, or weights of another architecture.
     """
-    parts = plain(cfg)["weights_parts"]
-    if parts is not None and not (cfg.weights and isinstance(parts, list) and parts):
+    parts = plain(cfg)["init_modules"]
+    if parts is not None and not (cfg.init_from and isinstance(parts, list) and parts):
         raise InputError(
-            f"weights_parts={parts}: give a list such as [encoder,decoder], and weights=<checkpoint>"
+            f"init_modules={parts}: give a list such as [encoder,decoder], and init_from=<checkpoint>"
         )
-    if cfg.weights:
-        checkpoints.load_weights(net, checkpoints.read(cfg.weights), cfg.weights, parts)
+    if cfg.init_from:
+        checkpoints.load_weights(net, checkpoints.read(cfg.init_from), cfg.init_from, parts)
         net.head.forget_calibration()  # it was fitted to another network's counts
 
 
@@ -174,7 +174,7 @@ def build_decoder(cfg: DictConfig) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 
 
 def build_loss(cfg: DictConfig) -> PacketLoss:
-    """The objective of `cfg.loss`, weights and names, and of `cfg.count`, what a distribution pays.
+    """The objective of `cfg.loss`, weights and names, and of `cfg.count_head`, what a distribution pays.
 
     Raises:
         InputError: an unknown name or term, a wrong weight, or a wrong number of the count's.
@@ -183,7 +183,7 @@ def build_loss(cfg: DictConfig) -> PacketLoss:
     older = {"coordinates": 0.0, "distribution": 0.0, "heatmap_loss": "mse", "card_loss": "mse"}
     weights: dict[str, Any] = older | {str(key): value for key, value in cfg.loss.items()}
     names = {key: weights.pop(key) for key in ("heatmap_loss", "card_loss")}
-    readout = instantiate(cfg.count) if "count" in cfg else Regression()
+    readout = instantiate(cfg.count_head) if "count_head" in cfg else Regression()
     return PacketLoss(weights, cfg.heatmap.sigma, readout.loss, **names)
 
 

@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from cardpose.common.distributed.collectives import share_from_first
-from cardpose.common.packet import DECK, Batch, Prediction
+from cardpose.common.distributed.collectives import broadcast
+from cardpose.common.packet import CARDS_PER_DECK, Batch, Prediction
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.videos import interval_scores
 from cardpose.geometry.affine import apply_affine
 from cardpose.models import checkpoints
 from cardpose.models.unet import Output, UNet
-from cardpose.training.losses.packet_loss import PacketLoss, SetLoss
+from cardpose.training.losses.packet_loss import EpochLoss, PacketLoss
 
 
 def optimizer_steps(trainer: Trainer) -> int:
@@ -82,7 +82,7 @@ class CardposeModule(LightningModule):
         self.seed = seed
         self.val_metrics = FrameMetrics(constant=mean_cards)
         self.test_metrics = FrameMetrics(constant=mean_cards)
-        self.set_loss = SetLoss(loss.weights)
+        self.set_loss = EpochLoss(loss.weights)
         self.interval: Interval | None = None
 
     def forward(self, image: Tensor) -> Output:
@@ -96,8 +96,8 @@ class CardposeModule(LightningModule):
             corners=apply_affine(to_source, corners),
             confidence=confidence,
             visibility=output.visibility.sigmoid(),
-            cards=output.cards * DECK,
-            spread=output.spread * DECK,
+            cards=output.cards * CARDS_PER_DECK,
+            cards_std=output.cards_std * CARDS_PER_DECK,
         )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -132,7 +132,7 @@ class CardposeModule(LightningModule):
         Not left to DistributedDataParallel: it would share them at each batch, of which the processes may have
         different numbers here.
         """
-        share_from_first(self.net.buffers())
+        broadcast(self.net.buffers())
 
     def on_validation_epoch_end(self) -> None:
         """Calibrate the interval on the whole validation set, and log its metrics."""

@@ -7,14 +7,14 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from cardpose.common.command_line import require
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import require
 from cardpose.common.packet import Annotation
 from cardpose.data.cache import FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.report.test_result import Frames, Tested
+from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
 from cardpose.training import build
 from cardpose.training.callbacks.collect import CollectFrames
@@ -50,7 +50,7 @@ def run(
     path: str,
     checkpoint: dict[str, Any],
     make_split: Callable[[Sequence[Annotation]], Split] | None = None,
-) -> Tested:
+) -> TestResult:
     """Test the checkpoint's network on the test side of `config.data`.
 
     Args:
@@ -76,7 +76,7 @@ def run(
     return describe_test(metrics, collect.results, module, data)
 
 
-def run_own(cfg: DictConfig, path: str, checkpoint: dict[str, Any]) -> Tested:
+def evaluate_on_own_split(cfg: DictConfig, path: str, checkpoint: dict[str, Any]) -> TestResult:
     """Test a checkpoint's network on its own test side, or on the footage and by the decoder that `cfg` names.
 
     Args:
@@ -104,7 +104,7 @@ def describe_test(
     results: Sequence[FrameResult],
     module: CardposeModule,
     data: CardDataModule,
-) -> Tested:
+) -> TestResult:
     """What `trainer.test(module, data)` gave.
 
     Args:
@@ -115,7 +115,7 @@ def describe_test(
     """
     root = data.root if data.test is None else data.test.root
     videos = len({result.video for result in results})
-    return Tested(
+    return TestResult(
         metrics=metrics,
         results=results,
         frames=Frames(data.sides["test"], data.test_videos),
@@ -142,7 +142,7 @@ def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
     else:
         given = {key: value for key, value in cfg.data.items() if value is not None}
         config.data = OmegaConf.merge(config.data, given)
-    for key in ("footage", "synth", "paths"):
+    for key in ("render", "scene", "paths"):
         config[key] = cfg[key]
     config.data.cache_dir = cfg.paths.cache
     if cfg.split:

@@ -9,12 +9,17 @@ import pytest
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from cardpose.common.command_line import hydra_folder, run_folder
 from cardpose.common.distributed import collectives as processes
 from cardpose.common.distributed import ranks
-from cardpose.common.distributed.collectives import Share
+from cardpose.common.distributed.collectives import ProcessRank
 from cardpose.common.errors import InputError
-from cardpose.data.sampler import Dealt, EpochShuffle, check_share, dealt_batch_size
+from cardpose.common.hydra_entry import hydra_folder, run_folder
+from cardpose.data.sampler import (
+    InterleavedEvalSampler,
+    ResumableDistributedSampler,
+    check_divisible,
+    dealt_batch_size,
+)
 
 WORLDS = (1, 2, 3, 4, 8)
 
@@ -33,9 +38,14 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("length", [48, 61])
 def test_the_batches_of_all_processes_are_those_of_one(length: int, world: int) -> None:
     batch = 24
-    alone = np.array(list(EpochShuffle(length, seed=3, epoch=2, batch_size=batch))).reshape(-1, batch)
+    alone = np.array(list(ResumableDistributedSampler(length, seed=3, epoch=2, batch_size=batch))).reshape(
+        -1, batch
+    )
     assert len(alone) == length // batch
-    samplers = [EpochShuffle(length, 3, 2, batch_size=batch, share=Share(r, world)) for r in range(world)]
+    samplers = [
+        ResumableDistributedSampler(length, 3, 2, batch_size=batch, share=ProcessRank(r, world))
+        for r in range(world)
+    ]
     shares = [list(sampler) for sampler in samplers]
     assert [len(share) for share in shares] == [len(sampler) for sampler in samplers]
     together = np.concatenate([np.array(share).reshape(-1, batch // world) for share in shares], axis=1)
@@ -45,8 +55,14 @@ def test_the_batches_of_all_processes_are_those_of_one(length: int, world: int) 
 @pytest.mark.parametrize("world", WORLDS)
 def test_processes_go_on_together_after_an_interruption(world: int) -> None:
     for rank in range(world):
-        whole = list(EpochShuffle(61, 3, epoch=2, batch_size=24, share=Share(rank, world)))
-        rest = list(EpochShuffle(61, 3, epoch=2, skip=24, batch_size=24, share=Share(rank, world)))
+        whole = list(
+            ResumableDistributedSampler(61, 3, epoch=2, batch_size=24, share=ProcessRank(rank, world))
+        )
+        rest = list(
+            ResumableDistributedSampler(
+                61, 3, epoch=2, skip=24, batch_size=24, share=ProcessRank(rank, world)
+            )
+        )
         assert rest == whole[24 // world :]
 
 
@@ -56,7 +72,7 @@ def test_every_frame_is_evaluated_once_in_step(length: int, batch: int, world: i
     size = dealt_batch_size(length, batch, world)
     dealt = []
     for rank in range(world):
-        own = list(Dealt(length, size, Share(rank, world)))
+        own = list(InterleavedEvalSampler(length, size, ProcessRank(rank, world)))
         dealt.append([own[i : i + size] for i in range(0, len(own), size)])
     assert all(dealt), "a process without a batch would not keep step"
     assert 1 <= size <= max(1, batch // world)
@@ -64,17 +80,21 @@ def test_every_frame_is_evaluated_once_in_step(length: int, batch: int, world: i
 
 
 def test_what_cannot_be_shared_is_refused() -> None:
-    check_share(16, {"validation": 8, "test": 0}, world=8)
+    check_divisible(16, {"validation": 8, "test": 0}, world=8)
     with pytest.raises(InputError, match=r"data\.batch_size=16 .* 3 processes .* multiple of 3"):
-        check_share(16, {}, world=3)
+        check_divisible(16, {}, world=3)
     with pytest.raises(InputError, match=r"3 test frames are fewer than the 4 processes: .*trainer\.devices"):
-        check_share(16, {"test": 3}, world=4)
+        check_divisible(16, {"test": 3}, world=4)
 
 
 def test_one_process_has_nothing_to_share() -> None:
     tensor = torch.tensor([1.0])
-    processes.share_from_first([tensor])
-    assert (processes.gather("a"), processes.in_turn([1, 2]), tensor.item()) == (["a"], [1, 2], 1.0)
+    processes.broadcast([tensor])
+    assert (processes.gather("a"), processes.all_gather_interleaved([1, 2]), tensor.item()) == (
+        ["a"],
+        [1, 2],
+        1.0,
+    )
     assert [processes.Agreement().any(said) for said in (True, False)] == [True, False]
 
 
@@ -88,7 +108,7 @@ def test_slurms_processes_have_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")  # a requeued job does not write over its first attempt
     assert run_folder(None, "name", "now") == "outputs/name_slurm_4711.0_restart1"
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # an interactive shell, in which run follows run
-    assert ranks.shared_job() is None
+    assert ranks.job_id() is None
 
 
 def test_torchruns_processes_need_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,13 +117,13 @@ def test_torchruns_processes_need_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run_folder(None, "name", "now") == "outputs/name_torchrun_mine"
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(InputError, match="--rdzv-id"):
-        ranks.shared_job()
+        ranks.job_id()
 
 
 def test_the_first_process_alone_writes_and_talks(second: None, tmp_path: Path) -> None:
     assert hydra_folder(None, "now") is None
     file = logging.FileHandler(tmp_path / "train.log")
     logging.getLogger().addHandler(file)
-    ranks.hush()
+    ranks.silence_nonzero_ranks()
     assert file not in logging.getLogger().handlers
     assert logging.getLogger("cardpose.data").getEffectiveLevel() == logging.ERROR

@@ -303,7 +303,7 @@ def epoch_of(data: CardDataModule, epoch: int) -> tuple[list[int], list[int]]:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_film_goes_on_from_epoch_to_epoch(make: Make, workers: int) -> None:
-    data = ready(make(film=film, film_frames=8, num_workers=workers))
+    data = ready(make(stream=film, samples_per_epoch=8, num_workers=workers))
     assert data.num_training_batches == 2
     assert epoch_of(data, 0) == (list(range(8)), [-1] * 8)
     assert epoch_of(data, 3) == (list(range(24, 32)), [-1] * 8)
@@ -314,7 +314,7 @@ def test_a_film_goes_on_from_epoch_to_epoch(make: Make, workers: int) -> None:
 
 
 def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
-    data = ready(make(film=film, film_ratio=0.5, batch_size=1))
+    data = ready(make(stream=film, synthetic_ratio=0.5, batch_size=1))
     recorded = len(data.split.train)
     frames, videos = epoch_of(data, 1)
     streamed = round(0.5 * recorded)
@@ -324,10 +324,10 @@ def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
     assert all((batch["video"] >= 0).all() for batch in data.val_dataloader())
 
 
-@pytest.mark.parametrize("both", [{}, {"film_frames": 4, "film_ratio": 1.0}])
+@pytest.mark.parametrize("both", [{}, {"samples_per_epoch": 4, "synthetic_ratio": 1.0}])
 def test_a_film_needs_one_measure(make: Make, both: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"data\.film_frames and data\.film_ratio"):
-        make(film=film, **both)
+    with pytest.raises(InputError, match=r"data\.samples_per_epoch and data\.synthetic_ratio"):
+        make(stream=film, **both)
 
 
 def test_other_footage_is_tested_whole(make: Make, tiny_folder: Path) -> None:

@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 from cardpose.common.packet import Annotation
 from cardpose.data.cache import FrameCache
 from cardpose.data.dataset import CardDataset
-from cardpose.data.sampler import EpochShuffle
+from cardpose.data.sampler import ResumableDistributedSampler
 from cardpose.geometry.letterbox import letterbox
 
 SIZE = (48, 64)
@@ -90,7 +90,7 @@ def test_workers_change_nothing(frames: FrameCache, annotations: list[Annotation
     seen = []
     for workers in (0, 2):
         dataset = CardDataset(frames, annotations, range(12), ["a", "b", "c"], shift_by_seed, seed=3)
-        sampler = EpochShuffle(len(dataset), seed=3)
+        sampler = ResumableDistributedSampler(len(dataset), seed=3)
         loader = DataLoader(
             dataset, batch_size=5, sampler=sampler, num_workers=workers, persistent_workers=workers > 0
         )
@@ -109,7 +109,7 @@ def test_no_rows(frames: FrameCache, annotations: list[Annotation]) -> None:
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])
 def test_an_epoch_is_a_permutation(epoch: int) -> None:
-    keys = np.array(list(EpochShuffle(50, seed=2, epoch=epoch)))
+    keys = np.array(list(ResumableDistributedSampler(50, seed=2, epoch=epoch)))
     assert (keys // 50 == epoch).all()
     assert sorted(keys % 50) == list(range(50))
     assert (keys % 50 != np.arange(50)).any()
@@ -117,19 +117,19 @@ def test_an_epoch_is_a_permutation(epoch: int) -> None:
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        return [key % 30 for key in EpochShuffle(30, seed, epoch)]
+        return [key % 30 for key in ResumableDistributedSampler(30, seed, epoch)]
 
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3) != order(2, 3)
-    later = EpochShuffle(30, seed=1)
+    later = ResumableDistributedSampler(30, seed=1)
     list(later)
     later.set_epoch(2)
     assert [key % 30 for key in later] == order(1, 2)
 
 
 def test_skip_is_once() -> None:
-    whole = list(EpochShuffle(20, seed=0, epoch=4))
-    resumed = EpochShuffle(20, seed=0, epoch=4, skip=12)
+    whole = list(ResumableDistributedSampler(20, seed=0, epoch=4))
+    resumed = ResumableDistributedSampler(20, seed=0, epoch=4, skip=12)
     assert len(resumed) == 20
     assert list(resumed) == whole[12:]
     assert list(resumed) == whole

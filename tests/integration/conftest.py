@@ -11,7 +11,7 @@ from omegaconf import DictConfig, open_dict
 from trainings import Trainings
 
 from cardpose import train as train_entry
-from cardpose.common.command_line import CONF
+from cardpose.common.hydra_entry import CONF
 from cardpose.sweeps import jobs as sweep_jobs
 from cardpose.train import train
 from cardpose.training.testing import overrides

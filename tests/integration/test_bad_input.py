@@ -77,8 +77,8 @@ def test_a_loss_that_does_not_exist(refused: Command, tiny_folder: Path) -> None
 
 def test_soft_labels_without_a_width(refused: Command, tiny_folder: Path) -> None:
     footage = ("data=folder", f"data.root={tiny_folder}", *FITTING)
-    line = refused("train", *footage, "count=distribution", "count.sigma=0")
-    assert line.endswith("count.sigma=0: choose a number above 0")
+    line = refused("train", *footage, "count_head=distribution", "count_head.sigma=0")
+    assert line.endswith("count_head.sigma=0: choose a number above 0")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_suggestions_where_all_is_labelled(
         ("split.val_videos=4", "split.val_videos=4"),
         ("resume=outputs/a/checkpoints/last.ckpt", "go on with dir="),
         ("data.batch_size=99", "data.batch_size=99"),
-        ("weights=none.ckpt", "none.ckpt: no such checkpoint"),
+        ("init_from=none.ckpt", "none.ckpt: no such checkpoint"),
     ],
 )
 def test_folds_that_cannot_be_made(

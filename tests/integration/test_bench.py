@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
 from cardpose.bench import BENCHES, measure, numpy_heatmaps
-from cardpose.common.command_line import CONF
+from cardpose.common.hydra_entry import CONF
 from cardpose.models import heatmaps
 
 Compose = Callable[..., DictConfig]

@@ -14,8 +14,8 @@ from in_process import Command
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose import train
-from cardpose.common.command_line import CONF
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import CONF
 from cardpose.training import build
 
 Compose = Callable[..., DictConfig]
@@ -45,7 +45,7 @@ NEEDED = {
     ("split", "file"): ["split.path=x"],
     ("experiment", "cardcut"): ["data.root=x"],
     ("experiment", "cardcut_fast"): ["data.root=x"],
-    ("experiment", "cardcut_finetune"): ["data.root=x", "weights=x"],
+    ("experiment", "cardcut_finetune"): ["data.root=x", "init_from=x"],
     ("experiment", "cardcut_best"): ["data.root=x"],
     ("experiment", "zero_shot"): ["data.test.root=x"],
 }
@@ -164,7 +164,7 @@ def test_every_count_learns_with_every_head_and_card_loss(
     losses["loss"].backward()
     parameters = dict(net.head.named_parameters())
     assert all(value.grad is not None and value.grad.isfinite().all() for value in parameters.values())
-    assert bool(output.spread.isnan().all()) == (count == "regression")
+    assert bool(output.cards_std.isnan().all()) == (count == "regression")
 
 
 PLUGINS = {

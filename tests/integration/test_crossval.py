@@ -18,8 +18,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from in_process import Command
 from omegaconf import DictConfig, open_dict
 
-from cardpose.common.command_line import INTERRUPTED
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import INTERRUPTED
 from cardpose.common.locks import only_command
 from cardpose.crossval import crossval, main
 from cardpose.sweeps import fold_runs

@@ -94,7 +94,7 @@ class Pair:
 def pair(compose_train: Compose, drawn_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """From weights whose corners and counts differ from frame to frame, so that the scores tell something."""
     root = tmp_path_factory.mktemp("pair")
-    start = "model.decoder.max_width=8", f"weights='{drawn_checkpoint}'"
+    start = "model.decoder.max_width=8", f"init_from='{drawn_checkpoint}'"
     folders = [root / "whole", root / "resumed"]
     module = "{_target_:" + __name__
     whole = compose_train(

@@ -59,19 +59,19 @@ POOLED = {
 
 @pytest.fixture(scope="session")
 def best(finished_run: Path) -> Path:
-    """A briefly trained network with head=box."""
+    """A briefly trained network with count_features=box."""
     return finished_run / "checkpoints" / "best.ckpt"
 
 
 @pytest.fixture(scope="module")
 def untrained(best: Path, tmp_path_factory: pytest.TempPathFactory) -> Untrained:
-    """untrained("dark"): a checkpoint of random weights with head=pooled, that decoder, its count and encoder."""
+    """untrained("dark"): a checkpoint of random weights with pooled count features and that decoder."""
 
     def make(decode: str) -> Path:
         checkpoint = checkpoints.read(best)
         config = checkpoint[checkpoints.KEY]["config"]
-        config["model"]["head"]["describe"] = POOLED
-        config["model"]["head"]["readout"] = COUNTS[DECODERS[decode]]
+        config["model"]["head"]["heatmap_features"] = POOLED
+        config["model"]["head"]["count_head"] = COUNTS[DECODERS[decode]]
         config["heatmap"]["decode"] = decode
         if "EfficientNet" in str(ENCODERS.get(decode)):
             pytest.importorskip("efficientnet_lite_pytorch", reason="the extra pretrained is not installed")
@@ -345,7 +345,7 @@ def test_footage_that_is_gone_names_rendered_frames(
 ) -> None:
     arguments = f"ckpt={best}", "format=torch", "data.root=nowhere", f"out={tmp_path / 'a.pt2'}"
     with pytest.raises(
-        InputError, match=r"nowhere.*data=synthetic footage=tiny data\.root=outputs/.*split=all"
+        InputError, match=r"nowhere.*data=synthetic render=tiny data\.root=outputs/.*split=all"
     ):
         export(compose_entry("export", tmp_path / "run", *arguments))
 

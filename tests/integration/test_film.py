@@ -18,7 +18,7 @@ def test_a_mixed_training_is_the_same_whatever_the_workers(compose_train: Compos
     for name, number in (("own", 0), ("other", 2)):
         overrides = (
             "data=mixed",
-            "data.film.frames_per_clip=2",
+            "data.stream.frames_per_clip=2",
             f"data.num_workers={number}",
             "trainer.max_epochs=1",
         )

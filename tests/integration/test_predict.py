@@ -126,8 +126,8 @@ def test_a_folder_of_clips(command: Command, drawn_checkpoint: Path, clips: Path
         assert frame["cards"] == float(row["cards"])
         assert frame["corners"][2] == [float(row["upper_left_back_x"]), float(row["upper_left_back_y"])]
         assert (frame["width"], frame["height"]) == (64, 48)
-        assert frame["spread"] is None
-        assert row["cards_spread"] == ""
+        assert frame["cards_std"] is None
+        assert row["cards_std"] == ""
     assert frames[4]["running"]["cards"] == float(answers[0]["cards"])
     assert frames[1]["timestamp"] == pytest.approx(1 / 30, abs=1e-3)
     said = Predictor.from_checkpoint(drawn_checkpoint)(next(iterate(clips / "0.mp4")).image)

@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, open_dict
 
-from cardpose.common.command_line import hydra_folder, run_folder
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import hydra_folder, run_folder
 from cardpose.models import checkpoints
 from cardpose.train import INTERRUPTED, resumed, train
 

@@ -25,7 +25,7 @@ TINY = ["clips=3", "frames_per_clip=2", "width=96", "height=64", "seed=5", "rate
 
 @pytest.fixture
 def footage() -> Footage:
-    scene = instantiate(OmegaConf.load(ROOT / "conf" / "synth" / "baseline.yaml"))
+    scene = instantiate(OmegaConf.load(ROOT / "conf" / "scene" / "baseline.yaml"))
     return Footage(scene, clips=3, frames_per_clip=2, counts=None, seed=5, width=96, height=64, rate=10)
 
 
@@ -122,7 +122,7 @@ def test_other_settings_and_bad_ranges_are_one_line_each(
     ensure(tmp_path / "out", replace(footage, clips=1), workers=1)
     for overrides, message in (
         (TINY, "rendered with another clips"),
-        ([*TINY, "synth.packet.gap=[0.3,0.1]"], "PacketRanges.gap"),
+        ([*TINY, "scene.packet.gap=[0.3,0.1]"], "PacketRanges.gap"),
     ):
         done = in_process(main, f"out={tmp_path / 'out'}", *overrides)
         assert done.code == 2

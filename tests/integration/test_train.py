@@ -145,7 +145,7 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
     del config["heatmap"]["decode"], config["count"]
-    del config["model"]["head"]["readout"], config["model"]["head"]["detach"]
+    del config["model"]["head"]["count_head"], config["model"]["head"]["detach"]
     for key in ("coordinates", "distribution", "heatmap_loss", "card_loss"):
         del config["loss"][key]
     torch.save(checkpoint, tmp_path / "old.ckpt")
@@ -184,7 +184,7 @@ def test_every_count_trains_and_its_checkpoint_tells_the_spread(
     assert load_metrics(tmp_path / "report") == of_test_side(folder)
     header, first, *_ = (tmp_path / "report" / "frames.csv").read_text().splitlines()
     frame = dict(zip(header.split(","), first.split(","), strict=True))
-    assert float(frame["cards_spread"]) > 0
+    assert float(frame["cards_std"]) > 0
 
 
 def test_evaluate_takes_another_folder_whole(
@@ -232,7 +232,7 @@ def test_weights_start_a_new_run_from_another_ones(
     finished_run: Path, compose_train: Compose, tmp_path: Path
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
-    cfg = compose_train(tmp_path / "run", f"weights={best}", "optim.lr=0", "optim.weight_decay=0")
+    cfg = compose_train(tmp_path / "run", f"init_from={best}", "optim.lr=0", "optim.weight_decay=0")
     train(cfg, tmp_path / "run")
     own, other = weights(tmp_path / "run" / "checkpoints" / "last.ckpt"), weights(best)
     name = "net.decoder.to_heatmaps.weight"
@@ -242,10 +242,10 @@ def test_weights_start_a_new_run_from_another_ones(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("model.head.hidden=16", r"head\.layers.*alike: weights_parts=\[encoder,decoder\]$"),
+        ("model.head.hidden=16", r"head\.layers.*alike: init_modules=\[encoder,decoder\]$"),
         (
             "model.encoder.widths=[4,4,8]",
-            r"encoder\.levels.*was trained with.*alike: weights_parts=\[head\]$",
+            r"encoder\.levels.*was trained with.*alike: init_modules=\[head\]$",
         ),
     ],
 )
@@ -253,7 +253,7 @@ def test_weights_of_another_architecture_name_a_key_and_the_parts_that_are_alike
     finished_run: Path, compose_train: Compose, tmp_path: Path, change: str, said: str
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
-    cfg = compose_train(tmp_path / "run", f"weights={best}", change)
+    cfg = compose_train(tmp_path / "run", f"init_from={best}", change)
     with pytest.raises(InputError, match=said):
         train(cfg, tmp_path / "run")
 
@@ -264,7 +264,7 @@ def test_a_new_training_starts_from_weights_without_their_calibration(
     best = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
     best["state_dict"]["net.head.calibration"] = torch.tensor([1.2, 0.1])
     torch.save(best, tmp_path / "calibrated.ckpt")
-    cfg = compose_train(tmp_path / "run", f"weights={tmp_path / 'calibrated.ckpt'}")
+    cfg = compose_train(tmp_path / "run", f"init_from={tmp_path / 'calibrated.ckpt'}")
     net = build.build_net(cfg)
     build.load_start(cfg, net)
     assert net.head.calibration.tolist() == [1.0, 0.0]
@@ -285,8 +285,10 @@ def test_parts_of_the_weights_start_a_network_with_another_head(
     finished_run: Path, compose_train: Compose, tmp_path: Path
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
-    parts = "weights_parts=[encoder,decoder]"
-    cfg = compose_train(tmp_path / "run", f"weights={best}", parts, "head=pooled", "count=distribution")
+    parts = "init_modules=[encoder,decoder]"
+    cfg = compose_train(
+        tmp_path / "run", f"init_from={best}", parts, "count_features=pooled", "count_head=distribution"
+    )
     net = build.build_net(cfg)
     build.load_start(cfg, net)
     own, other = net.state_dict(), weights(best)
@@ -295,10 +297,10 @@ def test_parts_of_the_weights_start_a_network_with_another_head(
     assert all(torch.equal(own[name], other[f"net.{name}"]) for name in shared)
 
 
-@pytest.mark.parametrize("given", [["weights_parts=[encoder]"], ["weights=x", "weights_parts=encoder"]])
+@pytest.mark.parametrize("given", [["init_modules=[encoder]"], ["init_from=x", "init_modules=encoder"]])
 def test_parts_are_a_list_of_some_weights(compose_train: Compose, tmp_path: Path, given: list[str]) -> None:
     cfg = compose_train(tmp_path / "run", *given)
-    with pytest.raises(InputError, match=r"weights_parts=.*give a list such as \[encoder,decoder\]"):
+    with pytest.raises(InputError, match=r"init_modules=.*give a list such as \[encoder,decoder\]"):
         build.load_start(cfg, build.build_net(cfg))
 
 

@@ -23,7 +23,7 @@ def client(serve: Callable, footage: Path):
 def test_only_this_machine_by_default(footage: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    from cardpose.common.command_line import CONF
+    from cardpose.common.hydra_entry import CONF
     from cardpose.labelling.guard import is_local
     from cardpose.labelling.serve import listen
 

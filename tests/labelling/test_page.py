@@ -20,7 +20,7 @@ class KnowsAll:
         corners = drawn_box(number)[0]
         visibility = np.array([0.1 if i == HIDDEN_HERE else 0.9 for i in range(8)])
         confidence = np.full(8, 0.5 if number == 4 else 0.9)
-        rest = {"cards": 30.0, "spread": 1.0, "thickness_mm": 12.0, "box": corners, "flag": Flag.GOOD}
+        rest = {"cards": 30.0, "cards_std": 1.0, "thickness_mm": 12.0, "box": corners, "flag": Flag.GOOD}
         return FramePrediction(*SIZE, corners, confidence, visibility, **rest)
 
 

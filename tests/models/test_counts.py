@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK, MAX_CARDS
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS
 from cardpose.models.counts import (
     FINEST,
     START,
     Count,
+    CountHead,
     Distribution,
     Ordinal,
-    Readout,
     Regression,
     soft_labels,
 )
@@ -38,10 +38,10 @@ def every_label() -> Tensor:
 
 
 def deck() -> Tensor:
-    return torch.arange(1.0, DECK + 1)
+    return torch.arange(1.0, CARDS_PER_DECK + 1)
 
 
-def guess(readout: Readout, rows: int = 6) -> Count:
+def guess(readout: CountHead, rows: int = 6) -> Count:
     """What a readout says of random numbers."""
     generator = torch.Generator().manual_seed(0)
     centre, numbers = (
@@ -56,11 +56,11 @@ def width_number(width: float) -> float:
     return math.log(math.expm1(width)) - math.log(math.expm1(1))
 
 
-def sharp(readout: Readout, cards: Tensor) -> Count:
+def sharp(readout: CountHead, cards: Tensor) -> Count:
     """What a readout says about centres at `cards` that it is as sure of as it can be."""
     numbers = torch.zeros(len(cards), readout.size)
     numbers[:, -3:] = -30.0  # the widths; of an ordinal one the scale
-    return readout(cards / DECK, numbers)
+    return readout(cards / CARDS_PER_DECK, numbers)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 2.5, 40.0])
@@ -85,18 +85,20 @@ def test_a_distribution_reads_back_the_labels_that_it_is_taught() -> None:
     numbers[:, -3:] = width_number(
         (SIGMA - FINEST) / START
     )  # normals of width sigma are the soft label itself
-    count = readout(counts / DECK, numbers)
+    count = readout(counts / CARDS_PER_DECK, numbers)
     torch.testing.assert_close(count.logits.exp(), soft_labels(counts, SIGMA), rtol=0, atol=1e-5)
-    torch.testing.assert_close(DECK * count.cards, counts, rtol=0, atol=1e-3)
-    torch.testing.assert_close(DECK * count.spread, torch.full_like(counts, SIGMA), rtol=0, atol=1e-3)
+    torch.testing.assert_close(CARDS_PER_DECK * count.cards, counts, rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        CARDS_PER_DECK * count.cards_std, torch.full_like(counts, SIGMA), rtol=0, atol=1e-3
+    )
     assert readout.loss(count.logits, counts).item() == pytest.approx(0, abs=1e-4)
 
 
 @with_distribution
-def test_a_sharp_centre_is_the_count(make: Callable[[], Readout]) -> None:
+def test_a_sharp_centre_is_the_count(make: Callable[[], CountHead]) -> None:
     count = sharp(make(), every_label())
-    torch.testing.assert_close(DECK * count.cards, every_label(), rtol=0, atol=0.05)
-    assert (DECK * count.spread).max() < 0.3
+    torch.testing.assert_close(CARDS_PER_DECK * count.cards, every_label(), rtol=0, atol=0.05)
+    assert (CARDS_PER_DECK * count.cards_std).max() < 0.3
 
 
 def test_a_sharp_ordinal_pays_nothing() -> None:
@@ -105,34 +107,38 @@ def test_a_sharp_ordinal_pays_nothing() -> None:
 
 
 @with_distribution
-def test_a_uniform_distribution_over_a_deck_pays_1(make: Callable[[], Readout]) -> None:
+def test_a_uniform_distribution_over_a_deck_pays_1(make: Callable[[], CountHead]) -> None:
     readout = make()
     logits = {
         Distribution: soft_labels(deck(), SIGMA).mean(0).clamp_min(1e-30).log(),
         Ordinal: torch.logit((deck().unsqueeze(1) > torch.arange(MAX_CARDS)).float().mean(0), eps=1e-7),
     }[type(readout)]
-    assert readout.loss(logits.expand(DECK, -1), deck()).item() == pytest.approx(1, abs=1e-3)
+    assert readout.loss(logits.expand(CARDS_PER_DECK, -1), deck()).item() == pytest.approx(1, abs=1e-3)
 
 
 @with_distribution
-def test_a_readout_that_has_learned_nothing_pays_about_1(make: Callable[[], Readout]) -> None:
+def test_a_readout_that_has_learned_nothing_pays_about_1(make: Callable[[], CountHead]) -> None:
     readout = make()
-    count = readout(torch.full((DECK,), 0.5), torch.zeros(DECK, readout.size))
+    count = readout(torch.full((CARDS_PER_DECK,), 0.5), torch.zeros(CARDS_PER_DECK, readout.size))
     assert readout.loss(count.logits, deck()).item() == pytest.approx(1, abs=0.1)
 
 
 @with_distribution
-def test_the_count_follows_the_centre(make: Callable[[], Readout]) -> None:
+def test_the_count_follows_the_centre(make: Callable[[], CountHead]) -> None:
     """So that what is learned at one count holds at another, and `straight` leads to the count."""
     readout = make()
     centres = torch.linspace(0.3, 1.5, 25)
     numbers = guess_numbers(readout).expand(25, -1)
     count = readout(centres, numbers)
-    torch.testing.assert_close(count.cards - count.cards[0], centres - centres[0], rtol=0, atol=0.1 / DECK)
-    torch.testing.assert_close(count.spread, count.spread[:1].expand(25), rtol=0, atol=0.05 / DECK)
+    torch.testing.assert_close(
+        count.cards - count.cards[0], centres - centres[0], rtol=0, atol=0.1 / CARDS_PER_DECK
+    )
+    torch.testing.assert_close(
+        count.cards_std, count.cards_std[:1].expand(25), rtol=0, atol=0.05 / CARDS_PER_DECK
+    )
 
 
-def guess_numbers(readout: Readout) -> Tensor:
+def guess_numbers(readout: CountHead) -> Tensor:
     """Numbers (1, size) of a narrow, lopsided distribution."""
     numbers = torch.randn(1, readout.size, generator=torch.Generator().manual_seed(1))
     numbers[:, -3:] = torch.tensor([-3.0, -2.5, -2.0])[-min(3, readout.size) :]
@@ -145,9 +151,9 @@ def test_the_gradient_of_the_centre_is_the_error_of_the_mean() -> None:
     centre = torch.tensor([0.5], requires_grad=True)
     count = readout(centre, torch.full((1, readout.size), -2.0) * torch.tensor([0.0] * 6 + [1.0] * 3))
     readout.loss(count.logits, torch.tensor([30.0])).backward()
-    width2 = (DECK * count.spread.item()) ** 2
+    width2 = (CARDS_PER_DECK * count.cards_std.item()) ** 2
     assert centre.grad is not None
-    want = DECK * (26 - 30) / width2 / readout.uniform_pays
+    want = CARDS_PER_DECK * (26 - 30) / width2 / readout.normaliser
     assert centre.grad.item() == pytest.approx(want, rel=0.02)
 
 
@@ -158,7 +164,7 @@ def test_ordinal_probabilities_never_rise_and_thresholds_stay_in_order() -> None
     assert (readout.thresholds().diff() >= 0).all()
     count = guess(readout)
     assert (count.logits.diff(dim=1) <= 0).all()
-    assert (count.spread > 0).all()
+    assert (count.cards_std > 0).all()
 
 
 def test_ordinal_thresholds_start_halfway_between_the_counts() -> None:
@@ -168,24 +174,24 @@ def test_ordinal_thresholds_start_halfway_between_the_counts() -> None:
 
 
 @with_distribution
-def test_the_count_is_never_out_of_range(make: Callable[[], Readout]) -> None:
+def test_the_count_is_never_out_of_range(make: Callable[[], CountHead]) -> None:
     readout = make()
     count = readout(torch.tensor([-50.0, -1.0, 4.0, 50.0]), torch.zeros(4, readout.size))
-    assert ((count.cards >= 0) & (count.cards <= MAX_CARDS / DECK)).all()
-    assert count.spread.isfinite().all()
+    assert ((count.cards >= 0) & (count.cards <= MAX_CARDS / CARDS_PER_DECK)).all()
+    assert count.cards_std.isfinite().all()
     loss = readout.loss(count.logits, torch.tensor([104.0, 104.0, 1.0, 1.0]))
     assert loss.isfinite()
 
 
 def test_a_regression_is_its_centre_and_tells_no_spread() -> None:
     count = guess(Regression())
-    assert count.spread.isnan().all()
+    assert count.cards_std.isnan().all()
     assert count.logits.shape == (6, 0)
     assert Regression().loss(count.logits, torch.full((6,), 3.0)) == 0
 
 
 @every_readout
-def test_a_frame_does_not_depend_on_its_batch(make: Callable[[], Readout]) -> None:
+def test_a_frame_does_not_depend_on_its_batch(make: Callable[[], CountHead]) -> None:
     readout = make()
     centre, numbers = torch.rand(5), torch.randn(5, readout.size)
     together = readout(centre, numbers)
@@ -196,7 +202,7 @@ def test_a_frame_does_not_depend_on_its_batch(make: Callable[[], Readout]) -> No
 
 
 @with_distribution
-def test_frames_without_a_count_are_left_out(make: Callable[[], Readout]) -> None:
+def test_frames_without_a_count_are_left_out(make: Callable[[], CountHead]) -> None:
     readout = make()
     logits = guess(readout, rows=4).logits.detach().requires_grad_()
     cards = torch.tensor([5.0, torch.nan, 40.0, torch.nan])
@@ -210,7 +216,7 @@ def test_frames_without_a_count_are_left_out(make: Callable[[], Readout]) -> Non
 
 
 @with_distribution
-def test_a_spread_is_what_the_errors_are(make: Callable[[], Readout]) -> None:
+def test_a_spread_is_what_the_errors_are(make: Callable[[], CountHead]) -> None:
     """Frames that look alike and whose counts scatter: the fitted spread is their standard deviation."""
     torch.manual_seed(0)
     readout = make()
@@ -225,11 +231,11 @@ def test_a_spread_is_what_the_errors_are(make: Callable[[], Readout]) -> None:
         readout.loss(readout(centre, numbers).logits.expand(400, -1), cards).backward()
         optimizer.step()
     count = readout(centre, numbers)
-    assert DECK * count.cards.item() == pytest.approx(cards.mean().item(), abs=0.3)
-    assert DECK * count.spread.item() == pytest.approx(cards.std().item(), rel=0.15)
+    assert CARDS_PER_DECK * count.cards.item() == pytest.approx(cards.mean().item(), abs=0.3)
+    assert CARDS_PER_DECK * count.cards_std.item() == pytest.approx(cards.std().item(), rel=0.15)
 
 
 @pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), "wide", None])
 def test_soft_labels_without_a_width_are_refused(sigma: float) -> None:
-    with pytest.raises(InputError, match=rf"count\.sigma={sigma}: choose a number above 0"):
+    with pytest.raises(InputError, match=rf"count_head\.sigma={sigma}: choose a number above 0"):
         Distribution(sigma)

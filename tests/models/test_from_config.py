@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cardpose.common.command_line import CONF
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import CONF
 from cardpose.models.from_config import end_to_end
 from cardpose.training import build
 

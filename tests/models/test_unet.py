@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK
+from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
-from cardpose.models.counts import Distribution, Ordinal, Readout, Regression
+from cardpose.models.counts import CountHead, Distribution, Ordinal, Regression
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders.base import ConvEncoder
 from cardpose.models.head import (
     CARD_MM,
+    BoxFeatures,
     CountVisibilityHead,
-    Description,
-    FittedBox,
+    HeatmapFeatures,
     NoHeatmaps,
     PooledHeatmaps,
     Thickness,
@@ -28,7 +28,7 @@ from cardpose.models.heatmaps import encode
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
-BOX, POOLED = FittedBox(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
+BOX, POOLED = BoxFeatures(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
 
 
 READOUTS = (Regression, partial(Distribution, sigma=1.0), Ordinal)
@@ -38,13 +38,19 @@ READOUT_NAMES = ("regression", "distribution", "ordinal")
 def make_net(
     stride: int = 4,
     seed: int = 0,
-    describe: Description = BOX,
-    readout: Readout | None = None,
+    heatmap_features: HeatmapFeatures = BOX,
+    count_head: CountHead | None = None,
     detach: bool = True,
 ) -> UNet:
     torch.manual_seed(seed)
     decoder = partial(UNetDecoder, stride=stride, width=4, max_width=8)
-    head = partial(CountVisibilityHead, describe=describe, readout=readout, hidden=16, detach=detach)
+    head = partial(
+        CountVisibilityHead,
+        heatmap_features=heatmap_features,
+        count_head=count_head,
+        hidden=16,
+        detach=detach,
+    )
     return UNet(ConvEncoder((4, 6, 8, 10, 12), (1, 1, 2, 1, 1)), decoder, head)
 
 
@@ -79,29 +85,29 @@ def of_the_count(net: UNet) -> Tensor:
 
 
 @pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+@pytest.mark.parametrize("heatmap_features", [BOX, POOLED], ids=["box", "pooled"])
 def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(
-    describe: Description, make_readout: Callable[[], Readout]
+    heatmap_features: HeatmapFeatures, make_readout: Callable[[], CountHead]
 ) -> None:
-    net = make_net(describe=describe, readout=make_readout())
+    net = make_net(heatmap_features=heatmap_features, count_head=make_readout())
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
 
 
 @pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
+@pytest.mark.parametrize("heatmap_features", [BOX, POOLED], ids=["box", "pooled"])
 def test_the_count_bends_the_heatmaps_where_they_are_not_detached(
-    describe: Description, make_readout: Callable[[], Readout]
+    heatmap_features: HeatmapFeatures, make_readout: Callable[[], CountHead]
 ) -> None:
-    net = make_net(describe=describe, readout=make_readout(), detach=False)
+    net = make_net(heatmap_features=heatmap_features, count_head=make_readout(), detach=False)
     of_the_count(net).backward()
     assert all(learned(net.decoder.parameters()))
 
 
 @pytest.mark.parametrize("detach", [True, False])
 def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -> None:
-    net = make_net(describe=NoHeatmaps(), detach=detach)
+    net = make_net(heatmap_features=NoHeatmaps(), detach=detach)
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
@@ -122,7 +128,7 @@ def test_the_count_of_thickness_is_a_line_of_it_alone() -> None:
     corners = project(box, PHONE_FOCAL * 256, (127.5, 95.5))
     maps = encode(corners, torch.full((3, 8), 2), size=(192, 256), stride=1, sigma=2.0)
     head = CountVisibilityHead(4, Thickness(found=0.3, tolerance=0.024), hidden=16).eval()
-    counts = [DECK * head(torch.randn(3, 4, 2, 3), maps)[0].cards for _ in range(2)]
+    counts = [CARDS_PER_DECK * head(torch.randn(3, 4, 2, 3), maps)[0].cards for _ in range(2)]
     assert torch.equal(*counts)  # whatever the deepest features are
     torch.testing.assert_close(counts[0], thickness / CARD_MM, atol=0.5, rtol=0)
 
@@ -169,9 +175,9 @@ def test_the_heatmaps_do_not_teach_the_head() -> None:
     assert all(learned(net.encoder.parameters()))
 
 
-@pytest.mark.parametrize("describe", [BOX, POOLED], ids=["box", "pooled"])
-def test_the_count_depends_on_the_heatmaps(describe: Description) -> None:
-    head = CountVisibilityHead(4, describe, hidden=16).eval()
+@pytest.mark.parametrize("heatmap_features", [BOX, POOLED], ids=["box", "pooled"])
+def test_the_count_depends_on_the_heatmaps(heatmap_features: HeatmapFeatures) -> None:
+    head = CountVisibilityHead(4, heatmap_features, hidden=16).eval()
     deepest, maps = torch.zeros(1, 4, 2, 3), torch.zeros(1, 8, 12, 16)
     before = head(deepest, maps)
     maps[0, 3, 5, 7] = 1.0
@@ -179,20 +185,20 @@ def test_the_count_depends_on_the_heatmaps(describe: Description) -> None:
 
 
 @pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_an_untrained_network_says_empty_maps_and_half_a_deck(make_readout: Callable[[], Readout]) -> None:
-    output = make_net(readout=make_readout()).eval()(images(8))
+def test_an_untrained_network_says_empty_maps_and_half_a_deck(make_readout: Callable[[], CountHead]) -> None:
+    output = make_net(count_head=make_readout()).eval()(images(8))
     assert output.heatmaps.abs().max() < 0.05
     assert (output.cards - 0.5).abs().max() < 0.4
 
 
 @pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_calibration_scales_count_and_spread(make_readout: Callable[[], Readout]) -> None:
-    net = make_net(readout=make_readout()).eval()
+def test_calibration_scales_count_and_spread(make_readout: Callable[[], CountHead]) -> None:
+    net = make_net(count_head=make_readout()).eval()
     before = net(images())
     net.head.calibration.copy_(torch.tensor([1.25, -0.1]))
     after = net(images())
     torch.testing.assert_close(after.cards, 1.25 * before.cards - 0.1)
-    torch.testing.assert_close(after.spread, 1.25 * before.spread, equal_nan=True)
+    torch.testing.assert_close(after.cards_std, 1.25 * before.cards_std, equal_nan=True)
     assert torch.equal(after.count_logits, before.count_logits)
 
 
@@ -211,8 +217,8 @@ def test_a_regression_has_the_weights_that_it_had_before_there_was_a_choice() ->
 
 
 @pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_a_prediction_does_not_depend_on_its_batch(make_readout: Callable[[], Readout]) -> None:
-    net = make_net(readout=make_readout()).eval()
+def test_a_prediction_does_not_depend_on_its_batch(make_readout: Callable[[], CountHead]) -> None:
+    net = make_net(count_head=make_readout()).eval()
     together = net(images(5))
     for row in range(5):
         alone = net(images(5)[row : row + 1])

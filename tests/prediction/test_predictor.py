@@ -17,8 +17,8 @@ from cardpose.fusion.intervals import Interval
 from cardpose.geometry.box_fit import PHONE_FOCAL
 from cardpose.geometry.letterbox import invert_affine
 from cardpose.models import checkpoints
-from cardpose.models.end_to_end import Reading
-from cardpose.prediction.predictor import Predictor, Prepared, fit_boxes, load
+from cardpose.models.end_to_end import ModelOutput
+from cardpose.prediction.predictor import Predictor, PreprocessedFrame, fit_boxes, load
 
 SHAPES = [(48, 64), (480, 640), (641, 479), (7, 300), (300, 7), (1, 1), (33, 1001)]
 
@@ -40,7 +40,7 @@ def test_any_size_and_shape(predictor: Predictor, shape: tuple[int, int]) -> Non
     assert np.isfinite(said.corners).all()
     assert 0 <= said.visibility.min() <= said.visibility.max() <= 1
     assert np.isfinite(said.cards)
-    assert np.isnan(said.spread)
+    assert np.isnan(said.cards_std)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -52,7 +52,7 @@ def test_corners_come_back_to_the_source(predictor: Predictor, shape: tuple[int,
 
         def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
             found = {"confidence": np.ones((1, 8)), "visibility": np.ones((1, 8)), "cards": np.ones(1)}
-            return {**found, "corners": placed[None], "spread": np.ones(1)}
+            return {**found, "corners": placed[None], "cards_std": np.ones(1)}
 
     echo = Predictor(Echo())
     true = np.random.default_rng(1).uniform(0, (shape[1], shape[0]), (8, 2))
@@ -172,7 +172,7 @@ def write_onnx(path: Path, metadata: dict[str, str], *outputs: str) -> Path:
         "corners": np.repeat(np.arange(8.0)[None, :, None], 2, axis=2),
         "confidence": np.ones((1, 8)),
         "visibility": np.ones((1, 8)),
-        "spread": np.ones(1),
+        "cards_std": np.ones(1),
     }
     nodes = [
         helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value.astype(np.float32)))
@@ -200,7 +200,7 @@ ABOUT = {"size": [48, 64], "keypoints": list(CORNERS), "interval": None}
 
 def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
     metadata = {checkpoints.KEY: json.dumps(ABOUT)}
-    predictor = load(write_onnx(tmp_path / "a.onnx", metadata, *Reading._fields))
+    predictor = load(write_onnx(tmp_path / "a.onnx", metadata, *ModelOutput._fields))
     image = np.full((96, 128, 3), (17, 0, 0), np.uint8)
     said = predictor(image)
     assert said.cards == 17.0
@@ -211,11 +211,11 @@ def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("about", "outputs", "said"),
     [
-        (None, Reading._fields, "not of cardpose"),
-        ("{", Reading._fields, "not of cardpose"),
-        (json.dumps([]), Reading._fields, "not of cardpose"),
+        (None, ModelOutput._fields, "not of cardpose"),
+        ("{", ModelOutput._fields, "not of cardpose"),
+        (json.dumps([]), ModelOutput._fields, "not of cardpose"),
         (json.dumps(ABOUT), ("corners", "cards"), "not of cardpose"),
-        (json.dumps({**ABOUT, "keypoints": ["nose"]}), Reading._fields, "another order of corners"),
+        (json.dumps({**ABOUT, "keypoints": ["nose"]}), ModelOutput._fields, "another order of corners"),
     ],
 )
 def test_an_onnx_file_of_something_else(
@@ -248,5 +248,7 @@ def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
 
 def test_prepared_frames_can_be_of_many_sizes(predictor: Predictor) -> None:
     prepared = [predictor.prepare(picture(*shape)) for shape in SHAPES]
-    assert all(isinstance(frame, Prepared) and frame.image.shape == (48, 64, 3) for frame in prepared)
+    assert all(
+        isinstance(frame, PreprocessedFrame) and frame.image.shape == (48, 64, 3) for frame in prepared
+    )
     assert [(said.height, said.width) for said in predictor.predict(prepared)] == SHAPES

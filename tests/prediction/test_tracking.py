@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from cardpose.fusion.clips import Clip
-from cardpose.prediction.tracking import HOLD, SETTLE_FRAMES, CornerTracker, OneEuroFilter, Settling
+from cardpose.prediction.tracking import (
+    HOLD,
+    SETTLE_FRAMES,
+    ConvergenceDetector,
+    CornerTracker,
+    OneEuroFilter,
+)
 
 SQUARE = np.array([[x, y] for x in (100.0, 300.0) for y in (100.0, 200.0, 300.0, 400.0)])
 RATE = 30.0
@@ -60,18 +66,18 @@ def answer(cards: float, half: float, frames: int) -> Clip:
 
 @pytest.mark.parametrize("half", [3.0, float("nan")])
 def test_a_count_settles_and_stirs_again(half: float) -> None:
-    settled = Settling()
+    settled = ConvergenceDetector()
     steady = [settled(answer(20.1, half, i + 1)) for i in range(SETTLE_FRAMES)]
     assert steady == [False] * (SETTLE_FRAMES - 1) + [True]
     assert not settled(answer(22.0, half, SETTLE_FRAMES + 1))
 
 
 def test_an_interval_that_still_moves_is_not_settled() -> None:
-    settled = Settling()
+    settled = ConvergenceDetector()
     assert not any(settled(answer(20.0, 9.0 - i, i + 1)) for i in range(2 * SETTLE_FRAMES))
 
 
 def test_frames_without_a_packet_settle_nothing() -> None:
-    settled = Settling()
+    settled = ConvergenceDetector()
     nothing = Clip(np.nan, np.nan, np.nan, np.ones(1, int), np.zeros(1, bool))
     assert not any(settled(nothing) for _ in range(3 * SETTLE_FRAMES))

@@ -11,7 +11,7 @@ from cardpose.synth.records import Clip
 from cardpose.synth.sampling.distributions import SceneConfig
 from cardpose.synth.sampling.scene import sample_clip
 
-CONF = Path(__file__).parents[2] / "conf" / "synth"
+CONF = Path(__file__).parents[2] / "conf" / "scene"
 
 
 @pytest.fixture(scope="session")

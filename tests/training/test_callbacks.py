@@ -82,7 +82,7 @@ class Oracle(LightningModule):
             confidence=torch.ones(len(order), 8),
             visibility=(batch["visibility"] == 2).float(),
             cards=batch["cards"] + 0.1 * order,
-            spread=torch.full_like(order, torch.nan),
+            cards_std=torch.full_like(order, torch.nan),
         )
         if not self.trainer.testing:
             self.log("val/card_mae", (0.1 * order).mean())

@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessRank:
     """Process `rank` of `world`."""
 
     rank: int
     world: int
 
 
-ALONE = Share(rank=0, world=1)
+SINGLE_PROCESS = ProcessRank(rank=0, world=1)
 
 
 def _together() -> bool:
@@ -40,10 +40,10 @@ def gather(mine: T) -> list[T]:
     return everyone
 
 
-def in_turn(mine: Sequence[T]) -> list[T]:
+def all_gather_interleaved(mine: Sequence[T]) -> list[T]:
     """The batches of all processes in the order in which they were dealt: one to each, then the next to each.
 
-    >>> in_turn(["a", "b"])
+    >>> all_gather_interleaved(["a", "b"])
     ['a', 'b']
     >>> interleave([["a", "c", "e"], ["b", "d"]])
     ['a', 'b', 'c', 'd', 'e']
@@ -58,7 +58,7 @@ def interleave(parts: Iterable[Sequence[T]]) -> list[T]:
     return [item for item in dealt if item is not nothing]
 
 
-def share_from_first(tensors: Iterable[Tensor]) -> None:
+def broadcast(tensors: Iterable[Tensor]) -> None:
     """Overwrite `tensors` with those of the first process."""
     if _together():
         for tensor in tensors:

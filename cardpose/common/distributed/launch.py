@@ -22,7 +22,7 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from cardpose.common.distributed.ranks import hush
+from cardpose.common.distributed.ranks import silence_nonzero_ranks
 from cardpose.common.errors import InputError
 
 Job = Callable[[], Any]
@@ -206,7 +206,7 @@ def _work(
     rank_zero_only.rank = rank
     if logging is not None:
         dictConfig(dict(logging))
-    hush()
+    silence_nonzero_ranks()
     outcome.send(_outcome(job, rank))
     outcome.close()
 

@@ -10,7 +10,7 @@ RANKS = {"RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"}
 """Where Lightning looks for a process's number."""
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the one that writes; known before the processes have met, too."""
     if "lightning.pytorch" not in sys.modules and not RANKS & os.environ.keys():
         return True  # as Lightning would say, whose import takes seconds
@@ -19,9 +19,9 @@ def is_first() -> bool:
     return rank_zero_only.rank == 0
 
 
-def hush() -> None:
+def silence_nonzero_ranks() -> None:
     """Leave it to the first process to say what all of them would; errors are told by each."""
-    if is_first():
+    if is_rank_zero():
         return
     root = logging.getLogger()
     root.setLevel(logging.ERROR)
@@ -31,7 +31,7 @@ def hush() -> None:
             root.removeHandler(handler)
 
 
-def shared_job() -> str | None:
+def job_id() -> str | None:
     """What SLURM or torchrun calls the job of which this is one of several processes, the same in each of them.
 
     None where this process was started alone.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.images import read_image
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.folder import DatasetFolder, Source
@@ -32,7 +32,7 @@ _COLUMNS = (
 log = logging.getLogger(__name__)
 
 
-def read_cardcut(root: str | Path, *, complain: Complain = refuse) -> DatasetFolder:
+def read_cardcut(root: str | Path, *, complain: ErrorHandler = raise_error) -> DatasetFolder:
     """Read the published layout; a video `MAQ01036` is called frames/MAQ01036, as in its canonical copy.
 
     Rows with annotated=0 are left out and counted in a message. Nothing is written to `root`.
@@ -54,7 +54,7 @@ def read_cardcut(root: str | Path, *, complain: Complain = refuse) -> DatasetFol
     skipped = 0
     for row, cells in read_table(path, _COLUMNS):
         where = f"{path} row {row}"
-        with told(complain):
+        with collecting_errors(complain):
             video, index, image = _image(root, cells["imageName"], where)
             if _flag(cells, "annotated", where) == 0:
                 skipped += 1
@@ -130,7 +130,7 @@ def _annotation(
     return annotation
 
 
-def _count(video: str, annotations: list[Annotation], path: Path, complain: Complain) -> int | None:
+def _count(video: str, annotations: list[Annotation], path: Path, complain: ErrorHandler) -> int | None:
     """The one count of a video's rows."""
     counts = {annotation.cards for annotation in annotations if annotation.video == video}
     if len(counts) > 1:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.files import new_folder, replace_file
 from cardpose.common.images import list_frames, read_image
 from cardpose.common.packet import Annotation
@@ -53,7 +53,7 @@ class DatasetFolder:
 
     @classmethod
     def read(
-        cls, root: str | Path, *, complain: Complain = refuse, unlabelled: bool = False
+        cls, root: str | Path, *, complain: ErrorHandler = raise_error, unlabelled: bool = False
     ) -> "DatasetFolder":
         """Read a canonical folder and check every file, row and label of it.
 
@@ -78,7 +78,7 @@ class DatasetFolder:
             by_video[annotation.video].append(annotation)
         good: list[Annotation] = []
         for file, source in list(sources.items()):
-            with told(complain):
+            with collecting_errors(complain):
                 good += check_footage(source, by_video[file], table, complain)
                 continue
             del sources[file]  # the footage itself is at fault
@@ -169,14 +169,14 @@ def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterabl
         write_videos(rows, videos)
 
 
-def _find_sources(root: Path, videos: Sequence[Video], complain: Complain) -> dict[str, Source]:
+def _find_sources(root: Path, videos: Sequence[Video], complain: ErrorHandler) -> dict[str, Source]:
     """The footage of every video; complains of rows without footage and of footage without a row."""
     table = root / "videos.csv"
     sources: dict[str, Source] = {}
     for video in videos:
         path = root / video.file
         loose = video.file.startswith(f"{FRAMES}/")
-        with told(complain):
+        with collecting_errors(complain):
             if not (path.is_dir() if loose else path.is_file()):
                 raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
             sources[video.file] = list_frames(path) if loose else path
@@ -191,7 +191,10 @@ def _find_sources(root: Path, videos: Sequence[Video], complain: Complain) -> di
 
 
 def join(
-    videos: Sequence[Video], annotations: Iterable[Annotation], table: Path, complain: Complain = refuse
+    videos: Sequence[Video],
+    annotations: Iterable[Annotation],
+    table: Path,
+    complain: ErrorHandler = raise_error,
 ) -> tuple[Annotation, ...]:
     """Annotations in the order of the videos, with the video's count where it is known."""
     cards = {video.file: video.cards for video in videos}
@@ -212,7 +215,7 @@ def join(
 
 
 def check_footage(
-    source: Source, annotations: Iterable[Annotation], table: Path, complain: Complain = refuse
+    source: Source, annotations: Iterable[Annotation], table: Path, complain: ErrorHandler = raise_error
 ) -> list[Annotation]:
     """Hold the labels of one video against its footage: frames past the end, and the size of the image.
 
@@ -235,7 +238,7 @@ def check_footage(
     good = []
     for annotation in annotations:
         where = f"{table}: {annotation.video} frame {annotation.frame_index}"
-        with told(complain):
+        with collecting_errors(complain):
             if annotation.frame_index not in frames:
                 raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
             if (annotation.width, annotation.height) != size:

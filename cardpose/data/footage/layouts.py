@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from cardpose.common.errors import Complain, refuse
+from cardpose.common.errors import ErrorHandler, raise_error
 from cardpose.data.footage.cardcut import TABLE, read_cardcut
 from cardpose.data.footage.folder import DatasetFolder
 
 
-def read_any(root: str | Path, *, complain: Complain = refuse, unlabelled: bool = False) -> DatasetFolder:
+def read_any(
+    root: str | Path, *, complain: ErrorHandler = raise_error, unlabelled: bool = False
+) -> DatasetFolder:
     """Open the published layout where its table lies in `root`, a dataset folder otherwise.
 
     Args:

@@ -187,7 +187,7 @@ def iterate(
 
 
 def _check_end(path: Path, stream: VideoStream, decoded: int, last: int | None) -> None:
-    """Complain where decoding ended before the container's own count, or before a wanted frame."""
+    """ErrorHandler where decoding ended before the container's own count, or before a wanted frame."""
     if decoded == 0:
         raise InputError(f"{path}: holds no frame: remove it or record it again")
     if decoded < _indexed_frames(path, stream):

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardpose.common.packet import CORNERS, DECK, VISIBLE, Annotation
+from cardpose.common.packet import CARDS_PER_DECK, CORNERS, VISIBLE, Annotation
 from cardpose.data.footage.cardcut import TABLE, read_cardcut
 from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.own import labels_of
@@ -32,7 +32,7 @@ def write(folder: Path, shots: Sequence[Shot]) -> None:
             row: dict[str, object] = {
                 "imageName": Path(shot.image).name,
                 "annotated": int(shot.annotation is not None),
-                "total_cards": DECK,
+                "total_cards": CARDS_PER_DECK,
                 "videoId": videos.index(shot.video) + 1,
             }
             table.writerow(row | (_cells(shot.annotation) if shot.annotation else {}))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.json_files import get, read_json
 from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.data.labels.validate import check_annotation, check_unique, parse_cards
@@ -132,7 +132,7 @@ def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
     return document, images
 
 
-def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False) -> list[Annotation]:
+def read_coco(path: Path, complain: ErrorHandler = raise_error, unlabelled: bool = False) -> list[Annotation]:
     """Read and check annotations.json, in the order of its annotations.
 
     Args:
@@ -149,7 +149,7 @@ def read_coco(path: Path, complain: Complain = refuse, unlabelled: bool = False)
     document, images = read_document(path)
     annotations = []
     for i, label in enumerate(document["annotations"]):
-        with told(complain):
+        with collecting_errors(complain):
             annotations.append(from_coco(label, images, f"{path}: annotations[{i}]"))
     if not annotations and not unlabelled:
         raise InputError(f"{path}: holds no annotation: label some frames first")

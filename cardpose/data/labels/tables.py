@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from cardpose.common.errors import Complain, InputError, refuse, told
+from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.data.labels.validate import parse_cards
 
 VIDEOS, FRAMES = "videos", "frames"
@@ -56,7 +56,7 @@ def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[s
         raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): save it as one") from error
 
 
-def read_videos(root: Path, complain: Complain = refuse) -> tuple[Video, ...]:
+def read_videos(root: Path, complain: ErrorHandler = raise_error) -> tuple[Video, ...]:
     """The rows of `root`/videos.csv, checked; whether the footage is there is not looked at.
 
     Args:
@@ -70,7 +70,7 @@ def read_videos(root: Path, complain: Complain = refuse) -> tuple[Video, ...]:
     videos: dict[str, Video] = {}
     for row, cells in read_table(path, ("file", "cards")):
         where = f"{path} row {row}"
-        with told(complain):
+        with collecting_errors(complain):
             file = cells.pop("file")
             if not is_footage_path(file):
                 raise InputError(f"{where}: file is {file!r}: write a path like videos/52.mp4 or frames/52")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from cardpose.common.errors import Complain, InputError, refuse
+from cardpose.common.errors import ErrorHandler, InputError, raise_error
 from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, NUM_CORNERS, VISIBLE, Annotation
 
 _VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
@@ -71,7 +71,7 @@ def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotati
 
 
 def check_unique(
-    annotations: Iterable[Annotation], where: str, complain: Complain = refuse
+    annotations: Iterable[Annotation], where: str, complain: ErrorHandler = raise_error
 ) -> list[Annotation]:
     """The labels, each frame's once; a second one of a frame is complained of."""
     seen: dict[tuple[str, int], Annotation] = {}

@@ -8,8 +8,8 @@ cannot give (no frame with a count, no visible corner to rank) is NaN.
 import torch
 from torch import Tensor, nn
 
-from cardpose.common.packet import BACK_DIAGONALS, NOT_LABELLED, UPRIGHTS, Batch, Prediction
-from cardpose.evaluation.metrics.gather import Gathered
+from cardpose.common.packet import BACK_DIAGONALS, NOT_LABELLED, VERTICAL_EDGES, Batch, Prediction
+from cardpose.evaluation.metrics.gather import GatherMetric
 from cardpose.evaluation.metrics.visibility import visibility_scores
 from cardpose.fusion.videos import VideoEstimates, estimate_videos, flag_frames
 from cardpose.geometry.affine import apply_affine
@@ -141,10 +141,10 @@ def thickness_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        (B, 4) in pixels of the source frame, one of each of `UPRIGHTS`, below 0 where it is too short; NaN where
+        (B, 4) in pixels of the source frame, one of each of `VERTICAL_EDGES`, below 0 where it is too short; NaN where
         one of the two corners has no label.
     """
-    ends = torch.tensor(UPRIGHTS, device=pred.device)  # (4, 2)
+    ends = torch.tensor(VERTICAL_EDGES, device=pred.device)  # (4, 2)
     said, true = (
         torch.linalg.vector_norm(corners[:, ends[:, 1]] - corners[:, ends[:, 0]], dim=-1)
         for corners in (pred, target)
@@ -169,11 +169,11 @@ def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[s
     {'thickness_px_bias': 1.25, 'thickness_px_mae': 1.25}
     """
     error = thickness_errors(pred, target, visibility)
-    measured = error[(visibility[:, torch.tensor(UPRIGHTS)] != NOT_LABELLED).all(dim=-1)]
+    measured = error[(visibility[:, torch.tensor(VERTICAL_EDGES)] != NOT_LABELLED).all(dim=-1)]
     return {"thickness_px_bias": measured.mean(), "thickness_px_mae": measured.abs().mean()}
 
 
-class CardError(Gathered):
+class CardError(GatherMetric):
     """`card_scores` over all updates; `update(pred, target, video, spread, flags)`, (B,) each as `estimate_videos`
     takes them.
 
@@ -182,7 +182,7 @@ class CardError(Gathered):
             the state dict, so a checkpoint knows its own baseline.
     """
 
-    names = ("pred", "target", "video", "spread", "flags")
+    names = ("pred", "target", "video", "cards_std", "flags")
     constant: Tensor
 
     def __init__(self, constant: float = torch.nan) -> None:
@@ -197,11 +197,11 @@ class CardError(Gathered):
 
     def videos(self) -> VideoEstimates:
         """The estimates of all videos so far."""
-        pred, target, video, spread, flags = (value.numpy() for value in self.gathered())
-        return estimate_videos(video, pred, spread, flags, target)
+        pred, target, video, cards_std, flags = (value.numpy() for value in self.gathered())
+        return estimate_videos(video, pred, cards_std, flags, target)
 
 
-class CornerError(Gathered):
+class CornerError(GatherMetric):
     """`corner_scores` and `thickness_scores` over all updates.
 
     `update(pred (B, 8, 2), target (B, 8, 2), visibility (B, 8))`.
@@ -217,7 +217,7 @@ class CornerError(Gathered):
         }
 
 
-class VisibilityScore(Gathered):
+class VisibilityScore(GatherMetric):
     """`visibility_scores` over all updates; `update(probability (B, 8), visibility (B, 8))`."""
 
     names = ("probability", "visibility")
@@ -243,7 +243,7 @@ class FrameMetrics(nn.Module):
         """Take one batch; its corners are brought to source pixels first."""
         target = apply_affine(batch["to_source"], batch["corners"])
         flags = torch.from_numpy(flag_frames(prediction, batch))
-        self.cards.update(prediction.cards, batch["cards"], batch["video"], prediction.spread, flags)
+        self.cards.update(prediction.cards, batch["cards"], batch["video"], prediction.cards_std, flags)
         self.corners.update(prediction.corners, target, batch["visibility"])
         self.visibility.update(prediction.visibility, batch["visibility"])
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cardpose.common.distributed.collectives import in_turn
+from cardpose.common.distributed.collectives import all_gather_interleaved
 
 
-class Gathered(Metric):
+class GatherMetric(Metric):
     """Keeps the tensors of every update; a subclass names them, in the order of `update`'s arguments.
 
     It gathers those of the other processes itself: torchmetrics would put one process's frames behind another's, and
@@ -31,6 +31,6 @@ class Gathered(Metric):
     def gathered(self) -> Iterator[Tensor]:
         """Each state over all updates of all processes, in the order of the frames, on the CPU, floats as float64."""
         updates = zip(*([value.cpu() for value in getattr(self, name)] for name in self.names), strict=True)
-        for values in zip(*in_turn(list(updates)), strict=True):
+        for values in zip(*all_gather_interleaved(list(updates)), strict=True):
             value = torch.cat(values)
             yield value.double() if value.is_floating_point() else value

@@ -24,7 +24,7 @@ class FrameResult:
         frame_index: position of the frame in its video.
         cards: true count, NaN where unknown.
         cards_predicted: estimate in cards.
-        cards_spread: its standard deviation as the network sees it, in cards; NaN where it does not tell.
+        cards_std: its standard deviation as the network sees it, in cards; NaN where it does not tell.
         flag: `clips.Flag`, why it does not count in its video's estimate.
         corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
         visibility: (8,) 0, 1 or 2.
@@ -40,7 +40,7 @@ class FrameResult:
     frame_index: int
     cards: float
     cards_predicted: float
-    cards_spread: float
+    cards_std: float
     flag: int
     corners: np.ndarray
     visibility: np.ndarray
@@ -103,7 +103,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
     columns: Mapping[str, Tensor] = {
         "cards": batch["cards"],
         "cards_predicted": prediction.cards,
-        "cards_spread": prediction.spread,
+        "cards_std": prediction.cards_std,
         "corners": target,
         "corners_predicted": prediction.corners,
         "confidence": prediction.confidence,
@@ -119,7 +119,7 @@ def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -
             frame_index=int(batch["frame_index"][i]),
             cards=float(arrays["cards"][i]),
             cards_predicted=float(arrays["cards_predicted"][i]),
-            cards_spread=float(arrays["cards_spread"][i]),
+            cards_std=float(arrays["cards_std"][i]),
             flag=int(flags[i]),
             visibility=visibility[i].numpy(),
             corner_px=corner_px[i].numpy(),

@@ -22,15 +22,15 @@ from cardpose.evaluation.report.html import Picture, Section, Table
 from cardpose.evaluation.report.plots import error_against_error
 from cardpose.evaluation.report.sections import MARKS, chart_sections, photograph, write_sections
 from cardpose.evaluation.report.tables import flatten_config, video_rows, write_csv
-from cardpose.evaluation.report.test_result import Tested
+from cardpose.evaluation.report.test_result import TestResult
 
 _PLACES = ("paths.", "hydra.", "resume", "name")  # where a run lies, not what it is
 
 
 def write_comparison(
     folder: Path,
-    a: Tested,
-    b: Tested,
+    a: TestResult,
+    b: TestResult,
     facts: Mapping[str, str],
     configs: Sequence[Mapping[str, Any]],
 ) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
@@ -63,7 +63,7 @@ def write_comparison(
     return rows, write_sections(folder, "Two models compared", {**facts, "footage": a.footage}, parts)
 
 
-def videos_nearer(a: Tested, b: Tested) -> str:
+def videos_nearer(a: TestResult, b: TestResult) -> str:
     """On how many videos each model's count is nearer: the frames of one video are no independent witnesses."""
     both = (
         {row["video"]: float(row["card_error"]) for row in video_rows(tested.results)} for tested in (a, b)
@@ -95,7 +95,7 @@ def _values(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in flat.items() if not key.startswith(_PLACES)}
 
 
-def change_sections(pairs: Pairs, a: Tested, b: Tested) -> list[Section]:
+def change_sections(pairs: Pairs, a: TestResult, b: TestResult) -> list[Section]:
     """The errors of one against those of the other, and the frames that changed most."""
     charts: list[Picture] = []
     frames: list[Section] = []

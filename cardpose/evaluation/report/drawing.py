@@ -1,4 +1,4 @@
-"""Pictures of packets, corners and heatmaps, as uint8 RGB arrays (H, W, 3). Plots are in `cardpose.evaluation.report.plots`.
+"""Pictures of packets, corners and heatmaps, as uint8 RGB arrays (H, W, 3). Plots: plots.py.
 
 Corner colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour
 vision, with white in place of black. A circle is a labelled corner, a cross a predicted one. Thick marks and

@@ -142,7 +142,7 @@ def frame_of(row: Mapping[str, str]) -> FrameResult:
         frame_index=int(row["frame_index"]),
         cards=_number(row["cards"]),
         cards_predicted=_number(row["cards_predicted"]),
-        cards_spread=_number(row["cards_spread"]),
+        cards_std=_number(row["cards_std"]),
         flag=_FLAGS[row["flag"]],
         corners=label,
         visibility=visibility,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cardpose.common.packet import CORNERS, DECK, Annotation
+from cardpose.common.packet import CARDS_PER_DECK, CORNERS, Annotation
 from cardpose.data.splits import SIDES, Split
 from cardpose.evaluation.metrics.confusion import KINDS
 from cardpose.evaluation.metrics.coverage import BAND, chance_band
@@ -270,7 +270,7 @@ def _summary(predicted: np.ndarray, true: np.ndarray) -> str:
 
 def _most(true: np.ndarray) -> float:
     """Where the axis of counts ends: a deck, or more where there is more."""
-    return max(DECK, true.max(initial=0.0)) + 1.0
+    return max(CARDS_PER_DECK, true.max(initial=0.0)) + 1.0
 
 
 def _limits(predicted: np.ndarray, most: float) -> tuple[float, float]:

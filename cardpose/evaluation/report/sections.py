@@ -15,7 +15,7 @@ from cardpose.evaluation.report import plots
 from cardpose.evaluation.report.drawing import caption
 from cardpose.evaluation.report.html import Picture, Section, Table, image_files, write_page
 from cardpose.evaluation.report.tables import SCORE_HEADINGS, Cell, score_cells, video_rows, write_tables
-from cardpose.evaluation.report.test_result import Tested
+from cardpose.evaluation.report.test_result import TestResult
 from cardpose.fusion.intervals import LEVEL
 
 WORST_FRAMES, BEST_FRAMES = 12, 6
@@ -32,7 +32,9 @@ MARKS = (
 )
 
 
-def write_report(folder: Path, title: str, tested: Tested, facts: Mapping[str, str]) -> dict[str, np.ndarray]:
+def write_report(
+    folder: Path, title: str, tested: TestResult, facts: Mapping[str, str]
+) -> dict[str, np.ndarray]:
     """Write frames.csv, videos.csv, report.html, and the page's pictures as files of their own.
 
     Args:
@@ -78,13 +80,13 @@ def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[s
     }
 
 
-def sections(tested: Tested) -> list[Section]:
+def sections(tested: TestResult) -> list[Section]:
     """All of a page about one model."""
     frames = frame_sections(tested.results, tested.frames.draw)
     return [score_section(tested.metrics), *chart_sections(tested), *frames]
 
 
-def chart_sections(tested: Tested, reach: float = 0.0) -> list[Section]:
+def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
     """What is drawn as charts: count, interval, visibility and corners; `reach` as in `plots.error_by_count`."""
     videos = video_rows(tested.results, tested.interval)
     learnt_from = tested.interval.videos if tested.interval else 0

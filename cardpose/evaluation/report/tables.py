@@ -66,7 +66,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
         "frame_index": result.frame_index,
         "cards": result.cards,
         "cards_predicted": result.cards_predicted,
-        "cards_spread": result.cards_spread,
+        "cards_std": result.cards_std,
         "flag": Flag(result.flag).label,
         "card_error": result.card_error,
         "corner_px_mean": result.corner_px_mean,
@@ -90,7 +90,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
 
 def estimate_results(results: Sequence[FrameResult]) -> VideoEstimates:
     """The videos' estimates, in order of appearance: see `videos.estimate_videos`; at least one result."""
-    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag, r.cards) for r in results]).T
+    columns = np.array([(r.cards_predicted, r.cards_std, r.flag, r.cards) for r in results]).T
     return estimate_videos(np.array([result.video for result in results]), *columns)
 
 

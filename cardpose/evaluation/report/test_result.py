@@ -37,7 +37,7 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestResult:
     """What a test of a model gives.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cardpose.common.errors import Complain, told
+from cardpose.common.errors import ErrorHandler, collecting_errors
 from cardpose.data.footage.folder import DatasetFolder, Source
 from cardpose.data.footage.video import probe
 from cardpose.data.labels.listed import FrameKey
@@ -35,7 +35,7 @@ class Looks:
     thumbs: np.ndarray
 
 
-def look(folder: DatasetFolder, tick: Callable[[], object], complain: Complain) -> Looks:
+def look(folder: DatasetFolder, tick: Callable[[], object], complain: ErrorHandler) -> Looks:
     """Read every labelled frame once.
 
     Args:
@@ -49,7 +49,7 @@ def look(folder: DatasetFolder, tick: Callable[[], object], complain: Complain) 
     for annotation in folder.annotations:
         wanted[annotation.video].append(annotation.frame_index)
     for video, indices in wanted.items():
-        with told(complain):
+        with collecting_errors(complain):
             for index, image in folder.read_frames(video, indices):
                 frames.append((video, index))
                 digests.append(hashlib.sha256(image.tobytes()).digest())

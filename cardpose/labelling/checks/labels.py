@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cardpose.common.packet import CORNERS, EDGES, UPRIGHTS, Annotation
+from cardpose.common.packet import CORNERS, EDGES, VERTICAL_EDGES, Annotation
 from cardpose.geometry.boxes import extent, labelled
 from cardpose.labelling.checks.findings import Finding, Kind
 
@@ -71,7 +71,7 @@ def _close(annotation: Annotation, points: np.ndarray, reach: float) -> list[Fin
     for i in range(len(CORNERS)):
         for j in range(i + 1, len(CORNERS)):
             apart = float(np.linalg.norm(points[i] - points[j]))
-            if (i, j) not in UPRIGHTS and apart <= MARGIN * reach:
+            if (i, j) not in VERTICAL_EDGES and apart <= MARGIN * reach:
                 text = f"{CORNERS[i]} and {CORNERS[j]} are {apart:.1f} px apart"
                 place = annotation.video, annotation.frame_index
                 findings.append(Finding(Kind.CLOSE, text, *place, (CORNERS[i], CORNERS[j]), apart / reach))

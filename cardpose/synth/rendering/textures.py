@@ -85,7 +85,7 @@ FAMILIES: dict[str, Pattern] = {
     "stripes": stripes,
     "diamonds": diamonds,
 }
-"""Adding a new family of backs: a function as above, its name here and in `families` of conf/synth."""
+"""Adding a new family of backs: a function as above, its name here and in `families` of conf/scene."""
 
 
 def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> np.ndarray:
@@ -182,7 +182,7 @@ TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "marble": marble,
     "cloth": cloth,
 }
-"""Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/synth."""
+"""Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/scene."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a scene is drawn from: one range a quantity, given by conf/synth, checked here.
+"""What a scene is drawn from: one range a quantity, given by conf/scene, checked here.
 
 Every range is (low, high), drawn uniformly unless its comment says otherwise.
 """
@@ -24,17 +24,17 @@ class Distributions:
             key = f"{type(self).__name__}.{field.name}"
             if field.type is Range and not _is_range(value):
                 raise InputError(
-                    f"conf/synth, {key}: {value!r} is no range: write [low, high] with low <= high"
+                    f"conf/scene, {key}: {value!r} is no range: write [low, high] with low <= high"
                 )
 
 
 def _check_names(key: str, names: tuple[str, ...], known: Collection[str]) -> None:
-    """Complain of an empty choice, or of one that names what there is not."""
+    """ErrorHandler of an empty choice, or of one that names what there is not."""
     if not names:
-        raise InputError(f"conf/synth, {key}: is empty: name at least one of {', '.join(known)}")
+        raise InputError(f"conf/scene, {key}: is empty: name at least one of {', '.join(known)}")
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"conf/synth, {key}: no {unknown[0]!r}: choose among {', '.join(known)}")
+        raise InputError(f"conf/scene, {key}: no {unknown[0]!r}: choose among {', '.join(known)}")
 
 
 def _is_range(value: object) -> bool:
@@ -166,7 +166,7 @@ class OccluderRanges(Distributions):
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """All distributions of one choice of conf/synth."""
+    """All distributions of one choice of conf/scene."""
 
     packet: PacketRanges
     back: BackRanges

@@ -4,13 +4,13 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cardpose.common.distributed.collectives import in_turn
+from cardpose.common.distributed.collectives import all_gather_interleaved
 from cardpose.common.packet import Batch
 from cardpose.evaluation.metrics.results import FrameResult, frame_results
 
 
 class CollectFrames(Callback):
-    """Gather `results`, label and prediction of all tested frames of all processes, for `cardpose.evaluation.report.test_result`."""
+    """Gather `results`, the label and prediction of every tested frame, from all processes."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
@@ -31,4 +31,4 @@ class CollectFrames(Callback):
         self._batches.append(frame_results(outputs["prediction"], batch, trainer.datamodule.test_videos))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.results = [result for batch in in_turn(self._batches) for result in batch]
+        self.results = [result for batch in all_gather_interleaved(self._batches) for result in batch]

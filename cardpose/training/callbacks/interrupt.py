@@ -13,7 +13,7 @@ from cardpose.common.distributed.collectives import Agreement
 log = logging.getLogger(__name__)
 
 
-class StopOnCtrlC(Callback):
+class GracefulInterrupt(Callback):
     """Save `path` and stop after the batch in which SIGINT came; a second one stops at once, without saving.
 
     Stopping between batches keeps weights, optimizer and schedule in step with each other. After an epoch's

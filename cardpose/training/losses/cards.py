@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cardpose.common.packet import DECK
+from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.models.counts import mean_of_known
 
 HUBER_CARDS = 2.0
@@ -73,21 +73,24 @@ CARD_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _error(predicted: Tensor, cards: Tensor) -> Tensor:
     """(B,) error, 52 = 1; 0 where the count is unknown, so that no NaN reaches a gradient."""
-    return torch.where(cards.isnan(), 0.0, predicted - cards.nan_to_num() / DECK)
+    return torch.where(cards.isnan(), 0.0, predicted - cards.nan_to_num() / CARDS_PER_DECK)
 
 
 def _huber(predicted: Tensor, cards: Tensor) -> Tensor:
     error = _error(predicted, cards)
-    return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=HUBER_CARDS / DECK)
+    return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=HUBER_CARDS / CARDS_PER_DECK)
 
 
 def _relative(predicted: Tensor, cards: Tensor) -> Tensor:
-    error = DECK * _error(predicted, cards) / knowable(cards.nan_to_num())
+    error = CARDS_PER_DECK * _error(predicted, cards) / knowable(cards.nan_to_num())
     return (1 + error.square()).sqrt() - 1
 
 
 @cache
 def _constant_pays(cost: Callable[[Tensor, Tensor], Tensor]) -> float:
     """What the best constant pays over the counts of a deck, found among tenths of a card."""
-    counts = torch.arange(1.0, DECK + 1)
-    return min(float(cost(torch.full_like(counts, x / 10 / DECK), counts).mean()) for x in range(10 * DECK))
+    counts = torch.arange(1.0, CARDS_PER_DECK + 1)
+    return min(
+        float(cost(torch.full_like(counts, x / 10 / CARDS_PER_DECK), counts).mean())
+        for x in range(10 * CARDS_PER_DECK)
+    )

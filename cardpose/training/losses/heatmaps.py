@@ -41,7 +41,7 @@ def adaptive_wing(predicted: Tensor, target: Tensor, sigma: float) -> Tensor:
     https://arxiv.org/abs/1904.07399: alpha 2.1, omega 14, epsilon 1, theta 1/2; 11 times the weight where the
     target, dilated by a pixel, reaches 0.2.
     """
-    return _wing(predicted, target).sum((2, 3)).mean() / _empty_pays(_wing, sigma)
+    return _wing(predicted, target).sum((2, 3)).mean() / normaliser(_wing, sigma)
 
 
 def _wing(predicted: Tensor, target: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def focal(predicted: Tensor, target: Tensor, sigma: float) -> Tensor:
     centre between pixels leaves no pixel at y = 1, so that y weighs the two parts instead of choosing one, and the
     flanks, which say where between the pixels the centre lies, are paid for as in the squared error.
     """
-    return _focal(predicted, target).sum((2, 3)).mean() / _empty_pays(_focal, sigma)
+    return _focal(predicted, target).sum((2, 3)).mean() / normaliser(_focal, sigma)
 
 
 def _focal(predicted: Tensor, target: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ HEATMAP_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 @cache
-def _empty_pays(cost: Callable[[Tensor, Tensor], Tensor], sigma: float) -> float:
+def normaliser(cost: Callable[[Tensor, Tensor], Tensor], sigma: float) -> float:
     """What an empty map pays for one Gaussian, the mean over 8 x 8 places of its centre within a pixel."""
     side = 2 * int(5 * sigma) + 5
     steps = side // 2 + torch.arange(8) / 8 - 0.5

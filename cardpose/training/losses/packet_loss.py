@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import VISIBLE, Batch
-from cardpose.evaluation.metrics.gather import Gathered
+from cardpose.evaluation.metrics.gather import GatherMetric
 from cardpose.models.unet import Output
 from cardpose.training.losses.cards import CARD_LOSSES
 from cardpose.training.losses.heatmaps import HEATMAP_LOSSES, coordinates
@@ -101,7 +101,7 @@ class PacketLoss(nn.Module):
         }
 
 
-class SetLoss(Gathered):
+class EpochLoss(GatherMetric):
     """`PacketLoss` of a whole set: the same however its frames fall into batches, and into processes.
 
     A term is a mean over the frames, the frames of known count or the drawn corners, and counts by how many of these

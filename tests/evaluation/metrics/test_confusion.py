@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.common.packet import BACK, CORNERS, FACE, FLIP_INDEX, UPRIGHTS
+from cardpose.common.packet import BACK, CORNERS, FACE, FLIP_INDEX, VERTICAL_EDGES
 from cardpose.evaluation.metrics.confusion import (
     KINDS,
     NONE,
@@ -31,7 +31,7 @@ FARTHER = [
     CORNERS.index(name.replace("upper", "?").replace("lower", "upper").replace("?", "lower"))
     for name in CORNERS
 ]
-TURNED_OVER = [dict(UPRIGHTS + tuple((b, a) for a, b in UPRIGHTS))[i] for i in range(8)]
+TURNED_OVER = [dict(VERTICAL_EDGES + tuple((b, a) for a, b in VERTICAL_EDGES))[i] for i in range(8)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cardpose.common.packet import BACK_DIAGONALS, CORNERS, UPRIGHTS, Batch, Prediction
+from cardpose.common.packet import BACK_DIAGONALS, CORNERS, VERTICAL_EDGES, Batch, Prediction
 from cardpose.evaluation.metrics.frame_metrics import (
     FrameMetrics,
     back_diagonal,
@@ -47,7 +47,7 @@ def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]
         confidence=0.5 + torch.rand(frames, 8, generator=generator),  # every frame shows a packet
         visibility=torch.rand(frames, 8, generator=generator),
         cards=3.0 + 9 * video + 3.9 * torch.rand(frames, generator=generator),  # too near to be outliers
-        spread=torch.full((frames,), torch.nan),
+        cards_std=torch.full((frames,), torch.nan),
     )
     return prediction, batch
 
@@ -161,12 +161,12 @@ def test_thickness_scores_equal_a_plain_loop() -> None:
 
 def test_a_packet_seen_too_thin_has_a_bias_below_0() -> None:
     target, visibility = torch.zeros(2, 8, 2), torch.full((2, 8), 2)
-    for face, back in UPRIGHTS:
+    for face, back in VERTICAL_EDGES:
         target[:, face, 1], target[:, back, 1] = 50.0, 40.0
     shifted = target + torch.tensor([7.0, -3.0])  # every corner is off alike: the thickness is right
     assert all(value == 0 for value in thickness_scores(shifted, target, visibility).values())
     thin = target.clone()
-    thin[:, [back for _, back in UPRIGHTS], 1] += 2.0
+    thin[:, [back for _, back in VERTICAL_EDGES], 1] += 2.0
     scores = thickness_scores(thin, target, visibility)
     assert (scores["thickness_px_bias"], scores["thickness_px_mae"]) == (-2, 2)
 

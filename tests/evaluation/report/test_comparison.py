@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_viz import make_result
+from test_drawing import make_result
 
 from cardpose.common.errors import InputError
 from cardpose.evaluation.metrics.results import FrameResult

@@ -32,7 +32,7 @@ def make_result(**changes: object) -> FrameResult:
         "frame_index": 12,
         "cards": 7.0,
         "cards_predicted": 8.25,
-        "cards_spread": 1.5,
+        "cards_std": 1.5,
         "flag": 0,
         "corners": BOX,
         "visibility": np.full(8, VISIBLE),

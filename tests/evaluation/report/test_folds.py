@@ -30,7 +30,7 @@ def frame(video: str = "videos/7.mp4", index: int = 0, error: float = 1.0, **cha
         "frame_index": index,
         "cards": 7.0,
         "cards_predicted": 7.0 + error,
-        "cards_spread": math.nan,
+        "cards_std": math.nan,
         "flag": 2,
         "corners": corners,
         "visibility": visibility,

@@ -53,7 +53,7 @@ def evaluated() -> tuple[list[FrameResult], FrameMetrics]:
         confidence=torch.ones(40, 8),
         visibility=((visibility - 1) * 2.0 - 1 + noise(40, 8)).sigmoid(),
         cards=batch["cards"] + 3 * noise(40),
-        spread=torch.full((40,), torch.nan),
+        cards_std=torch.full((40,), torch.nan),
     )
     metrics = FrameMetrics(25.0)
     metrics.update(prediction, batch)

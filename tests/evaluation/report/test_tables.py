@@ -44,7 +44,7 @@ def evaluated() -> tuple[list[FrameResult], dict[str, float]]:
         confidence=torch.rand(14, 8, generator=generator),
         visibility=torch.rand(14, 8, generator=generator),
         cards=torch.rand(14, generator=generator) * 52,
-        spread=torch.rand(14, generator=generator),
+        cards_std=torch.rand(14, generator=generator),
     )
     metrics = FrameMetrics(12.5)
     metrics.update(prediction, batch)
@@ -121,7 +121,7 @@ def test_an_unknown_count_still_has_a_video_estimate(
     row = reports.video_rows(evaluated[0])[2]
     assert math.isnan(float(row["cards"]))
     own = [result for result in evaluated[0] if result.video == VIDEOS[2]]
-    columns = np.array([(r.cards_predicted, r.cards_spread, r.flag) for r in own]).T
+    columns = np.array([(r.cards_predicted, r.cards_std, r.flag) for r in own]).T
     clip = fuse(*columns)
     assert (row["cards_predicted"], row["frames_used"]) == (clip.cards, clip.frames_used)
     assert clip.frames_used > 0

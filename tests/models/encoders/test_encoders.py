@@ -9,8 +9,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from cardpose.common.command_line import CONF
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import CONF
 from cardpose.models.encoders.base import ConvEncoder, Encoder
 from cardpose.models.encoders.mobilenetv3 import MobileNetV3
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cardpose.common.packet import DECK
+from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.training.losses.cards import (
     CARD_LOSSES,
     HUBER_CARDS,
@@ -23,23 +23,23 @@ every_loss = pytest.mark.parametrize("loss", CARD_LOSSES.values(), ids=CARD_LOSS
 
 
 def every_count() -> Tensor:
-    return torch.arange(1.0, DECK + 1)
+    return torch.arange(1.0, CARDS_PER_DECK + 1)
 
 
 def of_error(loss: CardLoss, cards: float, error: float | Tensor) -> float:
     """What one frame of `cards` pays whose estimate is `error` cards too high."""
-    return loss(torch.tensor([(cards + float(error)) / DECK]), torch.tensor([cards])).item()
+    return loss(torch.tensor([(cards + float(error)) / CARDS_PER_DECK]), torch.tensor([cards])).item()
 
 
 @every_loss
 def test_a_perfect_count_pays_nothing(loss: CardLoss) -> None:
-    assert loss(every_count() / DECK, every_count()).item() == pytest.approx(0, abs=1e-9)
+    assert loss(every_count() / CARDS_PER_DECK, every_count()).item() == pytest.approx(0, abs=1e-9)
 
 
 @every_loss
 def test_the_best_constant_pays_1(loss: CardLoss) -> None:
-    constants = torch.arange(0.0, DECK, 0.25) / DECK
-    pays = torch.stack([loss(constant.expand(DECK), every_count()) for constant in constants])
+    constants = torch.arange(0.0, CARDS_PER_DECK, 0.25) / CARDS_PER_DECK
+    pays = torch.stack([loss(constant.expand(CARDS_PER_DECK), every_count()) for constant in constants])
     assert pays.min().item() == pytest.approx(1, abs=1e-3)
 
 
@@ -59,7 +59,7 @@ def test_frames_without_a_count_are_left_out(loss: CardLoss) -> None:
 @every_loss
 def test_a_batch_twice_over_pays_the_same(loss: CardLoss) -> None:
     cards = every_count()
-    predicted = cards.flip(0) / DECK
+    predicted = cards.flip(0) / CARDS_PER_DECK
     twice = loss(torch.cat([predicted, predicted]), torch.cat([cards, cards]))
     torch.testing.assert_close(twice, loss(predicted, cards))
 

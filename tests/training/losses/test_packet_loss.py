@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import DECK, MAX_CARDS, NUM_CORNERS, Batch
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, NUM_CORNERS, Batch
 from cardpose.models.counts import Distribution, Regression, soft_labels
 from cardpose.models.heatmaps import encode
 from cardpose.models.unet import Output
@@ -44,7 +44,7 @@ def make_batch(cards: Tensor, seed: int = 0, stride: int = 4, sigma: float = SIG
 
 def perfect(batch: Batch) -> Output:
     visibility = 60.0 * (batch["visibility"] == 2) - 30.0
-    cards, spread = batch["cards"] / DECK, torch.zeros_like(batch["cards"])
+    cards, spread = batch["cards"] / CARDS_PER_DECK, torch.zeros_like(batch["cards"])
     logits = soft_labels(batch["cards"], COUNT.sigma).clamp_min(1e-30).log()
     return Output(batch["heatmaps"].clone(), cards, visibility, spread, logits)
 
@@ -58,7 +58,7 @@ def guess(batch: Batch, seed: int = 1) -> Output:
 
 
 def every_count() -> Tensor:
-    return torch.arange(1.0, DECK + 1)
+    return torch.arange(1.0, CARDS_PER_DECK + 1)
 
 
 @pytest.mark.parametrize(("stride", "sigma"), [(1, 1.0), (2, 1.5), (4, 2.0)])

@@ -21,10 +21,22 @@ from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
 from cardpose.common.subprocesses import INTERRUPTED
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 FAILED = 1
 """Exit code where some of many runs failed."""
 USER_ERROR = 2
+
+RENAMED_KEYS = {
+    "footage": "render",
+    "synth": "scene",
+    "head": "count_features",
+    "count": "count_head",
+    "weights": "init_from",
+    "weights_parts": "init_modules",
+    "data.film_frames": "data.samples_per_epoch",
+    "data.film_ratio": "data.synthetic_ratio",
+}
+"""Old key of a command line -> the one to use instead."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +50,7 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
     """
     if is_run_checkpoint(resume):
         return str(Path(str(resume)).parent.parent)
-    if job := ranks.shared_job():
+    if job := ranks.job_id():
         return f"outputs/{name}_{job}"
     return str(new_folder(f"outputs/{name}_{now}"))
 
@@ -80,7 +92,7 @@ def hydra_folder(resume: str | None, now: str) -> str | None:
     >>> hydra_folder(None, "2026-11-24_05-00-00")
     '.hydra'
     """
-    if not ranks.is_first():
+    if not ranks.is_rank_zero():
         return None
     return f".hydra/resumed_{now}" if is_run_checkpoint(resume) else ".hydra"
 
@@ -136,7 +148,7 @@ def entry(
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
                 started = True
-                ranks.hush()
+                ranks.silence_nonzero_ranks()
                 with user_errors(config_name):
                     return task(cfg)
 
@@ -203,7 +215,7 @@ def forget_empty_run(folder: Path) -> None:
 
     Of several processes the first one does.
     """
-    if not ranks.is_first():
+    if not ranks.is_rank_zero():
         return
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later word would look for the folder
