@@ -49,7 +49,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """One thread a worker, and for what it starts: threads that wait for each other's cores took most of the time."""
+    """One thread a worker, and for what it starts: threads that wait for each other's cores took most of the time.
+
+    Processes that a test starts in another folder import the code under test, whatever is installed.
+    """
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
