@@ -92,7 +92,7 @@ class Sample(TypedDict):
     `image` (3, H, W) uint8 RGB; `corners` (8, 2) float32 in pixels of `image`, 0 where not labelled;
     `visibility` (8,) int64, 0, 1 or 2; `cards` () float32, NaN where unknown; `video` () int64, index into the
     data module's `videos`; `frame_index` () int64; `to_source` (2, 3) float32, maps (x, y, 1) in pixels of
-    `image` before augmentation to source pixels.
+    `image` before augmentation to source pixels; `source_size` (2,) float32, width and height of the source frame.
     """
 
     image: Tensor
@@ -102,6 +102,7 @@ class Sample(TypedDict):
     video: Tensor
     frame_index: Tensor
     to_source: Tensor
+    source_size: Tensor
 
 
 class Batch(Sample):

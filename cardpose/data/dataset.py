@@ -61,6 +61,7 @@ class CardDataset(Dataset[Sample]):
         self.cards = np.array([np.nan if a.cards is None else a.cards for a in chosen], np.float32)
         self.video = np.array([number[a.video] for a in chosen], np.int64)
         self.frame_index = np.array([a.frame_index for a in chosen], np.int64)
+        self.source_size = np.array([(a.width, a.height) for a in chosen], np.float32).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,6 +78,7 @@ class CardDataset(Dataset[Sample]):
             video=torch.tensor(self.video[i]),
             frame_index=torch.tensor(self.frame_index[i]),
             to_source=torch.from_numpy(self.to_source[i].copy()),
+            source_size=torch.from_numpy(self.source_size[i].copy()),
         )
 
 
@@ -126,6 +128,7 @@ class MixedDataset(Dataset[Sample]):
             video=torch.tensor(-1),
             frame_index=torch.tensor(label.frame_index),
             to_source=torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+            source_size=torch.tensor([float(label.width), float(label.height)]),
         )
 
 

@@ -60,6 +60,7 @@ def test_a_sample_is_its_annotation(frames: FrameCache, annotations: list[Annota
         np.testing.assert_equal(sample["cards"].item(), np.nan if truth.cards is None else truth.cards)
         assert videos[sample["video"]] == truth.video
         assert sample["frame_index"] == truth.frame_index
+        assert sample["source_size"].tolist() == [truth.width, truth.height]
 
 
 def test_types_and_shapes(frames: FrameCache, annotations: list[Annotation]) -> None:
@@ -73,6 +74,7 @@ def test_types_and_shapes(frames: FrameCache, annotations: list[Annotation]) -> 
         "video": ("int64", ()),
         "frame_index": ("int64", ()),
         "to_source": ("float32", (2, 3)),
+        "source_size": ("float32", (2,)),
     }
 
 

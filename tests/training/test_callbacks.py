@@ -42,6 +42,7 @@ class Frames(Dataset[Sample]):
             video=torch.tensor(i % 3),
             frame_index=torch.tensor(10 * i),
             to_source=torch.tensor([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]),
+            source_size=torch.tensor([2.0 * SIZE[1], 2.0 * SIZE[0]]),
         )
 
 
