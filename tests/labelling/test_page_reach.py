@@ -68,9 +68,21 @@ def test_every_control_is_reached_by_tab_named_and_seen(
     assert set(enabled) <= reached
     one.page.locator("#stage").focus()
     one.press("?")
-    assert one.page.locator("dialog").is_visible()
+    assert one.page.locator("#help").is_visible()
     one.press("Escape")
-    assert not one.page.locator("dialog").is_visible()
+    assert not one.page.locator("#help").is_visible()
+
+
+def test_the_picture_of_the_corner_names_is_a_key_away(
+    serve: Callable, footage: Path, person: Callable
+) -> None:
+    one = person(serve(footage).url)
+    one.press("i")
+    picture = one.page.locator("#names-dialog img")
+    assert picture.is_visible()
+    one.until(lambda: picture.evaluate("image => image.complete && image.naturalWidth > 0"))
+    one.press("Escape")
+    assert not picture.is_visible()
 
 
 def test_a_phone_with_fingers(serve: Callable, footage: Path, person: Callable) -> None:

@@ -155,6 +155,7 @@ const KEYS = {
   "-": () => zoomBy(1 / 1.3),
   0: () => view.fit(),
   z: zoomToPacket,
+  i: () => $("names-dialog").showModal(),
   "?": () => $("help").showModal(),
   ArrowLeft: (event) => nudge(event, -1, 0),
   ArrowRight: (event) => nudge(event, 1, 0),
@@ -175,7 +176,7 @@ function meaning(event) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if ($("help").open || event.target.matches("input, select")) return;
+  if (document.querySelector("dialog[open]") || event.target.matches("input, select")) return;
   const what = meaning(event);
   if (what === null) return;
   event.preventDefault();
@@ -201,6 +202,7 @@ for (const [id, what] of Object.entries(BUTTONS)) {
   });
 }
 $("help-button").addEventListener("click", () => $("help").showModal());
+$("names").addEventListener("click", () => $("names-dialog").showModal());
 for (const button of $("seen").children) {
   const seen = button.dataset.seen === "" ? null : Number(button.dataset.seen);
   button.addEventListener("click", act(() => marking.see(seen)));
