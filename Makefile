@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help venv train test lint notebooks clean
+.PHONY: help venv train test lint docs notebooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +30,12 @@ test: venv  ## Run the whole test suite
 lint: venv  ## Ruff and the type checker
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: venv  ## Build the documentation in site/; a warning or a dead link is an error
+	$(BIN)/mkdocs build --strict --quiet
+
 notebooks: venv  ## Run the notebooks and keep what they show
 	$(BIN)/python -m pytest tests/test_notebooks.py --write-notebooks
 
 clean:  ## Remove .venv, tool caches and the frame caches; runs in outputs/ stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info outputs/cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info dist site outputs/cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,7 +21,9 @@ from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
 from cardpose.common.subprocesses import INTERRUPTED
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+PACKAGE = Path(__file__).resolve().parents[1]
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+"""The configuration: inside the package where a wheel installed it, beside the package in a clone."""
 FAILED = 1
 """Exit code where some of many runs failed."""
 USER_ERROR = 2
