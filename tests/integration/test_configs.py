@@ -92,7 +92,7 @@ def test_every_group_is_looked_at() -> None:
         "split",
         "augment",
         "model",
-        "count",
+        "count_head",
         "loss",
         "optim",
         "scheduler",
