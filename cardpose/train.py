@@ -28,6 +28,7 @@ from cardpose.common.hydra_entry import entry, is_run_checkpoint, path_override,
 from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
+from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.sections import describe_run, write_report
 from cardpose.evaluation.report.tables import metrics_table, write_metrics
 from cardpose.models import checkpoints
@@ -243,7 +244,7 @@ def main(cfg: DictConfig) -> float:
     if ranks.is_rank_zero():
         Console().print(metrics_table(metrics))
         print(folder)
-    return metrics["val/card_mae"]  # what a sweeper of Hydra chooses by: never by the test
+    return metrics[OBJECTIVE]  # what a sweeper of Hydra chooses by: never by the test
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ from cardpose.common.files import replace_file
 from cardpose.common.packet import Batch, Prediction
 from cardpose.deploy.graph import OUTPUTS
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
+from cardpose.evaluation.metrics.scores import score_of
 from cardpose.geometry.affine import apply_affine
 from cardpose.training import hardware
 
 LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
 LABELS = {"corners": "corners, network pixels", "cards": "cards", "cards_std": "spread, cards"}
-SCORES = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
+COMPARED = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 """(B, H, W, 3) uint8 RGB -> the outputs by their names: a backend."""
 BATCH = 16
@@ -81,13 +82,13 @@ def _difference(said: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
 
 
 def _scores(outputs: Mapping[str, np.ndarray], batch: Batch) -> dict[str, float | None]:
-    """`SCORES` on the labels; None where the frames have no such label."""
+    """`COMPARED` on the labels; None where the frames have no such label."""
     tensors: dict[str, Tensor] = {name: torch.from_numpy(value) for name, value in outputs.items()}
     tensors["corners"] = apply_affine(batch["to_source"], tensors["corners"])
     metrics = FrameMetrics(constant=math.nan)
     metrics.update(Prediction(**tensors), batch)
     scores = {name: float(value) for name, value in metrics.compute().items()}
-    return {name: None if math.isnan(scores[name]) else scores[name] for name in SCORES}
+    return {name: None if math.isnan(scores[name]) else scores[name] for name in COMPARED}
 
 
 def _milliseconds(runs: Mapping[str, Run], image: np.ndarray) -> dict[str, float]:
@@ -131,10 +132,10 @@ def tables(report: Mapping[str, Any]) -> tuple[Table, Table]:
     for name, away in report["difference"].items():
         limit = (report["limits"] or {}).get(name, "")
         differences.add_row(LABELS.get(name, name), *(f"{away[key]:.4f}" for key in away), str(limit))
-    for name in SCORES:
+    for name in COMPARED:
         before, after = (report["scores"][kind][name] for kind in ("pytorch", "exported"))
         if before is not None and after is not None:
-            scores.add_row(name, f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}")
+            scores.add_row(score_of(name).title, f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}")
     times = (f"{report['milliseconds'][kind]:.1f}" for kind in ("pytorch", "exported"))
     scores.add_row("ms a frame, one thread", *times, f"{report['times_as_fast']:.2f} times as fast")
     return differences, scores

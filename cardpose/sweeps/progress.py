@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cardpose.common.locks import is_held
+from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
 from cardpose.sweeps.folder import Job
 
 PERIOD = 1.0
 """Seconds between two looks at the folders."""
-SHOWN = (("card error", "val/card_mae", "{:.2f}"), ("corners", "val/corner_px_median", "{:.2f} px"))
+SHOWN = (OBJECTIVE, "val/corner_px_median")
 TAIL = 400
 """Bytes of a log that its last line stands in."""
 
@@ -86,7 +87,7 @@ def told(job: Job) -> str:
     if outcome != "finished":
         return f"{job.name}: {outcome}: {job.reason()}"
     scores = read_scores(job.run / "metrics.json")
-    shown = [f"{label} {form.format(scores[key])}" for label, key, form in SHOWN if key in scores]
+    shown = [score_of(key).sentence(scores[key]) for key in SHOWN if key in scores]
     return f"{job.name}: {', '.join(shown)}"
 
 

@@ -130,7 +130,11 @@ def test_a_run_that_lacks_a_score_or_its_cost_has_an_empty_cell(write_run: Write
     results = read_sweep(run.parent, OVER)
     assert results.settings == [("unet",), ("unet_small",)]
     last = dict(zip(headings(results, SHOWN), cells(results, SHOWN)[1], strict=True))
-    assert (last["card error"].strip(), last["corner error, px"], last["parameters, M"].strip()) == (
+    assert (
+        last["card error (MAE), cards"].strip(),
+        last["median corner error, px"],
+        last["parameters, M"].strip(),
+    ) == (
         "",
         "1.00 *",
         "",

@@ -10,7 +10,8 @@ from cardpose.common.errors import InputError
 from cardpose.common.packet import NOT_LABELLED
 from cardpose.data.cache import FrameId
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.report.tables import CARD_ROWS, INTERVAL_ROWS, OTHER_ROWS, Cell
+from cardpose.evaluation.metrics.scores import every_score
+from cardpose.evaluation.report.tables import Cell
 
 Pairs = Sequence[tuple[FrameResult, FrameResult]]
 
@@ -21,7 +22,6 @@ CHANGED_FRAMES = 6
 ERRORS = (("cards", "card_error", "count", "cards"), ("corners", "corner_px_mean", "corners", "px"))
 """Name, error, what is off, and its unit."""
 
-_LARGER_IS_BETTER = ("card_within", "pck", "visibility_accuracy", "visibility_f1", "visibility_auroc")
 _LABEL_PX = 0.05  # labels that travelled through networks of two sizes differ by less
 _HOW = "measure both on footage that is named: data=... data.root=... split=all"
 
@@ -74,39 +74,17 @@ def score_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str,
 
     >>> rows = score_rows({"test/card_mae": 2.0, "test/pck_5": 0.9}, {"test/card_mae": 1.5, "test/pck_5": 0.8})
     >>> [list(row.values()) for row in rows]  # doctest: +NORMALIZE_WHITESPACE
-    [['card error (MAE), per frame', '2.00', '1.50', '-0.50', 'b'],
+    [['card error (MAE), per frame, cards', '2.00', '1.50', '-0.50', 'b'],
      ['corners found (PCK 5 %)', '90.0%', '80.0%', '-10.0%', 'a']]
     """
-    shown = [
-        (f"{label}, {per}", key + suffix, form)
-        for label, key, form in CARD_ROWS
-        for per, suffix in (("per frame", ""), ("per video", "_video"))
-    ]
     rows = []
-    for label, key, form in [*shown, *INTERVAL_ROWS, *OTHER_ROWS]:
-        values = [float(scores.get(f"test/{key}", math.nan)) for scores in (a, b)]
-        if not all(map(math.isnan, values)):
-            signed = form.replace("{:+", "{:").replace("{:", "{:+z")  # z: no minus before what rounds to 0
-            cells = *(_text(value, form) for value in values), _text(values[1] - values[0], signed)
-            rows.append(dict(zip(HEADINGS, (label, *cells, better(key, *values)), strict=True)))
+    for score in every_score():
+        before, after = (float(scores.get(f"test/{score.key}", math.nan)) for scores in (a, b))
+        if not (math.isnan(before) and math.isnan(after)):
+            texts = score.text(before), score.text(after), score.difference(after - before)
+            cells = score.title, *texts, score.better_of(before, after)
+            rows.append(dict(zip(HEADINGS, cells, strict=True)))
     return rows
-
-
-def _text(value: float, form: str) -> str:
-    return "" if math.isnan(value) else form.format(value)
-
-
-def better(key: str, a: float, b: float) -> str:
-    """Which of two values of a score is better; "" where they are alike, one is unknown, or neither is: of two
-    intervals the wider one holds more.
-
-    >>> better("card_mae", 2.0, 1.5), better("pck_5", 0.9, 0.8), better("thickness_px_bias", -1.0, 0.5)
-    ('b', 'a', 'b')
-    """
-    gain = b - a if key.startswith(_LARGER_IS_BETTER) else abs(a) - abs(b)
-    if key.startswith("interval") or math.isnan(gain) or gain == 0:
-        return ""
-    return "b" if gain > 0 else "a"
 
 
 def score_table(rows: Sequence[Mapping[str, str]]) -> Table:

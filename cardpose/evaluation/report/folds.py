@@ -13,6 +13,7 @@ from cardpose.common.packet import CORNERS
 from cardpose.data.labels.tables import read_table
 from cardpose.evaluation.metrics.frame_metrics import thickness_errors
 from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.metrics.scores import score_of
 from cardpose.evaluation.report.tables import Cell
 from cardpose.fusion.clips import Flag
 
@@ -22,20 +23,20 @@ Scores = Mapping[str, float]
 MEAN, SPREAD = "mean", "std"
 TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
 _FLAGS = {flag.label: int(flag) for flag in Flag}
-COLUMNS = (
-    ("card error", "card_mae", "{:.2f}"),
-    ("per video", "card_mae_video", "{:.2f}"),
-    ("const.", "card_mae_constant", "{:.2f}"),
-    ("const. video", "card_mae_video_constant", "{:.2f}"),
-    ("within 1", "card_within_1", "{:.1%}"),
-    ("video within 1", "card_within_1_video", "{:.1%}"),
-    ("corner px", "corner_px_median", "{:.2f}"),
-    ("PCK 5 %", "pck_5", "{:.1%}"),
-    ("visib. F1", "visibility_f1", "{:.3f}"),
-    ("90 % holds", "interval_coverage", "{:.1%}"),
-    ("90 % wide", "interval_width", "{:.1f}"),
-)
-"""Heading, key and form of what is shown; table.csv has all keys."""
+COLUMNS = {
+    "card_mae": "card error",
+    "card_mae_video": "per video",
+    "card_mae_constant": "const.",
+    "card_mae_video_constant": "const. video",
+    "card_within_1": "within 1",
+    "card_within_1_video": "video within 1",
+    "corner_px_median": "corner px",
+    "pck_5": "PCK 5 %",
+    "visibility_f1": "visib. F1",
+    "interval_coverage": "90 % holds",
+    "interval_width": "90 % wide",
+}
+"""Key of each score that is shown -> its heading, short enough for 80 columns; table.csv has all keys."""
 LEGEND = (
     "card error: mean absolute error in cards per frame, beside it per video and that of always saying the training "
     "frames' mean count (const.); within 1: share of frames, and of videos, whose rounded count is at most one card "
@@ -82,15 +83,13 @@ def cells(rows: Sequence[Mapping[str, Cell]], side: str) -> tuple[list[str], lis
         rows: of `score_rows`.
         side: val or test.
     """
-    shown = [column for column in COLUMNS if any(_text(row, side, column) for row in rows)]
-    headings = ["fold", *(heading for heading, _, _ in shown)]
-    return headings, [[str(row["fold"]), *(_text(row, side, column) for column in shown)] for row in rows]
+    shown = [key for key in COLUMNS if any(_text(row, side, key) for row in rows)]
+    headings = ["fold", *(COLUMNS[key] for key in shown)]
+    return headings, [[str(row["fold"]), *(_text(row, side, key) for key in shown)] for row in rows]
 
 
-def _text(row: Mapping[str, Cell], side: str, column: tuple[str, str, str]) -> str:
-    _, key, form = column
-    value = float(row.get(f"{side}/{key}", math.nan))
-    return "" if math.isnan(value) else form.format(value)
+def _text(row: Mapping[str, Cell], side: str, key: str) -> str:
+    return score_of(key).text(float(row.get(f"{side}/{key}", math.nan)))
 
 
 def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Table:

@@ -10,11 +10,12 @@ import torch
 from cardpose.common.images import write_image
 from cardpose.evaluation.metrics import confusion, coverage
 from cardpose.evaluation.metrics.results import FrameResult, corners_below, worst
+from cardpose.evaluation.metrics.scores import VARIANTS
 from cardpose.evaluation.metrics.visibility import BINS, reliability, visibility_scores
 from cardpose.evaluation.report import plots
 from cardpose.evaluation.report.drawing import caption
 from cardpose.evaluation.report.html import Picture, Section, Table, image_files, write_page
-from cardpose.evaluation.report.tables import SCORE_HEADINGS, Cell, score_cells, video_rows, write_tables
+from cardpose.evaluation.report.tables import Cell, score_cells, video_rows, write_tables
 from cardpose.evaluation.report.test_result import TestResult
 from cardpose.fusion.intervals import LEVEL
 
@@ -104,7 +105,7 @@ def score_section(metrics: Mapping[str, float]) -> Section:
         "Constant is a predictor that always says the mean count of the training frames. The count of a video is the "
         "fused one of its frames. Corner errors are in pixels of the source frame."
     )
-    return Section("Scores", [text], Table(["", *SCORE_HEADINGS], score_cells(metrics)))
+    return Section("Scores", [text], Table(["", *VARIANTS.values()], score_cells(metrics)))
 
 
 def count_section(

@@ -14,34 +14,12 @@ from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.packet import CORNERS, NOT_LABELLED
 from cardpose.evaluation.metrics.results import FrameResult, mean_or_nan
+from cardpose.evaluation.metrics.scores import SCORES, VARIANTS
 from cardpose.fusion.clips import Flag
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.videos import VideoEstimates, estimate_videos
 
 Cell = str | int | float
-
-SCORE_HEADINGS = ("per frame", "per video", "constant, per frame", "constant, per video")
-CARD_ROWS = (
-    ("card error (MAE)", "card_mae", "{:.2f}"),
-    ("card error (RMSE)", "card_rmse", "{:.2f}"),
-    ("within 1 card", "card_within_1", "{:.1%}"),
-    ("within 2 cards", "card_within_2", "{:.1%}"),
-)
-INTERVAL_ROWS = (
-    ("90 % interval holds", "interval_coverage", "{:.1%}"),
-    ("90 % interval, cards wide", "interval_width", "{:.2f}"),
-)
-OTHER_ROWS = (
-    ("corner error, median px", "corner_px_median", "{:.2f}"),
-    ("corner error, mean px", "corner_px_mean", "{:.2f}"),
-    ("corners found (PCK 5 %)", "pck_5", "{:.1%}"),
-    ("back to face, mean error px", "thickness_px_mae", "{:.2f}"),
-    ("back to face, bias px", "thickness_px_bias", "{:+.2f}"),
-    ("visibility accuracy", "visibility_accuracy", "{:.1%}"),
-    ("visibility F1", "visibility_f1", "{:.3f}"),
-    ("visibility AUROC", "visibility_auroc", "{:.3f}"),
-    ("visibility calibration error", "visibility_ece", "{:.3f}"),
-)
 
 
 def write_tables(folder: Path, results: Sequence[FrameResult], interval: Interval | None = None) -> None:
@@ -157,29 +135,27 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def score_cells(metrics: Mapping[str, Any], prefix: str = "test/") -> list[list[str]]:
-    """The scores as text, a row each: name, per frame, per video, and both of the constant-mean predictor.
+    """The scores as text, one row each: title, then one cell for each of `VARIANTS`.
 
     Args:
-        metrics: scores named `prefix` + key; rows and cells that are missing or NaN are left out.
+        metrics: scores by prefix + key; those that are missing or NaN give empty cells, and no row if all are.
         prefix: of the keys.
     """
-
-    def cell(key: str, form: str) -> str:
-        value = float(metrics.get(prefix + key, math.nan))
-        return "" if math.isnan(value) else form.format(value)
-
-    suffixes = ("", "_video", "_constant", "_video_constant")
-    rows = [[label, *(cell(key + suffix, form) for suffix in suffixes)] for label, key, form in CARD_ROWS]
-    rows += [[label, "", cell(key, form), "", ""] for label, key, form in INTERVAL_ROWS]
-    rows += [[label, cell(key, form), "", "", ""] for label, key, form in OTHER_ROWS]
-    return [row for row in rows if any(row[1:])]
+    rows = []
+    for score in SCORES.values():
+        keys = [score.key + suffix for suffix in VARIANTS] if score.per == "both" else [score.key]
+        cells = [score.text(float(metrics.get(prefix + key, math.nan))) for key in keys]
+        cells = ["", *cells] if score.per == "video" else cells
+        if any(cells):
+            rows.append([score.title, *cells, *[""] * (len(VARIANTS) - len(cells))])
+    return rows
 
 
 def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
     """The final table, in 80 columns: `score_cells` under a title."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("", no_wrap=True)
-    for header in SCORE_HEADINGS:
+    for header in VARIANTS.values():
         table.add_column(header.replace(", ", "\n"), justify="right")
     for row in score_cells(metrics, prefix):
         table.add_row(*row)

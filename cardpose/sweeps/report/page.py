@@ -8,6 +8,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.folds import TITLES
 from cardpose.evaluation.report.html import Picture, Section, write_page
 from cardpose.evaluation.report.html import Table as PageTable
@@ -70,7 +71,7 @@ def _scores(results: SweepResults, key: str, marks: np.ndarray) -> list[str]:
 
 def notes(results: SweepResults) -> list[str]:
     """What stands below the table."""
-    found = results.compare("val/card_mae")
+    found = results.compare(OBJECTIVE)
     told = [LEGEND] if np.isfinite(found.margin).any() else [LEGEND, NO_NOISE]
     if results.replicates:
         told.append(f"Repeated over {' and '.join(results.replicates)}.")

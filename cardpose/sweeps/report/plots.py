@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.plots import to_image
 from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, SweepResults
 
@@ -75,7 +76,7 @@ def pareto(results: SweepResults, cost: str) -> np.ndarray:
     """Card error against a cost: a dot a setting with its rank, bars of one standard deviation, the front joined."""
     figure = Figure(figsize=(5, 3.8), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    error, spread = results.mean("val/card_mae"), results.spread("val/card_mae")
+    error, spread = results.mean(OBJECTIVE), results.spread(OBJECTIVE)
     paid, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
     axes.errorbar(paid, error, np.nan_to_num(spread), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
     axes.scatter(paid, error, s=24, c=np.where(front, _ORANGE, _BLUE), zorder=3)
@@ -83,7 +84,7 @@ def pareto(results: SweepResults, cost: str) -> np.ndarray:
     axes.step(paid[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
     for k in np.flatnonzero(~np.isnan(paid) & ~np.isnan(error)):
         axes.annotate(str(k + 1), (paid[k], error[k]), xytext=(4, 4), textcoords="offset points", fontsize=8)
-    axes.set(xlabel=SHOWN[cost], ylabel=SHOWN["val/card_mae"])
+    axes.set(xlabel=SHOWN[cost], ylabel=SHOWN[OBJECTIVE])
     _plain(axes)
     axes.legend(frameon=False)
     return to_image(figure)

@@ -10,6 +10,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
+from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
 from cardpose.evaluation.report.tables import Cell
 from cardpose.sweeps.folder import LOGS, Job
@@ -17,10 +18,10 @@ from cardpose.sweeps.significance import Comparison, compare, pareto_front
 from cardpose.training.run_folder import COST, is_finished
 
 FOLD = "split.fold"
-ERRORS = {"val/card_mae": "card error", "val/corner_px_median": "corner error, px"}
+ERRORS = {key: score_of(key).title for key in (OBJECTIVE, "val/corner_px_median")}
 """What settings are compared by: validation scores, since a choice follows."""
 COSTS = {"cost/train_seconds": "training, s", "cost/parameters": "parameters, M"}
-TESTED = {"test/card_mae": "test card error", "test/corner_px_median": "test corner error, px"}
+TESTED = {key.replace("val/", "test/"): f"test {title}" for key, title in ERRORS.items()}
 SHOWN = ERRORS | TESTED | COSTS
 
 
@@ -90,7 +91,7 @@ class SweepResults:
         )
         return compare(self.column(key), self.setting_of, blocks, len(self.settings))
 
-    def front(self, cost: str, error: str = "val/card_mae") -> np.ndarray:
+    def front(self, cost: str, error: str = OBJECTIVE) -> np.ndarray:
         """(K,) bool, whether a setting is on the Pareto front of error against cost."""
         return pareto_front(self.mean(error), self.mean(cost))
 
@@ -100,11 +101,7 @@ class SweepResults:
     def _mean(self, setting: tuple[str, ...]) -> float:
         return float(
             np.mean(
-                [
-                    run.scores.get("val/card_mae", math.nan)
-                    for run in self.runs
-                    if self._values(run) == setting
-                ]
+                [run.scores.get(OBJECTIVE, math.nan) for run in self.runs if self._values(run) == setting]
             )
         )
 

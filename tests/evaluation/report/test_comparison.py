@@ -12,7 +12,6 @@ from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.comparison import (
     CHANGED_FRAMES,
     HEADINGS,
-    better,
     change_rows,
     match,
     metric_rows,
@@ -92,24 +91,8 @@ def test_scores_stand_beside_each_other_with_their_difference() -> None:
         "test/pck_5": math.nan,
     }
     rows = {row[""]: row for row in score_rows(a, b)}
-    assert list(rows["card error (MAE), per frame"]) == list(HEADINGS)
+    assert list(rows["card error (MAE), per frame, cards"]) == list(HEADINGS)
     assert [row["b - a"] for row in rows.values()] == ["-0.50", "+0.00", "+3.00"]
     assert [row["better"] for row in rows.values()] == ["b", "", "a"]
     in_full = {row["score"]: row["b_minus_a"] for row in metric_rows(a, b)}
     assert in_full["test/card_mae"] == -0.5
-
-
-@pytest.mark.parametrize(
-    "key", ["card_within_1", "card_within_2_video", "pck_5", "visibility_f1", "visibility_auroc"]
-)
-def test_of_shares_the_larger_is_better(key: str) -> None:
-    assert better(key, 0.5, 0.6) == "b"
-
-
-@pytest.mark.parametrize("key", ["card_rmse_video", "corner_px_mean", "thickness_px_mae", "visibility_ece"])
-def test_of_errors_the_smaller_is_better(key: str) -> None:
-    assert better(key, 0.5, 0.6) == "a"
-
-
-def test_no_interval_is_better_for_being_wide() -> None:
-    assert better("interval_coverage", 0.5, 0.6) == better("interval_width", 5.0, 6.0) == ""

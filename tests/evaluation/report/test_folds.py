@@ -14,6 +14,7 @@ from rich.console import Console
 from cardpose.common.packet import NOT_LABELLED, VISIBLE
 from cardpose.evaluation.metrics.frame_metrics import thickness_errors
 from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.metrics.scores import score_of
 from cardpose.evaluation.report import folds
 from cardpose.evaluation.report.fold_report import across_folds
 from cardpose.evaluation.report.tables import frame_row, write_csv, write_metrics
@@ -87,7 +88,7 @@ def test_the_tables_show_each_side_and_leave_out_what_none_has() -> None:
 
 
 def test_the_terminal_table_fits_80_columns() -> None:
-    scores = {f"test/{key}": 0.99999 if "%" in form else 52.0 for _, key, form in folds.COLUMNS}
+    scores = {f"test/{key}": 0.99999 if "%" in score_of(key).format else 52.0 for key in folds.COLUMNS}
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(folds.fold_table(folds.score_rows({0: scores, 1: scores}), "test", "Test"))
     assert max(len(line) for line in console.export_text().splitlines()) <= 80
