@@ -215,6 +215,15 @@ def missing_extra() -> Callable[[Exception], str]:
 
 
 @pytest.fixture(scope="session")
+def faults() -> Path:
+    """Inputs that once failed; a test that reads one is skipped where they are missing."""
+    root = Path(__file__).parents[2] / "shared" / "faults"
+    if not root.is_dir():
+        pytest.skip(f"no inputs at {root}")
+    return root
+
+
+@pytest.fixture(scope="session")
 def cardcut_root() -> Path:
     """The published real footage; a test that wants it is skipped where it is missing."""
     root = Path(__file__).parents[2] / "shared" / "cardcut" / "data"

@@ -1,7 +1,13 @@
 """Loose frames: image files named by their frame index."""
 
+import io
+import math
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -9,28 +15,171 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 
+LIMIT = "CARDPOSE_MAX_MEGAPIXELS"
+"""Environment variable that raises the largest size of an image, see `max_megapixels`."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SMALL_QUALITY = 60
 """Of `small_jpeg`, of 100: letters and thin lines can still be read."""
+_JPEG = ("JPEG", "MPO")
+_BY_PILLOW = ("HEIF", "AVIF", "TIFF")
+"""Formats that OpenCV lacks or, as TIFF, turns by rules of its own. Pillow turns them as they say itself."""
+_ORIENTATION = 0x0112
 _CODING = {".png": (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)}
 """Charts are smaller by a third than with OpenCV's own choice, in the same time."""
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file declares, before any pixel is decoded.
+
+    Args:
+        format: name of the format as Pillow spells it, such as "JPEG", "PNG" or "HEIF".
+        width, height: stored pixels, before the EXIF orientation is applied.
+        pages: pictures in the file: frames of an animation or pages of a document.
+        orientation: EXIF orientation, 1 to 8; 1 where there is none.
+    """
+
+    format: str
+    width: int
+    height: int
+    pages: int
+    orientation: int
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Read the header of an image file. Costs under a millisecond, whatever the size of the image.
+
+    Raises:
+        InputError: the file is missing or no image that can be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return _header(path, file)
+    except OSError as error:
+        raise _not_an_image(path) from error
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says.
 
-    Grey becomes three alike channels, 16 bits become 8, CMYK RGB, and transparency is left out.
+    Grey becomes three equal channels, 16 bits become 8, CMYK becomes RGB, and transparency is dropped. Of several
+    pages the first one is read. HEIC is read as one picture, whatever its tiles.
 
     Raises:
-        InputError: the file is missing, empty, no image, or too large.
+        InputError: the file is missing, empty, no image, cut short, or has more than `max_megapixels`.
     """
     try:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() and path.stat().st_size else None
-    except cv2.error as error:  # more pixels than OpenCV opens, 2^30
-        raise InputError(f"{path}: too large an image ({error.err}): make it smaller") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise _not_an_image(path) from error
+    header = _header(path, io.BytesIO(data))
+    megapixels = header.width * header.height / 1e6
+    if megapixels > max_megapixels():
+        raise InputError(
+            f"{path}: {megapixels:.0f} megapixels, more than the limit of {max_megapixels():.0f}: make it smaller, or "
+            f"raise the limit with {LIMIT}={math.ceil(megapixels)}"
+        )
+    if header.format in _JPEG and not _is_whole_jpeg(data):
+        raise InputError(f"{path}: the JPEG ends before its last row: copy it again from its source")
+    image = _decode_pillow(data) if header.format in _BY_PILLOW else _decode_opencv(data)
     if image is None:
-        raise InputError(f"{path}: missing or not a whole image: copy it again from its source")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+        raise _not_an_image(path)
+    return _turned(image, header.orientation)
+
+
+def max_megapixels() -> float:
+    """Largest image that is decoded: `CARDPOSE_MAX_MEGAPIXELS`, or 200.
+
+    Raises:
+        InputError: the variable is no number above 0.
+    """
+    text = os.environ.get(LIMIT, "200")
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit > 0:
+        raise InputError(f"{LIMIT}={text}: write a number above 0")
+    return limit
+
+
+def _not_an_image(path: Path) -> InputError:
+    return InputError(f"{path}: missing or not a whole image: copy it again from its source")
+
+
+def _header(path: Path, file: BinaryIO) -> ImageHeader:
+    try:
+        with _pillow().open(file) as image:
+            # The further pictures of a phone's JPEG (MPO) are its depth and gain maps.
+            pages = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
+            orientation = 1 if image.format in _BY_PILLOW else image.getexif().get(_ORIENTATION, 1)
+            return ImageHeader(
+                image.format or "",
+                *image.size,
+                pages,
+                orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+            )
+    except Exception as error:  # each format's reader has exceptions of its own for damage
+        raise _not_an_image(path) from error
+
+
+@cache
+def _pillow() -> Any:
+    """Pillow's `Image` module, with HEIC and without a limit of its own: `read_image` checks the size first."""
+    import pi_heif
+    from PIL import Image
+
+    pi_heif.register_heif_opener()
+    Image.MAX_IMAGE_PIXELS = None
+    return Image
+
+
+def _decode_pillow(data: bytes) -> np.ndarray | None:
+    try:
+        with _pillow().open(io.BytesIO(data)) as image:
+            if image.mode.startswith("I;16"):  # Pillow would clip where 8 bits are wanted
+                return np.repeat((np.array(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            return np.array(image.convert("RGB"))
+    except Exception:  # as in `_header`
+        return None
+
+
+def _decode_opencv(data: bytes) -> np.ndarray | None:
+    """From memory: `cv2.imread` crashes on a name that is not UTF-8."""
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the picture's end marker is there; OpenCV fills a missing rest with grey and says nothing.
+
+    Markers and their lengths: ITU-T T.81, annex B. The segments before the first scan are skipped by their lengths,
+    since an EXIF thumbnail has an end marker of its own.
+    """
+    place = 2
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            return False
+        marker = data[place + 1]
+        if marker == 0xFF:  # fill byte
+            place += 1
+        elif marker == 0xDA:  # start of the first scan
+            return data.find(b"\xff\xd9", place) >= 0
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
+
+
+def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """The stored image (H, W, 3) as it is shown (EXIF 2.32, tag 0x0112)."""
+    if orientation in (2, 4, 5, 7):  # mirrored, before it is turned
+        image = image[:, ::-1]
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.ascontiguousarray(np.rot90(image, quarter_turns))
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -1,11 +1,14 @@
 """Image files: what is written is read again."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
-from cardpose.common.images import encode_image, read_image, small_jpeg, write_image
+from cardpose.common.errors import InputError
+from cardpose.common.images import encode_image, read_header, read_image, small_jpeg, write_image
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -29,3 +32,101 @@ def test_a_small_jpeg_looks_like_its_picture(tmp_path: Path) -> None:
     picture = np.full((40, 60, 3), (200, 30, 90), np.uint8)
     (tmp_path / "a.jpg").write_bytes(small_jpeg(picture, 30))
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - picture[0, 0]).max() < 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("suffix", "format"), [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF")]
+)
+def test_every_format_is_turned_as_its_orientation_says(
+    tmp_path: Path, suffix: str, format: str, orientation: int
+) -> None:
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.repeat(np.repeat(IMAGE[:3, :4], 8, 0), 8, 1))
+    stored.save(
+        path,
+        format,
+        exif=exif,
+        **({"quality": 95, "subsampling": 0} if suffix == "jpg" else {"lossless": True}),
+    )
+    shown = np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    assert shown.shape == ((32, 24, 3) if orientation > 4 else (24, 32, 3))
+    np.testing.assert_allclose(read_image(path), shown, atol=8 if suffix == "jpg" else 0)
+
+
+def test_a_format_that_opencv_lacks(tmp_path: Path) -> None:
+    Image.fromarray(IMAGE).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
+    assert np.abs(read_image(tmp_path / "a.avif").astype(int) - IMAGE).mean() < 4
+
+
+def test_a_tiled_heic_is_one_picture(faults: Path) -> None:
+    tiled, whole = (
+        read_image(faults / "heic-first-tile" / name) for name in ("IMG_2734.HEIC", "same_photo.jpg")
+    )
+    assert tiled.shape == whole.shape == (480, 640, 3)
+    assert np.abs(tiled.astype(int) - whole).mean() < 3
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_jpeg_that_is_cut_short_is_refused(tmp_path: Path, share: float) -> None:
+    whole = encode_image(np.kron(IMAGE, np.ones((8, 8, 1), np.uint8)), ".jpg")
+    (tmp_path / "a.jpg").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match=r"a\.jpg: the JPEG ends before its last row"):
+        read_image(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_bytes(whole + b"\0" * 100)  # as some cameras pad it
+    assert read_image(tmp_path / "b.jpg").shape == (192, 256, 3)
+
+
+def test_the_end_of_an_exif_thumbnail_is_not_the_end_of_the_picture(tmp_path: Path) -> None:
+    whole = encode_image(np.kron(IMAGE, np.ones((8, 8, 1), np.uint8)), ".jpg")
+    thumbnail = encode_image(IMAGE, ".jpg")
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    (tmp_path / "a.jpg").write_bytes((whole[:2] + segment + whole[2:])[: -len(whole) // 2])
+    with pytest.raises(InputError, match="ends before its last row"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
+def test_a_picture_bomb_is_refused_by_its_header(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(IMAGE).resize((2000, 1000)).save(path)
+    monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", "1.5")
+    with pytest.raises(
+        InputError, match=rf"a\.{suffix}: 2 megapixels, more than .* CARDPOSE_MAX_MEGAPIXELS=2"
+    ):
+        read_image(path)
+    monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", "2")
+    assert read_image(path).shape == (1000, 2000, 3)
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "many", "nan"])
+def test_a_limit_that_is_none(tmp_path: Path, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.png", IMAGE)
+    monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", limit)
+    with pytest.raises(InputError, match=f"CARDPOSE_MAX_MEGAPIXELS={limit}: write a number above 0"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    path.write_bytes(encode_image(IMAGE, ".png"))
+    assert np.array_equal(read_image(path), IMAGE)
+
+
+def test_headers_tell_pages_without_the_pixels(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(IMAGE, k, 0)) for k in range(3)]
+    for suffix, format in (("gif", "GIF"), ("tif", "TIFF"), ("webp", "WEBP")):
+        frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+        header = read_header(tmp_path / f"a.{suffix}")
+        assert (header.format, header.width, header.height, header.pages) == (format, 32, 24, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + b"\0" * 30])
+def test_what_is_no_image_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    for path in (tmp_path / "a.jpg", tmp_path / "missing.jpg", tmp_path):
+        with pytest.raises(InputError, match="missing or not a whole image"):
+            read_image(path)
