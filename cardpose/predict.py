@@ -1,85 +1,110 @@
-"""Predict footage without labels. `python -m cardpose.predict --help` teaches; the recipe is `predict`."""
+"""Predict footage without labels."""
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig
+import typer
 
-from cardpose import __version__
+from cardpose.common.command_line import AcceleratorOption, ModelOption, command
 from cardpose.common.errors import InputError
-from cardpose.common.files import file_digest
-from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.common.progress import FrameBar
-from cardpose.common.threads import share_cores
-from cardpose.prediction.output_folder import PredictionFolder
-from cardpose.prediction.overlay import overlay_paths
-from cardpose.prediction.pipeline import Run
-from cardpose.prediction.predictor import choose_device, load
-from cardpose.prediction.sources import find_sources
 
 
-def predict(cfg: DictConfig) -> None:
-    """Predict `cfg.source` into the folder `cfg.out`.
+def predict(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob or camera index; - reads stdin."),
+    ],
+    model: ModelOption = "",
+    out: Annotated[Path, typer.Option(help="Folder of the predictions.")] = Path("predictions"),
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count: OUT/overlay.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames per batch.")] = 16,
+    field_of_view: Annotated[
+        float | None, typer.Option(min=1, max=170, help="Of the camera, in degrees.")
+    ] = None,
+    accelerator: AcceleratorOption = "auto",
+) -> Path:
+    """Corners, visibility and number of cards in footage without labels.
 
-    Args:
-        cfg: conf/predict.yaml, composed.
+        cardpose predict my.mp4 --model outputs/RUN
+        cardpose predict a.mp4 b.jpg --model best.ckpt --out FOLDER --overlay
+        cardpose predict 0 --model best.ckpt                  camera 0, until Ctrl-C
+        find . -name '*.mp4' | cardpose predict - --model best.ckpt
+
+    A video is one clip, and so is a folder of frames named by their index (0.jpg, 1.jpg, ...). In other folders
+    each file is a clip. Files in OUT:
+
+        predictions.jsonl  a line per frame: corners, visibility, count, flag
+        frames.csv         the same as a table, without the smoothed corners
+        clips.csv          a row per clip: count, interval, number of frames
+        overlay/           videos and pictures with box, corners and count
+
+    The field of view is measured across the longer side of a frame. Default: the one that `cardpose calibrate`
+    found, or 50 degrees.
+
+    Returns:
+        The folder of the predictions.
 
     Raises:
-        InputError: what the user can mend; some sources that cannot be read are a line each, if others can.
-        KeyboardInterrupt: Ctrl-C, with a word on how to go on.
+        InputError: an argument or every source is invalid. One invalid source of several is reported, not raised.
+        KeyboardInterrupt: Ctrl-C; `resume=True` continues.
     """
-    check(cfg)
+    from cardpose import __version__
+    from cardpose.common.files import file_digest
+    from cardpose.common.progress import FrameBar
+    from cardpose.common.threads import share_cores
+    from cardpose.models.released import find_model
+    from cardpose.prediction.output_folder import PredictionFolder
+    from cardpose.prediction.overlay import overlay_paths
+    from cardpose.prediction.pipeline import Run
+    from cardpose.prediction.predictor import choose_device, load
+    from cardpose.prediction.sources import find_sources
+
+    path, out = find_model(model), Path(out)
     share_cores()
-    predictor = load(cfg.ckpt, choose_device(cfg.accelerator), cfg.field_of_view)
-    given = list(cfg.source) if isinstance(cfg.source, ListConfig) else [cfg.source]
-    sources, problems = find_sources(given, sys.stdin)
-    if not sources:
-        raise InputError(problems[0] if problems else "source names nothing: add source=<picture or video>")
-    about = {
+    predictor = load(path, choose_device(accelerator), field_of_view)
+    found, problems = find_sources(sources, sys.stdin)
+    if not found:
+        raise InputError(problems[0] if problems else "no source is given: name a picture or video")
+    settings = {
         "cardpose": __version__,
-        "model": file_digest(cfg.ckpt),
-        "overlay": cfg.overlay,
-        "field_of_view": cfg.field_of_view,
+        "model": file_digest(path),
+        "overlay": overlay,
+        "field_of_view": field_of_view,
     }
-    with PredictionFolder(cfg.out, about, cfg.skip_existing) as folder:
-        left = [source for source in sources if source.name not in folder.finished]
-        overlays = overlay_paths(Path(cfg.out) / "overlay", [s.name for s in sources]) if cfg.overlay else {}
-        with FrameBar(left) as bar:
+    with PredictionFolder(out, settings, resume) as folder:
+        remaining = [source for source in found if source.name not in folder.finished]
+        overlays = overlay_paths(out / "overlay", [source.name for source in found]) if overlay else {}
+        with FrameBar(remaining) as bar:
             for problem in problems:
                 bar.say(problem)
             try:
-                summary = Run(predictor, folder, overlays, cfg.batch_size, bar)(left)
+                summary = Run(predictor, folder, overlays, batch_size, bar)(remaining)
             except KeyboardInterrupt:
-                raise KeyboardInterrupt("add skip_existing=true to go on") from None
+                raise KeyboardInterrupt("add --resume to continue") from None
             summary.failed[:0] = problems
             if summary.failed and not summary.clips and not folder.finished:
-                raise InputError(
-                    summary.failed[0] if len(summary.failed) == 1 else "none of the sources can be read"
-                )
+                one = len(summary.failed) == 1
+                raise InputError(summary.failed[0] if one else "none of the sources can be read")
             bar.say(f"{summary}; {bar.rate}")
+    return out
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse what cannot work.
-
-    Raises:
-        InputError: a key is missing or wrong.
-    """
-    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt", "source": "<picture or video>"})
-    if not isinstance(cfg.batch_size, int) or cfg.batch_size < 1:
-        raise InputError(f"batch_size={cfg.batch_size}: choose a whole number from 1")
-    view = cfg.field_of_view
-    if view is not None and not (isinstance(view, int | float) and 1 <= view <= 170):
-        raise InputError(f"field_of_view={view}: choose degrees from 1 to 170, or null")
-
-
-@entry("predict")
-def main(cfg: DictConfig) -> None:
-    predict(cfg)
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-    print(cfg.out)
-
+main = command(
+    predict,
+    finish=print,
+    old_words={
+        "ckpt": "--model",
+        "source": "",
+        "out": "--out",
+        "overlay": "--overlay",
+        "skip_existing": "--resume",
+        "batch_size": "--batch-size",
+        "field_of_view": "--field-of-view",
+        "accelerator": "--accelerator",
+    },
+)
 
 if __name__ == "__main__":
     main()

@@ -132,7 +132,7 @@ class PredictionFolder:
         """Read which clips are finished, and keep of the files what belongs to those."""
         if not self._skip_existing:
             raise InputError(
-                f"{self.path}: holds predictions: add skip_existing=true to go on with them, or choose another out"
+                f"{self.path}: holds predictions: add --resume to continue, or choose another out"
             )
         try:
             about = json.loads((self.path / ABOUT).read_text())

@@ -29,7 +29,6 @@ ENTRIES = (
     "bench",
     "synthesize",
     "convert",
-    "predict",
     "export",
     "check",
     "suggest",

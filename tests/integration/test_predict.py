@@ -1,4 +1,4 @@
-"""python -m cardpose.predict, end to end on clips made here, and against the network under training."""
+"""cardpose predict, end to end on clips made here, and against the network under training."""
 
 import csv
 import io
@@ -32,15 +32,14 @@ FILES = ("predictions.jsonl", "frames.csv", "clips.csv")
 def command(
     drawn_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Command:
-    """command(*overrides) runs the entry in an empty folder: exit code and what it wrote on stderr."""
+    """command(*words) runs the command in an empty folder: exit code and what it wrote on stderr."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
-    def run(*overrides: str, ckpt: Path = drawn_checkpoint) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cardpose.predict", f"ckpt={ckpt}", "accelerator=cpu", *overrides])
+    def run(*words: str, model: Path = drawn_checkpoint) -> tuple[int, str]:
         code = 0
         try:
-            predict.main()
+            predict.main(["--model", str(model), "--accelerator", "cpu", *words])
         except SystemExit as stop:
             code = int(stop.code or 0)
         out, err = capfd.readouterr()
@@ -110,7 +109,7 @@ def test_the_module_and_the_predictor_agree_on_odd_sizes(finished_run: Path) -> 
 
 def test_a_folder_of_clips(command: Command, drawn_checkpoint: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, err = command(f"source={clips}", f"out={out}", "batch_size=4")
+    code, err = command(str(clips), f"--out={out}", "--batch-size=4")
     assert code == 0
     assert "18 frames of 3 clips" in err
     assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "predict.json"])
@@ -149,10 +148,10 @@ def test_every_kind_of_source(
         "picture": (f"{tmp_path}/one.png", ["1"]),
         "frames": (f"{tmp_path}/frames", ["3"]),
         "glob": (f"{clips}/*.mp4", ["5", "6", "7"]),
-        "list": (f"[{clips}/2.mp4,{tmp_path}/one.png]", ["7", "1"]),
+        "list": (f"{clips}/2.mp4 {tmp_path}/one.png", ["7", "1"]),
         "stdin": ("-", ["6", "1"]),
     }[kind]
-    code, err = command(f"source={source}", f"out={tmp_path}/out", "overlay=true")
+    code, err = command(*source.split(), f"--out={tmp_path}/out", "--overlay")
     assert code == 0, err
     assert [row["frames"] for row in table(tmp_path / "out" / "clips.csv")] == counts
     drawn = sorted(path.name for path in (tmp_path / "out" / "overlay").rglob("*.*"))
@@ -185,7 +184,7 @@ def test_the_overlay_is_a_film_of_the_same_frames(
 ) -> None:
     even = tuple(side + side % 2 for side in size)
     clip = make_clip(tmp_path / "a.mp4", num_frames=9, size=even, rate=rate)
-    assert command(f"source={clip}", f"out={tmp_path}/out", "overlay=true")[0] == 0
+    assert command(str(clip), f"--out={tmp_path}/out", "--overlay")[0] == 0
     info, drawn = probe(clip), probe(tmp_path / "out" / "overlay" / "a.mp4")
     assert drawn.num_frames == info.num_frames == 9
     assert drawn.rate == pytest.approx(info.rate, rel=1e-3)
@@ -198,7 +197,7 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
     command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    assert command(f"source={clips}", f"out={whole}", "overlay=true")[0] == 0
+    assert command(str(clips), f"--out={whole}", "--overlay")[0] == 0
     write, count = PredictionFolder.write_frame, [0]
 
     def stopped(self: PredictionFolder, frame: object) -> None:
@@ -209,16 +208,16 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
 
     with monkeypatch.context() as patched:
         patched.setattr(PredictionFolder, "write_frame", stopped)
-        code, err = command(f"source={clips}", f"out={torn}", "overlay=true")
+        code, err = command(str(clips), f"--out={torn}", "--overlay")
     assert code == 130
-    assert "interrupted: add skip_existing=true to go on" in err
+    assert "interrupted: add --resume to continue" in err
     assert len(lines(torn)) == len(table(torn / "frames.csv")) == 8
     assert len(table(torn / "clips.csv")) == 1
     with (torn / "predictions.jsonl").open("a") as file:
         file.write('{"clip": "')  # of a run that was killed in the middle of a line
     with (torn / "frames.csv").open("a") as file:
         file.write("clips/1.mp4,3")
-    code, err = command(f"source={clips}", f"out={torn}", "overlay=true", "skip_existing=true")
+    code, err = command(str(clips), f"--out={torn}", "--overlay", "--resume")
     assert code == 0
     assert "13 frames of 2 clips" in err
     for name in FILES:
@@ -230,21 +229,18 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
             film, wanted, strict=True
         ):  # under load x264 has been seen to code a bit otherwise
             assert np.abs(frame.image.astype(int) - other.image).mean() < 1, name
-    code, err = command(f"source={clips}", f"out={torn}", "overlay=true", "skip_existing=true")
+    code, err = command(str(clips), f"--out={torn}", "--overlay", "--resume")
     assert (code, "0 frames of 0 clips" in err) == (0, True)
 
 
 def test_a_folder_of_other_predictions_is_left_alone(command: Command, clips: Path, tmp_path: Path) -> None:
-    command(f"source={clips}/0.mp4", f"out={tmp_path}/out")
+    command(f"{clips}/0.mp4", f"--out={tmp_path}/out")
     before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
-    for override, said in (
-        ("skip_existing=false", "add skip_existing=true"),
-        ("overlay=true", "skip_existing"),
-    ):
-        code, err = command(f"source={clips}/1.mp4", f"out={tmp_path}/out", override)
+    for words in ([], ["--overlay"]):
+        code, err = command(f"{clips}/1.mp4", f"--out={tmp_path}/out", *words)
         assert code == 2
-        assert said in err
-    code, err = command(f"source={clips}/1.mp4", f"out={tmp_path}/out", "overlay=true", "skip_existing=true")
+        assert "add --resume" in err
+    code, err = command(f"{clips}/1.mp4", f"--out={tmp_path}/out", "--overlay", "--resume")
     assert code == 2
     assert "another model or overlay" in err
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
@@ -256,7 +252,7 @@ def test_a_video_that_breaks_off_is_one_warning(
     path = make_clip(tmp_path / "a.mp4", num_frames=40, size=(320, 240))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
-    code, err = command(f"source=[{path},{clips}/0.mp4]", f"out={tmp_path}/out", "overlay=true")
+    code, err = command(str(path), f"{clips}/0.mp4", f"--out={tmp_path}/out", "--overlay")
     assert code == 0
     assert len([line for line in err.splitlines() if "breaks off" in line]) == 1
     rows = table(tmp_path / "out" / "clips.csv")
@@ -271,8 +267,8 @@ def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
     command: Command, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "no.mp4").write_bytes(b"no video")
-    source = f"source=[{tmp_path}/no.mp4,{clips}/0.mp4,{tmp_path}/nowhere.mp4]"
-    code, err = command(source, f"out={tmp_path}/out")
+    sources = f"{tmp_path}/no.mp4", f"{clips}/0.mp4", f"{tmp_path}/nowhere.mp4"
+    code, err = command(*sources, f"--out={tmp_path}/out")
     assert code == 0
     assert [row["clip"] for row in table(tmp_path / "out" / "clips.csv")] == [f"{clips}/0.mp4"]
     assert err.count("no.mp4: not a whole video") == err.count("nowhere.mp4: no such file") == 1
@@ -287,7 +283,6 @@ def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
         ("{0}/*.avi", "{0}/out", "*.avi: matches nothing"),
         ("{0}/nowhere", "{0}/out", "nowhere: no such file or folder"),
         ("97", "{0}/out", "camera 97: not there"),
-        ("[]", "{0}/out", "source names nothing"),
         ("{0}/clips", "{0}/no.mp4/out", "no.mp4/out: cannot be a folder (Not a directory)"),
         ("{0}/clips", "{0}/no.mp4", "no.mp4: cannot be a folder (File exists)"),
     ],
@@ -297,9 +292,9 @@ def test_where_nothing_can_be_done(
 ) -> None:
     for name in ("no.mp4", "no.jpg"):
         (tmp_path / name).write_bytes(b"no picture and no video")
-    code, err = command(f"source={source.format(tmp_path)}", f"out={out.format(tmp_path)}")
+    code, err = command(source.format(tmp_path), f"--out={out.format(tmp_path)}")
     assert code == 2
-    assert [said in line for line in err.splitlines() if line.startswith("cardpose.predict: ")] == [True]
+    assert [said in line for line in err.splitlines() if line.startswith("cardpose predict: ")] == [True]
     assert not (tmp_path / "out").exists()
     assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
 
@@ -307,25 +302,29 @@ def test_where_nothing_can_be_done(
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("batch_size=0", "batch_size=0"),
-        ("accelerator=tpu", "accelerator=tpu"),
-        ("field_of_view=0", "field_of_view=0"),
-        ("ckpt=no.onnx", "no.onnx"),
+        ("--batch-size=0", "'--batch-size': should be greater than or equal to 1"),
+        ("--batch-size=many", "'--batch-size': should be a valid integer"),
+        ("--accelerator=tpu", "'--accelerator': 'tpu' is not one of 'auto', 'cpu', 'gpu'"),
+        ("--field-of-view=0", "'--field-of-view'"),
+        ("--model=no.onnx", "no.onnx: no such file"),
+        ("--overlai", "no such option --overlai, did you mean --overlay?"),
+        ("-overlay", "no such option -overlay, did you mean --overlay?"),
     ],
 )
 def test_a_value_that_cannot_work(
     command: Command, clips: Path, tmp_path: Path, override: str, said: str
 ) -> None:
-    code, err = command(f"source={clips}", f"out={tmp_path}/out", override)
+    code, err = command(str(clips), f"--out={tmp_path}/out", override)
     assert code == 2
-    assert said in err
+    (line,) = err.splitlines()
+    assert said in line
 
 
 def test_pictures_of_extreme_size(command: Command, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number, shape in enumerate([(1, 1, 3), (1, 3000, 3), (4001, 4001, 3)]):
         write_image(tmp_path / "in" / f"p{number}.png", np.full(shape, 90, np.uint8))
-    code, _ = command(f"source={tmp_path}/in", f"out={tmp_path}/out", "overlay=true")
+    code, _ = command(f"{tmp_path}/in", f"--out={tmp_path}/out", "--overlay")
     assert code == 0
     assert len(table(tmp_path / "out" / "clips.csv")) == 3
     assert len(list((tmp_path / "out" / "overlay").iterdir())) == 3
@@ -347,7 +346,7 @@ def test_ctrl_c_ends_a_camera_well(command: Command, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(CameraSource, "frames", frames)
     monkeypatch.setattr(PredictionFolder, "write_frame", stopped)
-    code, _ = command("source=0", f"out={tmp_path}/out", "overlay=true")
+    code, _ = command("0", f"--out={tmp_path}/out", "--overlay")
     assert code == 0
     assert [row["frames"] for row in table(tmp_path / "out" / "clips.csv")] == ["12"]
     assert len(list((tmp_path / "out" / "overlay").glob("*.mp4"))) == 1

@@ -1,0 +1,253 @@
+"""The command line of a tool: a function with annotated parameters becomes `cardpose NAME`.
+
+Adding a new tool: a module `cardpose/<name>.py` with a function of that name and `main = command(<function>)`, and a
+row in `cardpose.__main__`. The function imports what is slow inside its body, so that `--help` is quick.
+"""
+
+import functools
+import inspect
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cardpose.common.errors import InputError
+
+USER_ERROR = 2
+"""Exit code after invalid input."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as the shell's own."""
+
+_SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="MODEL", help="Checkpoint, exported file or run folder.")
+]
+AcceleratorOption = Annotated[
+    Literal["auto", "cpu", "gpu"], typer.Option("--accelerator", help="Where to compute.")
+]
+
+
+class Tool:
+    """A command line around a function; call it with the words after the command's name.
+
+    Args:
+        function: its parameters are annotated for Typer, its docstring up to the first section is the help text.
+        finish: receives the function's result and prints it; may return an exit code.
+        old_words: key of the `key=value` command line of cardpose 0.1.0 -> the option that replaced it, "" for a
+            positional argument, None for a key that has no successor.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        finish: Callable[[Any], int | None] | None,
+        old_words: Mapping[str, str | None],
+    ) -> None:
+        self.function, self.finish, self.old_words = function, finish, old_words
+        self.name = function.__name__
+
+    @functools.cached_property
+    def app(self) -> typer.Typer:
+        """The command as a Typer application."""
+        app = typer.Typer(
+            add_completion=False,
+            rich_markup_mode=None,
+            pretty_exceptions_enable=False,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        app.command(self.name, help=help_text(self.function))(self._callback())
+        return app
+
+    def __call__(self, argv: Sequence[str] | None = None) -> None:
+        """Run the command.
+
+        Args:
+            argv: its words; None: those of the process.
+
+        Raises:
+            SystemExit: always, except where the command succeeded; code 2 after invalid input, 130 after Ctrl-C.
+        """
+        words = list(sys.argv[1:] if argv is None else argv)
+        with one_line_errors(f"cardpose {self.name}"):
+            if "" in words:
+                raise InputError("an argument is empty: name a file or folder, or leave it out")
+            self._refuse_old_words(words)
+            code = run_app(self.app, words, f"cardpose {self.name}")
+        if code:
+            raise SystemExit(code)
+
+    def _callback(self) -> Callable[..., int | None]:
+        """The function and what prints its result, with the function's signature."""
+
+        @functools.wraps(self.function)
+        def callback(**arguments: Any) -> int | None:
+            with one_line_errors(f"cardpose {self.name}"):
+                result = self.function(**arguments)
+                return self.finish(result) if self.finish else None
+
+        return callback
+
+    def _refuse_old_words(self, words: Sequence[str]) -> None:
+        """Raise an `InputError` with the new line where the words are those of cardpose 0.1.0."""
+        for word, is_old in zip(words, self._are_old(words), strict=True):
+            if is_old:
+                line = shlex.join(["cardpose", self.name, *self._translated(words)])
+                raise InputError(f"{word.partition('=')[0]}=... is an option now, type: {line}")
+
+    def _are_old(self, words: Sequence[str]) -> list[bool]:
+        """Whether each word is an old one: no option's value, no existing path, and not after `--`."""
+        flags = [f"--{name.replace('_', '-')}" for name in self._flags()]
+        end = words.index("--") if "--" in words else len(words)
+        old: list[bool] = []
+        for before, word in zip(["", *words], words, strict=False):
+            is_value = before.startswith("-") and "=" not in before and before not in flags
+            key, sign, _ = word.partition("=")
+            known = bool(sign) and key in self.old_words and not os.path.lexists(word)
+            old.append(known and not is_value and len(old) < end)
+        return old
+
+    def _flags(self) -> set[str]:
+        parameters = inspect.signature(self.function).parameters
+        return {name for name, parameter in parameters.items() if isinstance(parameter.default, bool)}
+
+    def _translated(self, words: Sequence[str]) -> list[str]:
+        """The words of cardpose 0.1.0 as those of today."""
+        flags, files, options = self._flags(), list[str](), list[str]()
+        for word, is_old in zip(words, self._are_old(words), strict=True):
+            key, _, text = word.partition("=")
+            if not is_old:
+                options.append(word)
+                continue
+            values, option = _old_values(text), self.old_words[key]
+            if option == "":
+                files += values
+            elif option is None or values == ["null"]:
+                continue
+            elif option.strip("-").replace("-", "_") in flags:
+                options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
+            else:
+                options += [part for value in values for part in (option, value)]
+        dashed = any(file.startswith("-") and file != "-" for file in files)
+        return [*options, "--", *files] if dashed else [*files, *options]
+
+
+def command(
+    function: Callable[..., Any],
+    finish: Callable[[Any], int | None] | None = None,
+    old_words: Mapping[str, str | None] = MappingProxyType({}),
+) -> Tool:
+    """The `main` of a tool's module, see `Tool`."""
+    return Tool(function, finish, old_words)
+
+
+def help_text(function: Callable[..., Any]) -> str:
+    """A docstring up to its first section; indented paragraphs keep their lines.
+
+    >>> def tool():
+    ...     '''Do it.
+    ...
+    ...         cardpose tool x
+    ...
+    ...     Raises:
+    ...         InputError: never.
+    ...     '''
+    >>> help_text(tool)
+    'Do it.\\n\\n\\x08\\n  cardpose tool x'
+    """
+    text = _SECTION.split(inspect.getdoc(function) or "")[0].strip()
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("    "):
+            lines = [line.removeprefix("    ") for line in paragraph.splitlines()]
+            paragraph = "\n".join(["\b", *(f"  {line}" for line in lines)])
+        paragraphs.append(paragraph)
+    return "\n\n".join(paragraphs)
+
+
+def run_app(app: typer.Typer, words: Sequence[str], name: str) -> int | None:
+    """Run a Typer application; its exit code.
+
+    Args:
+        app: the application.
+        words: of the command line, after the application's name.
+        name: of the application, for help and messages.
+
+    Raises:
+        InputError: the words do not fit the parameters; the message is one line.
+    """
+    try:
+        return app(list(words), prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        line = " ".join(error.format_message().split()).rstrip(".")
+        line = _unknown_option(app, line, words) or f"{line[0].lower()}{line[1:]}"
+        line = line.replace("Value error, ", "").replace("Input should", "should")
+        raise InputError(f"{line}: see {name} --help") from None
+
+
+def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
+    """The line about an unknown option with the nearest known one; "" where `line` is about something else.
+
+    Typer reads a long option with one dash as several short ones.
+
+    >>> app = typer.Typer(add_completion=False)
+    >>> @app.command()
+    ... def tool(overlay: bool = False) -> None: ...
+    >>> _unknown_option(app, "No such option: -o", ["-overlay"])
+    'no such option -overlay, did you mean --overlay?'
+    """
+    found = re.match(r"No such option: (\S+)", line)
+    if not found:
+        return ""
+    typed = next((word.partition("=")[0] for word in words if word.startswith(found[1])), found[1])
+    known = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
+    near = get_close_matches(f"--{typed.lstrip('-')}", known, n=1, cutoff=0.5)
+    return f"no such option {typed}" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _old_values(text: str) -> list[str]:
+    """The values of Hydra's `text`: a list in brackets, a quoted string or a bare one.
+
+    >>> _old_values("[a.mp4,'b, c.mp4']"), _old_values("my.mp4"), _old_values(r"a\\=b")
+    (['a.mp4', 'b, c.mp4'], ['my.mp4'], ['a=b'])
+    """
+    inside = text[1:-1] if text.startswith("[") and text.endswith("]") else None
+    parts = [text] if inside is None else re.findall(r"""'[^']*'|"[^"]*"|[^,]+""", inside)
+    return [re.sub(r"\\(.)", r"\1", _unquoted(part.strip())) for part in parts]
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """End with a user's mistake in one line and code 2, with Ctrl-C in one line and code 130.
+
+    Args:
+        name: of the command, before the line.
+
+    Raises:
+        SystemExit: after the line.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except InputError as error:
+        code, line = USER_ERROR, " ".join(str(error).split())
+    except KeyboardInterrupt as stop:
+        code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
+    except BrokenPipeError:  # the reader has seen enough: `--help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush has a place to go
+        return
+    else:
+        return
+    print(f"{name}: {line}", file=sys.stderr)
+    raise SystemExit(code)
