@@ -179,12 +179,16 @@ def build_loss(cfg: DictConfig) -> PacketLoss:
     Raises:
         InputError: an unknown name or term, a wrong weight, or a wrong number of the count's.
     """
-    # What checkpoints from before there was a choice do not say.
-    older = {"coordinates": 0.0, "distribution": 0.0, "heatmap_loss": "mse", "card_loss": "mse"}
-    weights: dict[str, Any] = older | {str(key): value for key, value in cfg.loss.items()}
-    names = {key: weights.pop(key) for key in ("heatmap_loss", "card_loss")}
+    # Older checkpoints lack the first two; their `heatmap_loss` and `card_loss` had other choices than mse.
+    weights: dict[str, Any] = {"coordinates": 0.0, "distribution": 0.0}
+    weights |= {str(key): value for key, value in cfg.loss.items()}
+    for key in ("heatmap_loss", "card_loss"):
+        if (name := weights.pop(key, "mse")) != "mse":
+            raise InputError(
+                f"loss.{key}={name} was removed, since it gained nothing: leave it out, the loss is mse"
+            )
     readout = instantiate(cfg.count_head) if "count_head" in cfg else Regression()
-    return PacketLoss(weights, cfg.heatmap.sigma, readout.loss, **names)
+    return PacketLoss(weights, cfg.heatmap.sigma, readout.loss)
 
 
 def build_module(

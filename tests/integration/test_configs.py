@@ -141,13 +141,12 @@ def test_every_heatmap_and_loss_builds(
     assert (build.build_decoder(cfg)(maps)[0] - corners).abs().max() < 1e-2
 
 
-@pytest.mark.parametrize("card_loss", ["mse", "l1", "huber", "relative"])
 @pytest.mark.parametrize("head", [choice for _, choice in choices("count_features")])
 @pytest.mark.parametrize("count", [choice for _, choice in choices("count_head")])
-def test_every_count_learns_with_every_head_and_card_loss(
-    compose_entry: Compose, tmp_path: Path, count: str, head: str, card_loss: str
+def test_every_count_learns_with_every_head(
+    compose_entry: Compose, tmp_path: Path, count: str, head: str
 ) -> None:
-    overrides = (f"count_head={count}", f"count_features={head}", f"loss.card_loss={card_loss}", "data.size=[64,96]")
+    overrides = (f"count_head={count}", f"count_features={head}", "data.size=[64,96]")
     cfg = compose_entry("train", tmp_path / "run", "model=unet_small", *overrides)
     build.check(cfg)
     net, cards = build.build_net(cfg), torch.tensor([3.0, 104.0])

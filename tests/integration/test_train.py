@@ -146,8 +146,8 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
     config = checkpoint[checkpoints.KEY]["config"]
     del config["heatmap"]["decode"], config["count"]
     del config["model"]["head"]["count_head"], config["model"]["head"]["detach"]
-    for key in ("coordinates", "distribution", "heatmap_loss", "card_loss"):
-        del config["loss"][key]
+    del config["loss"]["coordinates"], config["loss"]["distribution"]
+    config["loss"] |= {"heatmap_loss": "mse", "card_loss": "mse"}
     torch.save(checkpoint, tmp_path / "old.ckpt")
     evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt"), tmp_path / "report")
     assert load_metrics(tmp_path / "report") == of_test_side(finished_run)
@@ -165,10 +165,9 @@ def test_a_checkpoint_knows_its_decoder(
     assert load_metrics(tmp_path / "report") == of_test_side(folder)
 
 
-@pytest.mark.parametrize("loss", ["adaptive_wing", "focal", "coordinates"])
-def test_every_loss_trains(compose_train: Compose, tmp_path: Path, loss: str) -> None:
+def test_the_loss_of_coordinates_trains(compose_train: Compose, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    metrics = train(compose_train(folder, f"loss={loss}", "trainer.max_epochs=1"), folder)
+    metrics = train(compose_train(folder, "loss=coordinates", "trainer.max_epochs=1"), folder)
     assert all(math.isfinite(metrics[f"test/loss{part}"]) for part in ("", "_heatmaps", "_coordinates"))
 
 

@@ -1,19 +1,16 @@
-"""The training objective: named terms, each scaled so that a predictor that knows nothing pays about 1.
+"""The training objective: a weighted sum of terms, each scaled to about 1 for a predictor that knows nothing.
 
-| term        | raw                              | divided by                             | pays 1                    |
-| ----------- | -------------------------------- | -------------------------------------- | ------------------------- |
-| heatmaps    | squared error (or another, see   | pi sigma^2, the energy of one drawn    | an empty map              |
-|             | heatmap_losses.py) summed a map  | Gaussian (or what an empty map pays)   |                           |
-| coordinates | distance of the soft-argmax      | a quarter of the map's width or height | a flat map                |
-| cards       | squared error (or another, see   | 1/12, the variance of a uniform count  | the mean count everywhere |
-|             | card_losses.py), 52 = 1          | (or what the best constant pays)       |                           |
-| distribu-   | divergence from soft labels, or  | what those of a uniform count pay for  | the counts 1 to 52,       |
-| tion        | cross-entropy, see counts.py     | not being told apart                   | all alike                 |
-| visibility  | binary cross-entropy             | log 2                                  | probability 1/2           |
+| term         | loss                              | divided by                               | is 1 for               |
+| ------------ | --------------------------------- | ---------------------------------------- | ---------------------- |
+| heatmaps     | squared error, summed over a map  | pi sigma^2, the energy of one Gaussian   | empty maps             |
+| coordinates  | distance of the soft-argmax       | a quarter of the map's width or height   | flat maps              |
+| cards        | squared error, 52 cards = 1       | 1/12, the variance of a uniform count    | the mean count         |
+| distribution | see `cardpose.models.counts`      | its value for uniform probabilities      | uniform probabilities  |
+| visibility   | binary cross-entropy              | log 2                                    | probability 1/2        |
 
-so that the weights compare across sizes, strides and sigmas, and weight 1 is a sensible start, but for the
-coordinates, whose weight starts at 0: the heatmaps alone tell the corners. A head that tells one number alone has no
-distribution and pays 0 for it.
+So weights compare across image sizes, strides and sigmas, and 1 is a sensible start. Two exceptions: the weight of
+`coordinates` starts at 0, since the heatmaps alone determine the corners; and `distribution` is 0 for a count head
+without a distribution.
 """
 
 import math
@@ -24,19 +21,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import VISIBLE, Batch
+from cardpose.common.packet import CARDS_PER_DECK, VISIBLE, Batch
 from cardpose.evaluation.metrics.gather import GatherMetric
+from cardpose.models.counts import mean_of_known
 from cardpose.models.unet import Output
-from cardpose.training.losses.cards import CARD_LOSSES
-from cardpose.training.losses.heatmaps import HEATMAP_LOSSES, coordinates
+from cardpose.training.losses.heatmaps import coordinates, heatmap_mse
 
 TERMS = ("heatmaps", "coordinates", "cards", "distribution", "visibility")
+
+
+def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
+    """Squared error of predicted counts (B,), 52 cards = 1, in units of a uniform count's variance.
+
+    Args:
+        predicted: (B,), 52 cards = 1.
+        cards: (B,) true counts in cards; NaN where unknown, which is left out.
+
+    >>> card_mse(torch.tensor([0.5, 0.9]), torch.tensor([26.0, float("nan")])).item()
+    0.0
+    """
+    # 0 instead of NaN where the count is unknown, so that no NaN reaches a gradient
+    error = torch.where(cards.isnan(), 0.0, predicted - cards.nan_to_num() / CARDS_PER_DECK)
+    return 12 * mean_of_known(error.square(), cards)
 
 
 def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
     """Binary cross-entropy of logits (B, 8) in units of log 2; the positive class is visible (2).
 
-    >>> import torch
     >>> visibility_bce(torch.zeros(1, 8), torch.full((1, 8), 2)).item()
     1.0
     """
@@ -47,25 +58,17 @@ class PacketLoss(nn.Module):
     """L = w_h heatmaps + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
-        weights: weight of each term of `TERMS`; all of them are named; one of 0 is logged, but not in the sum.
+        weights: one for each of `TERMS`. A term with weight 0 is logged, but not part of the sum.
         sigma: of the target heatmaps, in heatmap pixels.
-        heatmap_loss: name of the heatmaps' loss, see `cardpose.training.losses.heatmaps`.
-        card_loss: name of the count's loss, see `cardpose.training.losses.cards`.
-        distribution: what logits (B, N) of the count pay for cards (B,): the read-out's `loss`, see
+        distribution: loss of count logits (B, N) for true counts (B,) in cards: the `loss` of a count head, see
             `cardpose.models.counts`.
 
     Raises:
-        InputError: a name that is not a term, a term without a weight, a weight that is no number from 0, or an
-            unknown loss.
+        InputError: an unknown term, a term without a weight, or a weight that is not a number from 0.
     """
 
     def __init__(
-        self,
-        weights: Mapping[str, float],
-        sigma: float,
-        distribution: Callable[[Tensor, Tensor], Tensor],
-        heatmap_loss: str = "mse",
-        card_loss: str = "mse",
+        self, weights: Mapping[str, float], sigma: float, distribution: Callable[[Tensor, Tensor], Tensor]
     ) -> None:
         super().__init__()
         if set(weights) != set(TERMS):
@@ -75,22 +78,16 @@ class PacketLoss(nn.Module):
         for name, weight in weights.items():
             if not (isinstance(weight, int | float) and weight >= 0):
                 raise InputError(f"loss.{name}={weight}: choose a number from 0")
-        if heatmap_loss not in HEATMAP_LOSSES:
-            raise InputError(f"loss.heatmap_loss={heatmap_loss}: choose {', '.join(HEATMAP_LOSSES)}")
-        if card_loss not in CARD_LOSSES:
-            raise InputError(f"loss.card_loss={card_loss}: choose {', '.join(CARD_LOSSES)}")
         self.weights = dict(weights)
         self.sigma = sigma
-        self.heatmap_loss = HEATMAP_LOSSES[heatmap_loss]
-        self.card_loss = CARD_LOSSES[card_loss]
         self.distribution = distribution
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Each term unweighted under its name, and their weighted sum as "loss"."""
         terms = {
-            "heatmaps": self.heatmap_loss(output.heatmaps, batch["heatmaps"], self.sigma),
+            "heatmaps": heatmap_mse(output.heatmaps, batch["heatmaps"], self.sigma),
             "coordinates": coordinates(output.heatmaps, batch["heatmaps"]),
-            "cards": self.card_loss(output.cards, batch["cards"]),
+            "cards": card_mse(output.cards, batch["cards"]),
             "distribution": self.distribution(output.count_logits, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }
@@ -102,13 +99,12 @@ class PacketLoss(nn.Module):
 
 
 class EpochLoss(GatherMetric):
-    """`PacketLoss` of a whole set: the same however its frames fall into batches, and into processes.
+    """`PacketLoss` of a whole set, independent of how its frames are divided into batches and processes.
 
-    A term is a mean over the frames, the frames of known count or the drawn corners, and counts by how many of these
-    a batch has.
+    Each term is a mean over frames, frames of known count, or drawn corners; batches are weighted by their number.
 
     Args:
-        weights: as `PacketLoss` takes them.
+        weights: as in `PacketLoss`.
     """
 
     names = ("values", "items")
@@ -118,12 +114,12 @@ class EpochLoss(GatherMetric):
         self.weights = dict(weights)
 
     def update(self, losses: Mapping[str, Tensor], batch: Batch) -> None:  # type: ignore[override]
-        """Take what `PacketLoss` said of a batch."""
+        """Add a batch and the result of `PacketLoss` for it."""
         values = torch.stack([losses[term].detach().double() for term in TERMS])
         super().update(values[None], _items(batch)[None])
 
     def compute(self) -> dict[str, Tensor]:
-        """As `PacketLoss` returns it, float64."""
+        """As `PacketLoss.forward`, in float64."""
         values, items = self.gathered()  # (updates, terms)
         means = (values * items).sum(0) / items.sum(0).clamp_min(1)
         terms = dict(zip(TERMS, means, strict=True))
@@ -132,7 +128,7 @@ class EpochLoss(GatherMetric):
 
 
 def _items(batch: Batch) -> Tensor:
-    """(terms,) number of items that each of `TERMS` is a mean over."""
+    """(terms,) number of items in a batch that each of `TERMS` is a mean over."""
     frames, known = torch.ones_like(batch["cards"]).sum(), (~batch["cards"].isnan()).sum()
     drawn = (batch["heatmaps"].amax((2, 3)) > 0).sum()
     items = {

@@ -12,7 +12,7 @@ from cardpose.models.counts import Distribution, Regression, soft_labels
 from cardpose.models.heatmaps import encode
 from cardpose.models.unet import Output
 from cardpose.training.losses.heatmaps import heatmap_mse
-from cardpose.training.losses.packet_loss import TERMS, PacketLoss, visibility_bce
+from cardpose.training.losses.packet_loss import TERMS, PacketLoss, card_mse, visibility_bce
 
 SIGMA = 1.5
 COUNT = Distribution(sigma=1.0)
@@ -196,11 +196,19 @@ def test_a_weight_that_is_no_number_from_0_is_named(name: str, weight: Any) -> N
         PacketLoss(WEIGHTS | {name: weight}, SIGMA, COUNT.loss)
 
 
-def test_an_unknown_heatmap_loss_lists_the_choices() -> None:
-    with pytest.raises(InputError, match=r"loss\.heatmap_loss=wing: choose mse, adaptive_wing, focal"):
-        PacketLoss(WEIGHTS, SIGMA, COUNT.loss, heatmap_loss="wing")
+def test_the_mean_count_pays_1_for_cards() -> None:
+    """The best constant over the counts of a deck."""
+    constants = torch.arange(0.0, CARDS_PER_DECK, 0.25) / CARDS_PER_DECK
+    paid = torch.stack([card_mse(constant.expand(CARDS_PER_DECK), every_count()) for constant in constants])
+    assert paid.min().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_an_unknown_card_loss_lists_the_choices() -> None:
-    with pytest.raises(InputError, match=r"loss\.card_loss=mae: choose mse, l1, huber, relative"):
-        PacketLoss(WEIGHTS, SIGMA, COUNT.loss, card_loss="mae")
+def test_frames_without_a_count_have_no_part_in_the_loss_of_cards() -> None:
+    cards = torch.tensor([5.0, torch.nan, 40.0, torch.nan])
+    predicted = torch.rand(4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    known = ~cards.isnan()
+    loss = card_mse(predicted, cards)
+    torch.testing.assert_close(loss, card_mse(predicted[known], cards[known]))
+    loss.backward()
+    assert predicted.grad is not None
+    assert ((predicted.grad != 0) == known).all()
