@@ -236,7 +236,7 @@ NETWORK = {
     "model": {
         "_target_": "cardpose.models.unet.UNet",
         "encoder": {
-            "_target_": "cardpose.models.encoders.base.ConvEncoder",
+            "_target_": "cardpose.models.encoders.conv.ConvEncoder",
             "widths": [4, 8, 8],
             "depths": [1, 1, 1],
         },

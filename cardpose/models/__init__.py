@@ -1,11 +1,16 @@
-"""The network, part by part.
+"""The network and its checkpoints.
 
-encoders.py  image -> feature maps: the interface and the plain one; "Adding a new encoder" stands there
-mobilenetv3.py, efficientnet_lite.py, timm_features.py   more encoders, the last two around other libraries
-decoder.py   feature maps -> eight heatmaps
-head.py      deepest features and detached heatmaps -> count and visibility
-counts.py    the head's numbers -> count and spread: regression, distribution, ordinal
-unet.py      the three joined
-end_to_end.py   a picture's bytes -> corners and count: a network at work, and what is exported
-from_config.py  that, from the configuration that a checkpoint holds
+encoders/         image -> feature maps; "Adding a new backbone" is described there
+decoder.py        feature maps -> eight heatmaps
+heatmaps.py       corners <-> heatmaps
+peaks.py          sub-pixel localisation of a heatmap's peak (heatmap.decode)
+head.py           deepest features and detached heatmaps -> count and visibility; the features of the heatmaps
+counts.py         the head's numbers -> count and standard deviation: regression, distribution
+unet.py           encoder, decoder and head in one module
+end_to_end.py     image bytes -> corners and count: the trained network with decoding, as it is exported
+builder.py        objects from plain configuration, restricted to an allowlist
+from_config.py    the network of a checkpoint's configuration
+checkpoints.py    self-describing checkpoints, read with weights_only=True
+migrations.py     configurations of older checkpoints -> today's names
+released.py       a model's name or path -> its file
 """

@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import NUM_CORNERS
-from cardpose.models.encoders.base import conv_block
+from cardpose.models.encoders.conv import conv_block
 
 
 class UNetDecoder(nn.Module):
-    """Upsample, join the encoder's map of that resolution, convolve; last a 1x1 convolution to eight heatmaps.
+    """Repeatedly upsample, concatenate the encoder's map of that resolution and convolve; then a 1x1 convolution.
 
-    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; bilinear upsampling in place of the
-    transposed convolution.
+    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597, with bilinear upsampling instead of transposed
+    convolutions.
 
     Args:
         channels, strides: of the encoder's feature maps, finest first.
         stride: of the heatmaps; one of `strides`, but not the deepest.
         width: channels after the finest join; each coarser join has twice as many.
-        max_width: but no more than this.
+        max_width: upper bound of the channels.
         depth: 3x3 convolutions per join.
 
     Raises:
@@ -51,7 +51,7 @@ class UNetDecoder(nn.Module):
             for below, skip, width in zip(inputs, skips, widths, strict=True)
         )
         self.to_heatmaps = nn.Conv2d(widths[-1], NUM_CORNERS, 1)
-        # Almost every pixel of every target is 0: starting there spares the first epochs.
+        # Almost every target pixel is 0: starting near 0 saves the first epochs.
         nn.init.normal_(self.to_heatmaps.weight, std=1e-3)
         nn.init.zeros_(self.to_heatmaps.bias)  # type: ignore[arg-type]
 

@@ -37,7 +37,7 @@ def build(node: Any) -> Any:
 
     `_partial_` gives a partial; `_convert_` says nothing here, where all containers are plain.
 
-    >>> build({"_target_": "cardpose.models.head.PooledHeatmaps", "grid": [2, 3]}).size
+    >>> build({"_target_": "cardpose.models.head.PooledFeatures", "grid": [2, 3]}).size
     48
     >>> build({"_target_": "os.system", "command": "true"})
     Traceback (most recent call last):

@@ -1,4 +1,8 @@
-"""The count and visibility head, and what it is told about the heatmaps."""
+"""The count and visibility head, and the features of the heatmaps that it reads (conf/count_features).
+
+Adding new heatmap features: a class here with the three members of `HeatmapFeatures`, and a file in
+conf/count_features that names it as `_target_`. It must export to ONNX: tensor operations only.
+"""
 
 from typing import Protocol
 
@@ -13,23 +17,26 @@ from cardpose.models.counts import Count, CountHead, Regression
 from cardpose.models.heatmaps import decode
 
 CARD_MM = 0.3
-"""Thickness of a card, which differs from deck to deck by a tenth."""
+"""Nominal thickness of a card; decks differ by a tenth."""
 
 
 class HeatmapFeatures(Protocol):
-    """Heatmaps (B, 8, h, w) to numbers (B, `size`) that a count can be read from.
+    """Features of the heatmaps from which the count is predicted.
 
-    `alone`: the count is a straight line of these numbers, the deepest features have no part in it.
+    Attributes:
+        size: number of features.
+        linear_only: whether the count is a linear function of these features alone, without the encoder's.
     """
 
     size: int
     linear_only: bool
 
-    def __call__(self, heatmaps: Tensor) -> Tensor: ...
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        """Heatmaps (B, 8, h, w) -> features (B, size)."""
 
 
-class PooledHeatmaps:
-    """Each heatmap, max-pooled: where the corners are, to a cell.
+class PooledFeatures:
+    """Each heatmap, max-pooled to a coarse grid: the corners' positions to within a cell.
 
     Args:
         grid: (rows, columns).
@@ -42,15 +49,15 @@ class PooledHeatmaps:
         self.size = NUM_CORNERS * grid[0] * grid[1]
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
-        rows, columns = (_cells(*sides) for sides in zip(heatmaps.shape[-2:], self.grid, strict=True))
+        rows, columns = map(_cells, heatmaps.shape[-2:], self.grid)
         bands = heatmaps[:, :, rows.to(heatmaps.device)].amax(3)  # (B, 8, grid[0], w)
         return bands[..., columns.to(heatmaps.device)].amax(-1).flatten(1)
 
 
 def _cells(size: int, cells: int) -> Tensor:
-    """(cells, N) pixels of each cell of `torch.nn.functional.adaptive_max_pool2d`, which ONNX has not.
+    """(cells, N) pixel indices of each cell of `torch.nn.functional.adaptive_max_pool2d`, which ONNX lacks.
 
-    A cell of fewer than N pixels has its last one again; the maximum stays.
+    A cell of fewer than N pixels repeats its last one, which leaves the maximum unchanged.
 
     >>> _cells(5, 2)
     tensor([[0, 1, 2],
@@ -62,11 +69,11 @@ def _cells(size: int, cells: int) -> Tensor:
 
 
 class BoxFeatures:
-    """The box that the heatmaps' peaks make: thickness, how sure, how well it fits, pose; and the peaks' heights.
+    """The box fitted to the heatmaps' peaks: thickness, its uncertainty, residual and pose; and the peak heights.
 
     Args:
-        found: height from which on a peak is a corner.
-        tolerance: see `geometry.fit_box`, in image widths.
+        found: peak height above which a corner counts as detected.
+        tolerance: of `geometry.box_fit.fit_box`, in image widths.
     """
 
     size = 4 + 3 + 9 + NUM_CORNERS
@@ -79,35 +86,35 @@ class BoxFeatures:
         with torch.autocast(heatmaps.device.type, enabled=False):
             corners, peaks = decode(heatmaps, stride=1)
             if heatmaps.requires_grad:
-                for found in (corners, peaks):  # a box that is not determined has no derivative
-                    found.register_hook(_finite)
+                for decoded in (corners, peaks):  # an underdetermined box has no derivative
+                    decoded.register_hook(_zero_nonfinite)
             weights = torch.where(peaks > self.found, peaks, 0.0)
             height, width = heatmaps.shape[-2:]
             box = fit_box(
                 corners,
                 weights,
-                PHONE_FOCAL * width,  # a wrong one hardly matters
+                PHONE_FOCAL * width,  # an error of the focal length hardly changes the features
                 ((width - 1) / 2, (height - 1) / 2),
                 tolerance=self.tolerance * width,
             )
             return torch.cat([self._numbers(box, width), weights], 1).nan_to_num(0, 0, 0)
 
     def _numbers(self, box: BoxFit, width: int) -> Tensor:
-        """Thickness, doubts and pose, each of a size of about 1."""
+        """(B, 16) thickness, residual, thickness uncertainty, determined, translation, rotation; each about 1."""
         thickness = box.thickness.nan_to_num(CARD_MM * CARDS_PER_DECK / 2) / (CARD_MM * CARDS_PER_DECK)
-        misfit = (1e3 * box.reprojection / width + 1).log()
-        thousandth = 1e-3 * width  # pixels by which the corners may be off
-        cards_std = thousandth * box.covariance[:, -1, -1].clamp_min(0).sqrt()
-        # Bounds of one type: the exporter to ONNX refuses a whole number beside a fraction.
+        residual = (1e3 * box.reprojection / width + 1).log()
+        corner_std = 1e-3 * width  # assumed, in pixels
+        thickness_std = corner_std * box.covariance[:, -1, -1].clamp_min(0).sqrt()
+        # Bounds of one type: the ONNX exporter rejects an int next to a float.
         numbers = torch.stack(
-            [thickness.clamp(-0.5, 2.0), misfit, cards_std.clamp_max(3.0), box.determined.float()], 1
+            [thickness.clamp(-0.5, 2.0), residual, thickness_std.clamp_max(3.0), box.determined.float()], 1
         )
         pose = [(box.translation / (4 * CARD_HEIGHT_MM)).clamp(-3.0, 3.0), box.rotation.flatten(1)]
         return torch.cat([numbers, *pose], 1)
 
 
-class Thickness:
-    """The thickness of that box alone, in decks: the count is thickness over the thickness of a card, and an offset.
+class ThicknessFeatures:
+    """The thickness of that box alone, in decks: the count is a linear function of it.
 
     Args:
         found, tolerance: see `BoxFeatures`.
@@ -123,8 +130,8 @@ class Thickness:
         return self._box(heatmaps)[:, :1]
 
 
-class NoHeatmaps:
-    """Nothing: the count is left with the deepest features, which shows what the heatmaps give it."""
+class NoFeatures:
+    """None: the count depends on the encoder's deepest features only, as an ablation."""
 
     size = 0
     linear_only = False
@@ -133,26 +140,25 @@ class NoHeatmaps:
         return heatmaps.new_zeros(heatmaps.shape[0], 0)
 
 
-def _finite(gradient: Tensor) -> Tensor:
+def _zero_nonfinite(gradient: Tensor) -> Tensor:
     return gradient.nan_to_num(0, 0, 0)
 
 
 class CountVisibilityHead(nn.Module):
-    """Count and visibility from the pooled deepest features and a description of the heatmaps.
+    """Count and visibility from the pooled deepest features and features of the heatmaps.
 
-    The heatmaps are detached here by default, so that the count teaches the encoder what to see but does not bend the
-    corners.
+    By default the heatmaps are detached here: the count loss trains the encoder but does not shift the corners.
 
     Args:
-        channels: of the deepest feature map.
-        describe: what is told about the heatmaps.
-        readout: how the count is read; None: as a regression.
+        channels: channels of the deepest feature map.
+        heatmap_features: features of the heatmaps.
+        count_head: maps the outputs to a count; None: `Regression`.
         hidden: width of the two hidden layers.
-        dropout: on the hidden layers.
-        detach: False lets the count's (and the visibility's) gradient into the heatmaps.
+        dropout: of the hidden layers.
+        detach: False lets the gradient of count and visibility into the heatmaps.
 
     Raises:
-        InputError: `detach` is neither true nor false.
+        InputError: `detach` is not a bool.
     """
 
     calibration: Tensor
@@ -183,30 +189,30 @@ class CountVisibilityHead(nn.Module):
         )
         if self.straight is not None:
             nn.init.zeros_(self.straight.weight)
-            if heatmap_features.linear_only:  # a card of the thickness that most have
+            if heatmap_features.linear_only:  # the count for the nominal thickness of a card
                 nn.init.ones_(self.straight.weight)
                 nn.init.constant_(self.straight.bias, -0.5)
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset: see cardpose.calibrate
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))  # scale, offset (cardpose.calibrate)
 
     def forward(self, deepest: Tensor, heatmaps: Tensor) -> tuple[Count, Tensor]:
         """Deepest features (B, C, h', w') and heatmaps (B, 8, h, w) -> calibrated count; visibility logits (B, 8)."""
-        # In float32 under any autocast: bf16 has steps of a fifth of a card from half a deck on.
+        # Always float32: above half a deck the resolution of bf16 is a fifth of a card.
         with torch.autocast(deepest.device.type, enabled=False):
-            features = F.adaptive_avg_pool2d(deepest.float(), 1).flatten(1)
-            described = self.heatmap_features(heatmaps.detach() if self.detach else heatmaps).float()
-            out = self.layers(torch.cat([features, described], dim=1))
-            line = None if self.straight is None else self.straight(described)[:, 0]
+            pooled = F.adaptive_avg_pool2d(deepest.float(), 1).flatten(1)  # (B, C)
+            features = self.heatmap_features(heatmaps.detach() if self.detach else heatmaps).float()
+            out = self.layers(torch.cat([pooled, features], dim=1))
+            linear = None if self.straight is None else self.straight(features)[:, 0]
         centre, visibility, numbers = out[:, 0], out[:, 1 : 1 + NUM_CORNERS], out[:, 1 + NUM_CORNERS :]
-        if line is not None:
-            centre = line if self.heatmap_features.linear_only else centre + line
+        if linear is not None:
+            centre = linear if self.heatmap_features.linear_only else centre + linear
         count = self.count_head(centre + 0.5, numbers)  # starts in the middle of the range
         return self._calibrated(count), visibility
 
-    def forget_calibration(self) -> None:
-        """Count as `cardpose.calibrate` never was: scale 1, offset 0."""
+    def reset_calibration(self) -> None:
+        """Undo `cardpose.calibrate`: scale 1, offset 0."""
         self.calibration.copy_(torch.tensor([1.0, 0.0]))
 
     def _calibrated(self, count: Count) -> Count:
-        """The logits stay as they were trained: over the counts before calibration."""
+        """Apply scale and offset; the logits stay over the counts before calibration, as they were trained."""
         scale, offset = self.calibration
         return count._replace(cards=scale * count.cards + offset, cards_std=scale * count.cards_std)

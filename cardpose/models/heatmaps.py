@@ -1,6 +1,6 @@
-"""Corners to heatmaps and back: batched torch, any device, operations that ONNX has.
+"""Corners to heatmaps and back, batched, on any device, with operations that ONNX supports.
 
-A heatmap at stride k is the image resized by 1/k, so image pixel x lies at (x + 0.5) / k - 0.5 on it.
+A heatmap at stride k is the image resized by 1/k: image pixel x is heatmap pixel (x + 0.5) / k - 0.5.
 """
 
 import math
@@ -35,13 +35,13 @@ def encode(
     sigma: float,
     render_hidden: bool = True,
 ) -> Tensor:
-    """Draw one Gaussian of height 1 per corner, centred below the pixel.
+    """Draw one Gaussian of height 1 per corner, at sub-pixel precision.
 
-    The Gaussian is separable: two exponentials per row and column and one outer product, instead of one
-    exponential per pixel.
+    The Gaussian is separable: one exponential per row and column and an outer product, instead of one exponential
+    per pixel.
 
     Args:
-        corners: (B, 8, 2) in image pixels; the values at corners that are not drawn are ignored.
+        corners: (B, 8, 2) in image pixels; the corners that are not drawn are ignored.
         visibility: (B, 8), 0, 1 or 2. 0 gives a map of zeros.
         size: (H, W) of the image; each must be a multiple of `stride`.
         stride: image pixels per heatmap pixel.
@@ -67,15 +67,15 @@ def encode(
 
 
 def decode(heatmaps: Tensor, *, stride: int, locate: Locate = quadratic) -> tuple[Tensor, Tensor]:
-    """Find each map's peak: the highest pixel, and about it, to a fraction of a pixel, as `locate` does it.
+    """Find the peak of each heatmap: the highest pixel, refined to a fraction of a pixel by `locate`.
 
     Args:
         heatmaps: (B, 8, h, w); at least 3 x 3 pixels.
         stride: image pixels per heatmap pixel.
-        locate: see `cardpose.models.peaks`.
+        locate: one of `cardpose.models.peaks`.
 
     Returns:
-        corners (B, 8, 2) in image pixels, inside the image, and the highest pixels' heights (B, 8), clipped to
+        corners (B, 8, 2) in image pixels, inside the image, and the values of the highest pixels (B, 8), clipped to
         0 to 1.
 
     >>> truth = torch.tensor([[[10.3, 7.8]]])
@@ -84,7 +84,7 @@ def decode(heatmaps: Tensor, *, stride: int, locate: Locate = quadratic) -> tupl
     True
     """
     height, width = heatmaps.shape[-2:]
-    with torch.autocast(heatmaps.device.type, enabled=False):  # fractions of a pixel want all digits
+    with torch.autocast(heatmaps.device.type, enabled=False):  # sub-pixel precision needs float32
         maps = heatmaps.float()
         peak, index = maps.flatten(2).max(-1)  # (B, 8)
         x, y = locate(maps, index // width, index % width).unbind(-1)
@@ -93,7 +93,7 @@ def decode(heatmaps: Tensor, *, stride: int, locate: Locate = quadratic) -> tupl
 
 
 def gaussian_energy(sigma: float) -> float:
-    """Sum of squares of one drawn Gaussian away from the border, which is pi sigma^2: the error of an empty map.
+    """Sum of squares of one Gaussian away from the border, pi sigma^2: the squared error of an empty map.
 
     >>> maps = encode(torch.tensor([[[32.0, 32.0]]]), torch.tensor([[2]]), size=(64, 64), stride=1, sigma=2.0)
     >>> abs(maps.square().sum().item() / gaussian_energy(2.0) - 1) < 1e-5

@@ -11,14 +11,14 @@ from cardpose.models.head import CountVisibilityHead
 
 
 class Output(NamedTuple):
-    """What the network returns.
+    """Output of the network.
 
     Args:
         heatmaps: (B, 8, h, w), near 0 to 1.
         cards: (B,) count divided by 52.
         visibility: (B, 8) logits.
-        cards_std: (B,) standard deviation of `cards`, NaN where the head does not tell it.
-        count_logits: (B, N) of the count's distribution, which only the loss reads; N is 0 where there is none.
+        cards_std: (B,) standard deviation of `cards`; NaN if the count head does not estimate it.
+        count_logits: (B, N) of the count's distribution, used by the loss only; N is 0 if there is none.
     """
 
     heatmaps: Tensor
@@ -33,8 +33,8 @@ class UNet(nn.Module):
 
     Args:
         encoder: see `Encoder`.
-        decoder: `UNetDecoder` but for the encoder's channels and strides.
-        head: `CountVisibilityHead` but for the encoder's deepest channels.
+        decoder: `UNetDecoder`, still without the encoder's channels and strides.
+        head: `CountVisibilityHead`, still without the encoder's deepest channels.
     """
 
     def __init__(

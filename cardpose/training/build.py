@@ -137,7 +137,7 @@ def load_start(cfg: DictConfig, net: UNet) -> None:
         )
     if cfg.init_from:
         checkpoints.load_weights(net, checkpoints.read(cfg.init_from), cfg.init_from, parts)
-        net.head.forget_calibration()  # it was fitted to another network's counts
+        net.head.reset_calibration()  # it was fitted to another network's counts
 
 
 def build_data(cfg: DictConfig, net: UNet) -> CardDataModule:

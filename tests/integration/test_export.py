@@ -33,12 +33,11 @@ Untrained = Callable[[str], Path]
 COUNTS: dict[str, dict[str, Any]] = {
     "regression": {"_target_": "cardpose.models.counts.Regression"},
     "distribution": {"_target_": "cardpose.models.counts.Distribution", "sigma": 1.0},
-    "ordinal": {"_target_": "cardpose.models.counts.Ordinal"},
 }
 DECODERS = {
     "argmax": "regression",
     "quadratic": "distribution",
-    "dark": "ordinal",
+    "dark": "distribution",
     "softargmax": "regression",
 }
 """Every way to find a peak, each with a way to read the count."""
@@ -52,7 +51,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }
 """And the published networks, with some of them."""
 POOLED = {
-    "_target_": "cardpose.models.head.PooledHeatmaps",
+    "_target_": "cardpose.models.head.PooledFeatures",
     "grid": [3, 5],
 }  # 5 does not divide the maps' width
 

@@ -1,4 +1,4 @@
-"""Read-outs of the count: labels and reading are each other's inverse, and what knowing nothing pays."""
+"""Count heads: soft labels and prediction are inverse to each other; the loss of a uniform prediction is 1."""
 
 import math
 from collections.abc import Callable
@@ -10,12 +10,11 @@ from torch import Tensor
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS
 from cardpose.models.counts import (
-    FINEST,
-    START,
+    INITIAL_STD,
+    MIN_STD,
     Count,
     CountHead,
     Distribution,
-    Ordinal,
     Regression,
     soft_labels,
 )
@@ -27,10 +26,10 @@ def distribution() -> Distribution:
     return Distribution(SIGMA)
 
 
-with_distribution = pytest.mark.parametrize("make", [distribution, Ordinal], ids=["distribution", "ordinal"])
-every_readout = pytest.mark.parametrize(
-    "make", [Regression, distribution, Ordinal], ids=["regression", "distribution", "ordinal"]
-)
+WITH_DISTRIBUTION: list[Callable[[], CountHead]] = [distribution]
+EVERY_HEAD: list[Callable[[], CountHead]] = [Regression, *WITH_DISTRIBUTION]
+with_distribution = pytest.mark.parametrize("make", WITH_DISTRIBUTION)
+every_head = pytest.mark.parametrize("make", EVERY_HEAD)
 
 
 def every_label() -> Tensor:
@@ -41,26 +40,26 @@ def deck() -> Tensor:
     return torch.arange(1.0, CARDS_PER_DECK + 1)
 
 
-def guess(readout: CountHead, rows: int = 6) -> Count:
-    """What a readout says of random numbers."""
+def guess(head: CountHead, rows: int = 6) -> Count:
+    """The count for random numbers."""
     generator = torch.Generator().manual_seed(0)
     centre, numbers = (
         torch.rand(rows, generator=generator),
-        torch.randn(rows, readout.size, generator=generator),
+        torch.randn(rows, head.size, generator=generator),
     )
-    return readout(centre, 3 * numbers)
+    return head(centre, 3 * numbers)
 
 
 def width_number(width: float) -> float:
-    """The number that a readout takes for a width, in units of `START`: its softplus, 1 for 0, undone."""
+    """The number that gives a width in units of `INITIAL_STD`: the inverse of the shifted softplus."""
     return math.log(math.expm1(width)) - math.log(math.expm1(1))
 
 
-def sharp(readout: CountHead, cards: Tensor) -> Count:
-    """What a readout says about centres at `cards` that it is as sure of as it can be."""
-    numbers = torch.zeros(len(cards), readout.size)
-    numbers[:, -3:] = -30.0  # the widths; of an ordinal one the scale
-    return readout(cards / CARDS_PER_DECK, numbers)
+def sharp(head: CountHead, cards: Tensor) -> Count:
+    """The narrowest distributions with their centres at `cards`."""
+    numbers = torch.zeros(len(cards), head.size)
+    numbers[:, -3:] = -30.0  # the widths
+    return head(cards / CARDS_PER_DECK, numbers)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 2.5, 40.0])
@@ -79,19 +78,19 @@ def test_soft_labels_are_as_wide_as_they_say() -> None:
 
 
 def test_a_distribution_reads_back_the_labels_that_it_is_taught() -> None:
-    readout = distribution()
+    head = distribution()
     counts = torch.arange(10.0, 95)
-    numbers = torch.zeros(len(counts), readout.size)
+    numbers = torch.zeros(len(counts), head.size)
     numbers[:, -3:] = width_number(
-        (SIGMA - FINEST) / START
+        (SIGMA - MIN_STD) / INITIAL_STD
     )  # normals of width sigma are the soft label itself
-    count = readout(counts / CARDS_PER_DECK, numbers)
+    count = head(counts / CARDS_PER_DECK, numbers)
     torch.testing.assert_close(count.logits.exp(), soft_labels(counts, SIGMA), rtol=0, atol=1e-5)
     torch.testing.assert_close(CARDS_PER_DECK * count.cards, counts, rtol=0, atol=1e-3)
     torch.testing.assert_close(
         CARDS_PER_DECK * count.cards_std, torch.full_like(counts, SIGMA), rtol=0, atol=1e-3
     )
-    assert readout.loss(count.logits, counts).item() == pytest.approx(0, abs=1e-4)
+    assert head.loss(count.logits, counts).item() == pytest.approx(0, abs=1e-4)
 
 
 @with_distribution
@@ -101,35 +100,26 @@ def test_a_sharp_centre_is_the_count(make: Callable[[], CountHead]) -> None:
     assert (CARDS_PER_DECK * count.cards_std).max() < 0.3
 
 
-def test_a_sharp_ordinal_pays_nothing() -> None:
-    readout = Ordinal()
-    assert readout.loss(sharp(readout, deck()).logits, deck()).item() < 0.01
+@with_distribution
+def test_the_loss_of_a_uniform_distribution_over_a_deck_is_1(make: Callable[[], CountHead]) -> None:
+    logits = soft_labels(deck(), SIGMA).mean(0).clamp_min(1e-30).log()
+    assert make().loss(logits.expand(CARDS_PER_DECK, -1), deck()).item() == pytest.approx(1, abs=1e-3)
 
 
 @with_distribution
-def test_a_uniform_distribution_over_a_deck_pays_1(make: Callable[[], CountHead]) -> None:
-    readout = make()
-    logits = {
-        Distribution: soft_labels(deck(), SIGMA).mean(0).clamp_min(1e-30).log(),
-        Ordinal: torch.logit((deck().unsqueeze(1) > torch.arange(MAX_CARDS)).float().mean(0), eps=1e-7),
-    }[type(readout)]
-    assert readout.loss(logits.expand(CARDS_PER_DECK, -1), deck()).item() == pytest.approx(1, abs=1e-3)
-
-
-@with_distribution
-def test_a_readout_that_has_learned_nothing_pays_about_1(make: Callable[[], CountHead]) -> None:
-    readout = make()
-    count = readout(torch.full((CARDS_PER_DECK,), 0.5), torch.zeros(CARDS_PER_DECK, readout.size))
-    assert readout.loss(count.logits, deck()).item() == pytest.approx(1, abs=0.1)
+def test_the_loss_of_an_untrained_head_is_about_1(make: Callable[[], CountHead]) -> None:
+    head = make()
+    count = head(torch.full((CARDS_PER_DECK,), 0.5), torch.zeros(CARDS_PER_DECK, head.size))
+    assert head.loss(count.logits, deck()).item() == pytest.approx(1, abs=0.1)
 
 
 @with_distribution
 def test_the_count_follows_the_centre(make: Callable[[], CountHead]) -> None:
     """So that what is learned at one count holds at another, and `straight` leads to the count."""
-    readout = make()
+    head = make()
     centres = torch.linspace(0.3, 1.5, 25)
-    numbers = guess_numbers(readout).expand(25, -1)
-    count = readout(centres, numbers)
+    numbers = guess_numbers(head).expand(25, -1)
+    count = head(centres, numbers)
     torch.testing.assert_close(
         count.cards - count.cards[0], centres - centres[0], rtol=0, atol=0.1 / CARDS_PER_DECK
     )
@@ -138,77 +128,61 @@ def test_the_count_follows_the_centre(make: Callable[[], CountHead]) -> None:
     )
 
 
-def guess_numbers(readout: CountHead) -> Tensor:
+def guess_numbers(head: CountHead) -> Tensor:
     """Numbers (1, size) of a narrow, lopsided distribution."""
-    numbers = torch.randn(1, readout.size, generator=torch.Generator().manual_seed(1))
-    numbers[:, -3:] = torch.tensor([-3.0, -2.5, -2.0])[-min(3, readout.size) :]
+    numbers = torch.randn(1, head.size, generator=torch.Generator().manual_seed(1))
+    numbers[:, -3:] = torch.tensor([-3.0, -2.5, -2.0])[-min(3, head.size) :]
     return numbers
 
 
 def test_the_gradient_of_the_centre_is_the_error_of_the_mean() -> None:
     """One component: an error weighs by the inverse of the variance."""
-    readout = distribution()
+    head = distribution()
     centre = torch.tensor([0.5], requires_grad=True)
-    count = readout(centre, torch.full((1, readout.size), -2.0) * torch.tensor([0.0] * 6 + [1.0] * 3))
-    readout.loss(count.logits, torch.tensor([30.0])).backward()
+    count = head(centre, torch.full((1, head.size), -2.0) * torch.tensor([0.0] * 6 + [1.0] * 3))
+    head.loss(count.logits, torch.tensor([30.0])).backward()
     width2 = (CARDS_PER_DECK * count.cards_std.item()) ** 2
     assert centre.grad is not None
-    want = CARDS_PER_DECK * (26 - 30) / width2 / readout.normaliser
+    want = CARDS_PER_DECK * (26 - 30) / width2 / head.normaliser
     assert centre.grad.item() == pytest.approx(want, rel=0.02)
-
-
-def test_ordinal_probabilities_never_rise_and_thresholds_stay_in_order() -> None:
-    readout = Ordinal()
-    with torch.no_grad():
-        readout.steps.copy_(5 * torch.randn(MAX_CARDS, generator=torch.Generator().manual_seed(0)))
-    assert (readout.thresholds().diff() >= 0).all()
-    count = guess(readout)
-    assert (count.logits.diff(dim=1) <= 0).all()
-    assert (count.cards_std > 0).all()
-
-
-def test_ordinal_thresholds_start_halfway_between_the_counts() -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        thresholds = Ordinal().thresholds()
-    torch.testing.assert_close(thresholds, torch.arange(MAX_CARDS) + 0.5)
 
 
 @with_distribution
 def test_the_count_is_never_out_of_range(make: Callable[[], CountHead]) -> None:
-    readout = make()
-    count = readout(torch.tensor([-50.0, -1.0, 4.0, 50.0]), torch.zeros(4, readout.size))
+    head = make()
+    count = head(torch.tensor([-50.0, -1.0, 4.0, 50.0]), torch.zeros(4, head.size))
     assert ((count.cards >= 0) & (count.cards <= MAX_CARDS / CARDS_PER_DECK)).all()
     assert count.cards_std.isfinite().all()
-    loss = readout.loss(count.logits, torch.tensor([104.0, 104.0, 1.0, 1.0]))
+    loss = head.loss(count.logits, torch.tensor([104.0, 104.0, 1.0, 1.0]))
     assert loss.isfinite()
 
 
-def test_a_regression_is_its_centre_and_tells_no_spread() -> None:
+def test_a_regression_is_its_centre_and_has_no_standard_deviation() -> None:
     count = guess(Regression())
     assert count.cards_std.isnan().all()
     assert count.logits.shape == (6, 0)
     assert Regression().loss(count.logits, torch.full((6,), 3.0)) == 0
 
 
-@every_readout
+@every_head
 def test_a_frame_does_not_depend_on_its_batch(make: Callable[[], CountHead]) -> None:
-    readout = make()
-    centre, numbers = torch.rand(5), torch.randn(5, readout.size)
-    together = readout(centre, numbers)
+    head = make()
+    centre, numbers = torch.rand(5), torch.randn(5, head.size)
+    together = head(centre, numbers)
     for row in range(5):
-        alone = readout(centre[row : row + 1], numbers[row : row + 1])
+        alone = head(centre[row : row + 1], numbers[row : row + 1])
         for part, whole in zip(alone, together, strict=True):
             torch.testing.assert_close(part, whole[row : row + 1], equal_nan=True)
 
 
 @with_distribution
 def test_frames_without_a_count_are_left_out(make: Callable[[], CountHead]) -> None:
-    readout = make()
-    logits = guess(readout, rows=4).logits.detach().requires_grad_()
+    head = make()
+    logits = guess(head, rows=4).logits.detach().requires_grad_()
     cards = torch.tensor([5.0, torch.nan, 40.0, torch.nan])
     known = ~cards.isnan()
-    loss = readout.loss(logits, cards)
-    torch.testing.assert_close(loss, readout.loss(logits[known], cards[known]))
+    loss = head.loss(logits, cards)
+    torch.testing.assert_close(loss, head.loss(logits[known], cards[known]))
     loss.backward()
     assert logits.grad is not None
     assert (logits.grad[~known] == 0).all()
@@ -216,21 +190,21 @@ def test_frames_without_a_count_are_left_out(make: Callable[[], CountHead]) -> N
 
 
 @with_distribution
-def test_a_spread_is_what_the_errors_are(make: Callable[[], CountHead]) -> None:
-    """Frames that look alike and whose counts scatter: the fitted spread is their standard deviation."""
+def test_the_standard_deviation_is_that_of_the_errors(make: Callable[[], CountHead]) -> None:
+    """Frames that look alike and whose counts scatter: the fitted one is their standard deviation."""
     torch.manual_seed(0)
-    readout = make()
+    head = make()
     cards = (26 + 4 * torch.randn(400)).round()
     centre, numbers = (
         torch.tensor([0.3], requires_grad=True),
-        torch.zeros(1, readout.size, requires_grad=True),
+        torch.zeros(1, head.size, requires_grad=True),
     )
     optimizer = torch.optim.Adam([centre, numbers], lr=0.05)
     for _ in range(300):
         optimizer.zero_grad()
-        readout.loss(readout(centre, numbers).logits.expand(400, -1), cards).backward()
+        head.loss(head(centre, numbers).logits.expand(400, -1), cards).backward()
         optimizer.step()
-    count = readout(centre, numbers)
+    count = head(centre, numbers)
     assert CARDS_PER_DECK * count.cards.item() == pytest.approx(cards.mean().item(), abs=0.3)
     assert CARDS_PER_DECK * count.cards_std.item() == pytest.approx(cards.std().item(), rel=0.15)
 

@@ -12,27 +12,27 @@ from torch.nn import functional as F
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
-from cardpose.models.counts import CountHead, Distribution, Ordinal, Regression
+from cardpose.models.counts import CountHead, Distribution, Regression
 from cardpose.models.decoder import UNetDecoder
-from cardpose.models.encoders.base import ConvEncoder
+from cardpose.models.encoders.conv import ConvEncoder
 from cardpose.models.head import (
     CARD_MM,
     BoxFeatures,
     CountVisibilityHead,
     HeatmapFeatures,
-    NoHeatmaps,
-    PooledHeatmaps,
-    Thickness,
+    NoFeatures,
+    PooledFeatures,
+    ThicknessFeatures,
 )
 from cardpose.models.heatmaps import encode
 from cardpose.models.unet import UNet
 
 HEIGHT, WIDTH = 64, 96
-BOX, POOLED = BoxFeatures(found=0.3, tolerance=0.024), PooledHeatmaps((3, 4))
+BOX, POOLED = BoxFeatures(found=0.3, tolerance=0.024), PooledFeatures((3, 4))
 
 
-READOUTS = (Regression, partial(Distribution, sigma=1.0), Ordinal)
-READOUT_NAMES = ("regression", "distribution", "ordinal")
+COUNT_HEADS = (Regression, partial(Distribution, sigma=1.0))
+COUNT_HEAD_NAMES = ("regression", "distribution")
 
 
 def make_net(
@@ -84,30 +84,30 @@ def of_the_count(net: UNet) -> Tensor:
     return output.cards.sum() + output.count_logits.square().sum() + output.visibility.sum()
 
 
-@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+@pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
 @pytest.mark.parametrize("heatmap_features", [BOX, POOLED], ids=["box", "pooled"])
 def test_the_count_never_bends_the_heatmaps_but_teaches_the_encoder(
-    heatmap_features: HeatmapFeatures, make_readout: Callable[[], CountHead]
+    heatmap_features: HeatmapFeatures, make_count_head: Callable[[], CountHead]
 ) -> None:
-    net = make_net(heatmap_features=heatmap_features, count_head=make_readout())
+    net = make_net(heatmap_features=heatmap_features, count_head=make_count_head())
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
 
 
-@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
+@pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
 @pytest.mark.parametrize("heatmap_features", [BOX, POOLED], ids=["box", "pooled"])
 def test_the_count_bends_the_heatmaps_where_they_are_not_detached(
-    heatmap_features: HeatmapFeatures, make_readout: Callable[[], CountHead]
+    heatmap_features: HeatmapFeatures, make_count_head: Callable[[], CountHead]
 ) -> None:
-    net = make_net(heatmap_features=heatmap_features, count_head=make_readout(), detach=False)
+    net = make_net(heatmap_features=heatmap_features, count_head=make_count_head(), detach=False)
     of_the_count(net).backward()
     assert all(learned(net.decoder.parameters()))
 
 
 @pytest.mark.parametrize("detach", [True, False])
 def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -> None:
-    net = make_net(heatmap_features=NoHeatmaps(), detach=detach)
+    net = make_net(heatmap_features=NoFeatures(), detach=detach)
     of_the_count(net).backward()
     assert not any(learned(net.decoder.parameters()))
     assert all(learned(net.encoder.parameters()))
@@ -127,7 +127,7 @@ def test_the_count_of_thickness_is_a_line_of_it_alone() -> None:
     box = BoxFit(thickness, turn.expand(3, 3, 3), place.expand(3, 3), unknown, unknown, unknown)
     corners = project(box, PHONE_FOCAL * 256, (127.5, 95.5))
     maps = encode(corners, torch.full((3, 8), 2), size=(192, 256), stride=1, sigma=2.0)
-    head = CountVisibilityHead(4, Thickness(found=0.3, tolerance=0.024), hidden=16).eval()
+    head = CountVisibilityHead(4, ThicknessFeatures(found=0.3, tolerance=0.024), hidden=16).eval()
     counts = [CARDS_PER_DECK * head(torch.randn(3, 4, 2, 3), maps)[0].cards for _ in range(2)]
     assert torch.equal(*counts)  # whatever the deepest features are
     torch.testing.assert_close(counts[0], thickness / CARD_MM, atol=0.5, rtol=0)
@@ -146,7 +146,7 @@ def test_heatmaps_that_make_no_box_have_a_gradient_without_nan(fill: float) -> N
 
 
 def test_the_count_is_computed_in_float32_under_autocast() -> None:
-    head = CountVisibilityHead(4, Thickness(found=0.3, tolerance=0.024), hidden=16).eval()
+    head = CountVisibilityHead(4, ThicknessFeatures(found=0.3, tolerance=0.024), hidden=16).eval()
     maps, deepest = torch.rand(2, 8, 12, 16), torch.randn(2, 4, 2, 3)
     (count, visibility), alone = head(deepest.bfloat16().float(), maps), maps.clone()
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,7 +165,7 @@ def test_detach_is_true_or_false() -> None:
 @pytest.mark.parametrize("grid", [(12, 16), (7, 3), (1, 1)])
 def test_pooled_heatmaps_are_the_adaptive_maxima(size: tuple[int, int], grid: tuple[int, int]) -> None:
     maps = torch.randn(2, 8, *size, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(PooledHeatmaps(grid)(maps), F.adaptive_max_pool2d(maps, grid).flatten(1))
+    assert torch.equal(PooledFeatures(grid)(maps), F.adaptive_max_pool2d(maps, grid).flatten(1))
 
 
 def test_the_heatmaps_do_not_teach_the_head() -> None:
@@ -184,16 +184,18 @@ def test_the_count_depends_on_the_heatmaps(heatmap_features: HeatmapFeatures) ->
     assert not torch.equal(head(deepest, maps)[0].cards, before[0].cards)
 
 
-@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_an_untrained_network_says_empty_maps_and_half_a_deck(make_readout: Callable[[], CountHead]) -> None:
-    output = make_net(count_head=make_readout()).eval()(images(8))
+@pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
+def test_an_untrained_network_says_empty_maps_and_half_a_deck(
+    make_count_head: Callable[[], CountHead],
+) -> None:
+    output = make_net(count_head=make_count_head()).eval()(images(8))
     assert output.heatmaps.abs().max() < 0.05
     assert (output.cards - 0.5).abs().max() < 0.4
 
 
-@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_calibration_scales_count_and_spread(make_readout: Callable[[], CountHead]) -> None:
-    net = make_net(count_head=make_readout()).eval()
+@pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
+def test_calibration_scales_count_and_spread(make_count_head: Callable[[], CountHead]) -> None:
+    net = make_net(count_head=make_count_head()).eval()
     before = net(images())
     net.head.calibration.copy_(torch.tensor([1.25, -0.1]))
     after = net(images())
@@ -216,9 +218,9 @@ def test_a_regression_has_the_weights_that_it_had_before_there_was_a_choice() ->
     }
 
 
-@pytest.mark.parametrize("make_readout", READOUTS, ids=READOUT_NAMES)
-def test_a_prediction_does_not_depend_on_its_batch(make_readout: Callable[[], CountHead]) -> None:
-    net = make_net(count_head=make_readout()).eval()
+@pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
+def test_a_prediction_does_not_depend_on_its_batch(make_count_head: Callable[[], CountHead]) -> None:
+    net = make_net(count_head=make_count_head()).eval()
     together = net(images(5))
     for row in range(5):
         alone = net(images(5)[row : row + 1])

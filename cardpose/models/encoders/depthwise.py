@@ -1,21 +1,21 @@
-"""The depthwise convolution of the small networks, in the precision that a CPU trains it fastest in."""
+"""The depthwise convolution of the small networks, in the precision in which a CPU trains it fastest."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDE = 5
-"""Kernels from this size on are slower in bf16: oneDNN's gradients of a 5x5 kernel take 2 to 4 times as long."""
+FLOAT32_KERNEL = 5
+"""From this kernel size on, a CPU computes in float32: oneDNN's bf16 gradients of 5x5 take 2 to 4 times as long."""
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A convolution of each channel by itself, without bias; its map is the image's size over the stride.
+    """A depthwise convolution without bias; the output has the input's size divided by the stride.
 
     Args:
-        channels: of the image and of the map.
-        kernel: odd size of the kernel.
-        stride: of the map.
-        same: pad an even image as TensorFlow's SAME does, with a stride unequally; else by half the kernel.
+        channels: input and output channels.
+        kernel: kernel size, odd.
+        stride: of the output.
+        same: pad an even input as TensorFlow's SAME does (asymmetrically with a stride) instead of by half the kernel.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, *, same: bool = False) -> None:
@@ -26,10 +26,14 @@ class DepthwiseConv(nn.Conv2d):
         self.zeros = (before, both - before) * 2 if unequal else ()  # left, right, above, below
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, channels, H / stride, W / stride); under a CPU's autocast float32 if `WIDE`."""
+        """(B, channels, H, W) -> (B, channels, H / stride, W / stride); on a CPU large kernels ignore autocast."""
         if self.zeros:
             image = functional.pad(image, self.zeros)
-        if self.kernel_size[0] >= WIDE and image.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        if (
+            self.kernel_size[0] >= FLOAT32_KERNEL
+            and image.device.type == "cpu"
+            and torch.is_autocast_enabled("cpu")
+        ):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(image.float())
         return super().forward(image)

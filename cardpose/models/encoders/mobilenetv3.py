@@ -1,7 +1,7 @@
-"""MobileNetV3, small and large, up to its deepest feature map.
+"""MobileNetV3, small and large, up to its last block.
 
-Source: Howard et al. 2019, https://arxiv.org/abs/1905.02244, tables 1 and 2. Left out is what comes after the last
-block: a 1x1 convolution to 576 or 960 channels, made for a classifier, would cost the decoder more than the encoder.
+Source: Howard et al. 2019, https://arxiv.org/abs/1905.02244, tables 1 and 2. The 1x1 convolution to 576 or 960
+channels after the last block is left out: it serves the classifier and would make the decoder larger than the encoder.
 """
 
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ class Block(NamedTuple):
 
     Args:
         kernel: of the depthwise convolution.
-        expanded: channels in the middle.
-        outputs: channels at the end.
-        squeeze: whether the channels are weighed by a look at the whole image.
-        activation: the row's nonlinearity.
+        expanded: channels of the expansion.
+        outputs: output channels.
+        squeeze: whether the block has squeeze-and-excite.
+        activation: nonlinearity.
         stride: of the depthwise convolution.
     """
 
@@ -73,7 +73,7 @@ SIZES: dict[str, tuple[Block, ...]] = {
 
 
 def rounded(channels: float) -> int:
-    """The multiple of 8 next to `channels`, never less than nine tenths of it: the paper's rule.
+    """`channels` rounded to a multiple of 8, but not to less than 90 % (the paper's rule).
 
     >>> rounded(16 / 4), rounded(72 / 4), rounded(240 / 4)
     (8, 24, 64)
@@ -83,7 +83,7 @@ def rounded(channels: float) -> int:
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs each channel by what the channels' means over the image say (Hu et al. 2018, arXiv:1709.01507)."""
+    """Scales each channel by a gate computed from the channel means (Hu et al. 2018, arXiv:1709.01507)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ def depthwise(channels: int, kernel: int, stride: int) -> Iterator[nn.Module]:
 
 
 class InvertedResidual(nn.Module):
-    """1x1 convolution up, depthwise convolution, squeeze-excite, 1x1 convolution down; a shortcut where it fits."""
+    """1x1 convolution up, depthwise convolution, squeeze-excite, 1x1 convolution down; a shortcut if shapes match."""
 
     def __init__(self, inputs: int, block: Block) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class MobileNetV3(LevelEncoder):
         size: a key of `SIZES`.
 
     Raises:
-        InputError: no such size.
+        InputError: unknown size.
     """
 
     def __init__(self, size: str) -> None:

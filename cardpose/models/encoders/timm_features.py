@@ -1,4 +1,4 @@
-"""Any model of timm that gives a pyramid of feature maps: the extra "timm"."""
+"""Any model of timm that returns a pyramid of feature maps (extra "timm")."""
 
 from difflib import get_close_matches
 from types import ModuleType
@@ -11,10 +11,10 @@ from cardpose.models.encoders.base import Encoder, needs_extra
 
 
 def import_timm() -> ModuleType:
-    """timm.
+    """Import timm.
 
     Raises:
-        InputError: it, or the torchvision that it imports, is missing or made for another torch.
+        InputError: timm, or the torchvision that it imports, is missing or built for another torch.
     """
     try:
         import timm
@@ -28,12 +28,12 @@ class TimmFeatures(Encoder):
     """A model of timm with features_only=True.
 
     Args:
-        name: as timm spells it.
-        pretrained: download its weights.
+        name: timm's name of the model.
+        pretrained: whether to download its weights.
 
     Raises:
-        InputError: no timm; it knows no such model; the model's maps do not halve from one to the next, or it takes
-            images of one size only.
+        InputError: timm is not installed or has no such model; the strides of the model's maps do not double, or it
+            accepts one image size only.
     """
 
     def __init__(self, name: str, pretrained: bool) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cardpose.models.encoders.depthwise import WIDE, DepthwiseConv
+from cardpose.models.encoders.depthwise import FLOAT32_KERNEL, DepthwiseConv
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -24,4 +24,4 @@ def test_only_narrow_kernels_follow_a_cpus_autocast(kernel: int) -> None:
     own, image = DepthwiseConv(4, kernel, 1), torch.randn(1, 4, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
         mapped = own(image.bfloat16())
-    assert mapped.dtype == (torch.float32 if kernel >= WIDE else torch.bfloat16)
+    assert mapped.dtype == (torch.float32 if kernel >= FLOAT32_KERNEL else torch.bfloat16)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import CONF
-from cardpose.models.encoders.base import ConvEncoder, Encoder
+from cardpose.models.encoders.base import Encoder
+from cardpose.models.encoders.conv import ConvEncoder
 from cardpose.models.encoders.mobilenetv3 import MobileNetV3
 
 HEIGHT, WIDTH = 64, 96

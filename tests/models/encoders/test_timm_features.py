@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cardpose.common.errors import InputError
-from cardpose.models.encoders.base import ConvEncoder
+from cardpose.models.encoders.conv import ConvEncoder
 from cardpose.models.encoders.timm_features import TimmFeatures
 
 MODELS = {
