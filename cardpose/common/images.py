@@ -113,12 +113,9 @@ def _header(path: Path, file: BinaryIO) -> ImageHeader:
             # The further pictures of a phone's JPEG (MPO) are its depth and gain maps.
             pages = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
             orientation = 1 if image.format in _BY_PILLOW else image.getexif().get(_ORIENTATION, 1)
-            return ImageHeader(
-                image.format or "",
-                *image.size,
-                pages,
-                orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
-            )
+            valid = isinstance(orientation, int) and 1 <= orientation <= 8
+            width, height = image.size
+            return ImageHeader(image.format or "", width, height, pages, orientation if valid else 1)
     except Exception as error:  # each format's reader has exceptions of its own for damage
         raise _not_an_image(path) from error
 

@@ -60,16 +60,17 @@ class VideoFrame:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first video stream; a fault of the file becomes an `InputError` that names it."""
+    """The container and the stream that a player shows; a fault of the file becomes an `InputError` that names it."""
     if not path.is_file():
         raise InputError(f"{path}: no such video file: check the path")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty: copy it again from its source")
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video or container.format.name == _TEXT:
+            # Not simply the first one: that may be a cover picture or a thumbnail.
+            stream = container.streams.best("video")
+            if stream is None or container.format.name == _TEXT:
                 raise InputError(f"{path}: holds no video stream: remove it or choose another file")
-            stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield container, stream
     except av.FFmpegError as error:
