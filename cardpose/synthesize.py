@@ -22,7 +22,7 @@ from cardpose.common.images import write_image
 from cardpose.common.progress import columns
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
-from cardpose.data.footage.video import VideoWriter
+from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.synth.dataset import Footage, claim, generate, missing
 from cardpose.synth.preview import contact_sheet
 

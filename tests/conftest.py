@@ -22,7 +22,7 @@ from in_process import Command, Done
 from cardpose.common.hydra_entry import user_line
 from cardpose.common.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.folder import Video, write_folder
-from cardpose.data.footage.video import VideoWriter
+from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.threads import one_torch_thread
-from cardpose.data.footage.video import VideoWriter
+from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.models import checkpoints
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.pipeline import Run

@@ -21,6 +21,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 SMALL_QUALITY = 60
 """Of `small_jpeg`, of 100: letters and thin lines can still be read."""
 _JPEG = ("JPEG", "MPO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
+"""Of Pillow's; others are stubs or drawings."""
 _BY_PILLOW = ("HEIF", "AVIF", "TIFF")
 """Formats that OpenCV lacks or, as TIFF, turns by rules of its own. Pillow turns them as they say itself."""
 _ORIENTATION = 0x0112
@@ -109,7 +111,7 @@ def _not_an_image(path: Path) -> InputError:
 
 def _header(path: Path, file: BinaryIO) -> ImageHeader:
     try:
-        with _pillow().open(file) as image:
+        with _pillow().open(file, formats=_FORMATS) as image:
             # The further pictures of a phone's JPEG (MPO) are its depth and gain maps.
             pages = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
             orientation = 1 if image.format in _BY_PILLOW else image.getexif().get(_ORIENTATION, 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from cardpose.common.images import write_image
 from cardpose.common.packet import HIDDEN, VISIBLE
-from cardpose.data.footage.video import VideoWriter
+from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.evaluation.report.drawing import PREDICTED_EDGES, draw_packet
 from cardpose.prediction.output_folder import TrackedFrame
 from cardpose.prediction.sources import Source

@@ -1,29 +1,25 @@
-"""Video in and out, by PyAV (FFmpeg): upright frames with true timestamps; H.264 for browsers."""
+"""Video in, by PyAV (FFmpeg): frames as a player shows them, with true timestamps."""
 
 import math
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file
 
-_BT709 = 1
-_NARROW = 128
-"""Pixels of width below which x264's AVX-512 code gives other bytes now and then (x264 core of PyAV 18.1)."""
 _TEXT = "tty"  # FFmpeg films any .txt file as a terminal would show it
-_TICKS = 90_000
-"""Ticks a second of the written files: exact for 24, 25, 30, 50, 60 and 30000/1001 frames a second."""
+_TOLERATED = 0.5
+"""Seconds by which a stream may end before its header says so, and is not called broken off."""
+_SOUND_BEYOND = 1.0
+"""Seconds by which the sound of a whole recording may go on after its last frame."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +91,46 @@ def _indexed_frames(path: Path, stream: VideoStream, *, whole: bool = True) -> i
     return sum(not entry.is_discard for entry in entries)
 
 
-def _demuxed_frames(container: InputContainer, stream: VideoStream) -> int:
-    """Frames counted by reading the file through once, without decoding."""
-    return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+def _demuxed_frames(path: Path) -> tuple[int, float]:
+    """Frames counted by reading the file through once, without decoding, and the time in seconds at which they end."""
+    frames, end = 0, 0.0
+    with _opened(path) as (container, stream):
+        for packet in container.demux(stream):
+            frames += packet.size > 0 and not packet.is_discard
+            if packet.pts is not None and packet.time_base is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return frames, end
+
+
+def _promised_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """When the stream ends according to a header that was written with the whole file; 0 where none says so.
+
+    Of MPEG streams FFmpeg takes the duration from the last timestamp that is there, which promises nothing.
+    """
+    if tagged := stream.metadata.get("DURATION"):  # Matroska, for each track: 00:00:02.000000000
+        hours, minutes, seconds = (float(part) for part in tagged.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    if container.duration is not None and {"matroska", "flv", "asf"} & set(container.format.name.split(",")):
+        sound = (
+            _SOUND_BEYOND if len(container.streams) > 1 else 0.0
+        )  # the duration is that of the longest stream
+        return container.duration / av.time_base - sound
+    return 0.0
+
+
+def _missing_frames(container: InputContainer, stream: VideoStream, frames: int, end: float) -> int:
+    """About how many frames a file without a full index lacks at its end, as far as its headers tell.
+
+    Args:
+        container, stream: of the file.
+        frames: that there are.
+        end: of the last one, seconds.
+    """
+    if stream.frames > frames:  # AVI's header
+        return stream.frames - frames
+    missing = _promised_seconds(container, stream) - end
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return max(round(missing * rate), 1) if missing > _TOLERATED else 0
 
 
 def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
@@ -117,6 +150,15 @@ def _upright(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, -turns))
 
 
+def has_video(path: Path) -> bool:
+    """Whether FFmpeg finds a video stream of which a frame can be decoded."""
+    try:
+        with _opened(path) as (container, stream):
+            return next(container.decode(stream), None) is not None
+    except InputError:
+        return False
+
+
 def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
     """Describe a video; decodes one frame, and reads the file through only where its container has no index.
 
@@ -134,10 +176,13 @@ def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
             raise InputError(f"{path}: holds no frame: remove it or record it again")
         num_frames = _indexed_frames(path, stream, whole=whole)
         if num_frames == 0:
-            container.seek(0)
-            num_frames = _demuxed_frames(container, stream)
+            num_frames, end = _demuxed_frames(path)
+            missing = _missing_frames(container, stream, num_frames, end)
+            if missing and whole:
+                raise _damaged(path, f"it breaks off after {num_frames} frames, about {missing} are missing")
+            num_frames += missing
         turns, _ = _orientation(first)
-        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
+        width, height = _shown_size(first, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
@@ -173,127 +218,74 @@ def iterate(
     if wanted is not None and min(wanted) < 0:
         raise InputError(f"{path}: no frame {min(wanted)}, frames count from 0: correct the index")
     last = None if wanted is None else max(wanted)
-    reformatter = VideoReformatter()
-    index, start = -1, None
+    index, start, time = -1, None, 0.0
     with _opened(path) as (container, stream):
+        screen = _Screen(stream)
         for index, frame in enumerate(container.decode(stream)):
             time = frame.time if frame.time is not None else index / float(stream.guessed_rate or 1)
             start = time if start is None else start
+            screen.note(frame)
             if (index in wanted) if wanted is not None else (index % stride == 0):
-                rgb = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                yield VideoFrame(index, time - start, _upright(rgb, *_orientation(frame)))
+                yield VideoFrame(index, time - start, screen.show(frame))
             if index == last:
                 return
-        _check_end(path, stream, index + 1, last)
+        _check_end(path, container, stream, index + 1, time, last)
 
 
-def _check_end(path: Path, stream: VideoStream, decoded: int, last: int | None) -> None:
-    """ErrorHandler where decoding ended before the container's own count, or before a wanted frame."""
+def _shown_size(frame: av.VideoFrame, stream: VideoStream) -> tuple[int, int]:
+    """Width and height in square pixels, upright."""
+    width = round(frame.width * float(stream.sample_aspect_ratio or 1))
+    turns, _ = _orientation(frame)
+    return (frame.height, width) if turns % 2 else (width, frame.height)
+
+
+class _Screen:
+    """Shows frames as a player does: upright, in square pixels, and all of the first one's size.
+
+    A frame of another size, after a cut or a turn of the phone, is fitted in between black bars.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream, self._size = stream, (0, 0)
+        self._reformatter = VideoReformatter()
+
+    def note(self, frame: av.VideoFrame) -> None:
+        """The first frame decides the size."""
+        self._size = self._size if any(self._size) else _shown_size(frame, self._stream)
+
+    def show(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        turns, mirrored = _orientation(frame)
+        width, height = _shown_size(frame, self._stream)
+        scale = min(self._size[0] / width, self._size[1] / height)
+        width, height = round(scale * width), round(scale * height)
+        stored = (width, height) if turns % 2 else (height, width)  # rows, columns
+        rgb = self._reformatter.reformat(
+            frame, width=stored[1], height=stored[0], format="rgb24"
+        ).to_ndarray()
+        image = _upright(rgb, turns, mirrored)
+        left, top = (self._size[0] - width) // 2, (self._size[1] - height) // 2
+        if not (left or top):
+            return image
+        shown = np.zeros((self._size[1], self._size[0], 3), np.uint8)
+        shown[top : top + height, left : left + width] = image
+        return shown
+
+
+def _check_end(
+    path: Path, container: InputContainer, stream: VideoStream, decoded: int, end: float, last: int | None
+) -> None:
+    """Raise where decoding ended before the container's own count or length, or before a wanted frame.
+
+    `end` is the time in seconds of the last decoded frame.
+    """
     if decoded == 0:
         raise InputError(f"{path}: holds no frame: remove it or record it again")
-    if decoded < _indexed_frames(path, stream):
+    indexed = _indexed_frames(path, stream)
+    end += 1 / float(stream.average_rate or stream.guessed_rate or 1)
+    if decoded < indexed or (not indexed and _missing_frames(container, stream, decoded, end)):
         raise _damaged(path, f"only the first {decoded} frames can be decoded")
     if last is not None:
         raise InputError(
             f"{path}: no frame {last}, the video has {decoded} (0 to {decoded - 1}): correct the index"
         )
-
-
-class VideoWriter:
-    """Write an MP4 with H.264, 4:2:0, BT.709 and its index in front, which browsers play while it loads.
-
-    A context manager. The file appears under its name only when the block ends well; after an exception
-    nothing is left. One thread and no B-frames: the same frames give the same bytes on any number of cores,
-    and uneven timestamps are kept to 1/90000 s.
-
-    Args:
-        path: the file to write; its folder is made where it is missing.
-        width, height: even numbers of pixels.
-        rate: frames a second, used for frames without a timestamp and for how long the last one is shown.
-        crf: x264's constant quality, 0 to 51, lower is better and larger.
-        preset: x264's speed, "ultrafast" to "veryslow".
-
-    Raises:
-        InputError: an odd size, a rate that is not positive, a full disk or a forbidden folder.
-
-    >>> with VideoWriter("clip.mp4", 640, 480, rate=30) as writer:  # doctest: +SKIP
-    ...     for image in images:
-    ...         writer.write(image)
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        width: int,
-        height: int,
-        rate: float | Fraction,
-        *,
-        crf: int = 18,
-        preset: str = "veryfast",
-    ) -> None:
-        self.path = Path(path)
-        if width < 2 or height < 2 or width % 2 or height % 2:
-            raise InputError(
-                f"{self.path}: H.264 wants an even width and height, got {width}x{height}: change the size"
-            )
-        if not rate > 0:
-            raise InputError(f"{self.path}: rate is {rate}: give a positive number of frames a second")
-        self.width, self.height = width, height
-        self.rate = Fraction(rate).limit_denominator(1001)
-        self._options = {"crf": str(crf), "preset": preset}
-        if width < _NARROW:
-            self._options["x264-params"] = "asm=0"
-        self._count = 0
-        self._last_pts = -1
-        self._reformatter = VideoReformatter()
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "VideoWriter":
-        with ExitStack() as stack:
-            temporary = stack.enter_context(replace_file(self.path))
-            self._container = stack.enter_context(
-                av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
-            )
-            self._stream = self._container.add_stream("libx264", rate=self.rate, options=self._options)
-            context = self._stream.codec_context
-            context.width, context.height, context.pix_fmt = self.width, self.height, "yuv420p"
-            context.time_base = Fraction(1, _TICKS)
-            context.thread_count, context.max_b_frames = 1, 0
-            context.colorspace = context.color_primaries = context.color_trc = _BT709
-            context.color_range = ColorRange.MPEG
-            self._stack = stack.pop_all()
-        return self
-
-    def write(self, image: np.ndarray, timestamp: float | None = None) -> None:
-        """Append (height, width, 3) uint8 RGB at `timestamp` seconds, by default at its index / rate.
-
-        Raises:
-            ValueError: another shape or type, or a timestamp that does not lie after the one before.
-        """
-        if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
-            raise ValueError(f"want uint8 ({self.height}, {self.width}, 3), got {image.dtype} {image.shape}")
-        pts = round((self._count / self.rate if timestamp is None else timestamp) * _TICKS)
-        if pts <= self._last_pts:
-            raise ValueError(
-                f"frame {self._count}: timestamp {pts / _TICKS} s is not after {self._last_pts / _TICKS} s"
-            )
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = self._reformatter.reformat(
-            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
-        frame.pts, frame.time_base = pts, Fraction(1, _TICKS)
-        frame.duration = round(_TICKS / self.rate)
-        self._container.mux(self._stream.encode(frame))
-        self._last_pts = pts
-        self._count += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._stack:
-            if error is not None:
-                self._stack.__exit__(kind, error, trace)
-            elif self._count == 0:
-                raise InputError(f"{self.path}: no frame was written: ask for at least one")
-            else:
-                self._container.mux(self._stream.encode(None))

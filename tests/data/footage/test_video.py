@@ -3,6 +3,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from cardpose.common.errors import InputError
-from cardpose.data.footage.video import VideoWriter, iterate, probe
+from cardpose.data.footage.video import iterate, probe
+from cardpose.data.footage.video_writer import VideoWriter
 
 SIZE = (64, 48)
 IDENTITY = (1, 0, 0, 1)
@@ -91,7 +93,7 @@ def test_only_wanted_frames_are_converted(numbered: Path, monkeypatch: pytest.Mo
     converted = []
 
     class Counting:
-        def reformat(self, frame: av.VideoFrame, **kwargs: str) -> av.VideoFrame:
+        def reformat(self, frame: av.VideoFrame, **kwargs: Any) -> av.VideoFrame:
             converted.append(frame.pts)
             return VideoReformatter().reformat(frame, **kwargs)
 

@@ -1,0 +1,154 @@
+"""Footage as FFmpeg shows it, whatever its container, and what is told of a file before it is read."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from cardpose.common.errors import InputError
+from cardpose.data.footage.media import Kind, kind_of, left_out, pages_note, sort_out
+from cardpose.data.footage.video import iterate, probe
+
+CODECS = {
+    "mkv": "libx264",
+    "avi": "mpeg4",
+    "flv": "flv1",
+    "ts": "libx264",
+    "mpg": "mpeg2video",
+    "mp4": "libx264",
+}
+SIZE = (160, 120)
+
+
+def encode(
+    path: Path,
+    frames: int = 45,
+    codec: str = "libx264",
+    *,
+    aspect: Fraction | None = None,
+    size: tuple[int, int] = SIZE,
+    format: str | None = None,
+) -> Path:
+    """Noise, so that every frame has many bytes and a cut falls where it is wanted."""
+    with av.open(str(path), "w", format=format) as container:
+        stream = container.add_stream(codec, rate=15)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+        for number in range(frames):
+            noise = np.random.default_rng(number).integers(0, 255, (size[1], size[0], 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+@pytest.mark.parametrize("container", ["mkv", "avi", "flv"])
+def test_a_recording_that_breaks_off_is_said_where_the_container_tells_its_length(
+    tmp_path: Path, container: str
+) -> None:
+    path = encode(tmp_path / f"a.{container}", codec=CODECS[container])
+    assert probe(path).num_frames == len(list(iterate(path))) == 45
+    cut(path, 0.5)
+    with pytest.raises(InputError, match=r"breaks off after \d+ frames, about \d+ are missing"):
+        probe(path)
+    assert abs(probe(path, whole=False).num_frames - 45) <= 2
+    with pytest.raises(InputError, match=r"only the first \d+ frames can be decoded"):
+        list(iterate(path))
+
+
+@pytest.mark.parametrize("container", ["ts", "mpg"])
+def test_a_stream_without_a_length_ends_where_it_ends(tmp_path: Path, container: str) -> None:
+    path = encode(tmp_path / f"a.{container}", codec=CODECS[container])
+    cut(path, 0.5)
+    assert 0 < probe(path).num_frames < 45
+    assert 0 < len(list(iterate(path))) < 45
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_raw_stream_has_frames_and_times(tmp_path: Path, codec: str) -> None:
+    path = encode(tmp_path / f"a.{codec}", 6, f"lib{'x264' if codec == 'h264' else 'x265'}", format=codec)
+    assert probe(path).num_frames == 6
+    times = [frame.timestamp for frame in iterate(path)]
+    assert len(times) == 6
+    assert np.all(np.diff(times) > 0)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "width"), [(Fraction(4, 3), 213), (Fraction(1, 2), 80), (Fraction(1), 160)]
+)
+def test_pixels_that_are_not_square_are_shown_square(tmp_path: Path, aspect: Fraction, width: int) -> None:
+    path = encode(tmp_path / "a.mp4", 3, aspect=aspect)
+    assert (probe(path).width, probe(path).height) == (width, 120)
+    assert {frame.image.shape for frame in iterate(path)} == {(120, width, 3)}
+
+
+def test_a_size_that_changes_on_the_way_is_fitted_into_the_first(tmp_path: Path) -> None:
+    parts = [encode(tmp_path / f"{k}.ts", 4, size=size) for k, size in enumerate([(160, 120), (120, 160)])]
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = [frame.image for frame in iterate(whole)]
+    assert {frame.shape for frame in frames} == {(120, 160, 3)}
+    assert frames[0][:, :30].mean() > 50
+    assert frames[-1][:, :30].max() == 0 == frames[-1][:, -30:].max(), "upright in between black bars"
+    assert frames[-1][:, 60:100].mean() > 50
+
+
+def test_the_best_stream_is_read_and_not_the_cover(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        film = container.add_stream("libx264", rate=15)
+        film.width, film.height, film.pix_fmt = *SIZE, "yuv420p"
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), "rgb24")))
+        container.mux(cover.encode())
+        for number in range(5):
+            grey = np.full((SIZE[1], SIZE[0], 3), 40 * number, np.uint8)
+            container.mux(film.encode(av.VideoFrame.from_ndarray(grey, "rgb24")))
+        container.mux(film.encode())
+    assert (probe(path).width, probe(path).height) == SIZE
+    assert len(list(iterate(path))) == 5
+
+
+def make_gif(path: Path, pages: int) -> Path:
+    frames = [Image.new("RGB", (32, 24), (60 * k, 90, 20)) for k in range(pages)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+def test_files_are_known_by_content(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    named = {
+        make_clip(tmp_path / "film.jpg.mp4").rename(tmp_path / "film.jpg"): Kind.VIDEO,
+        encode(tmp_path / "a.m2ts", 3, format="mpegts"): Kind.VIDEO,
+        make_gif(tmp_path / "animated.gif", 3): Kind.VIDEO,
+        make_gif(tmp_path / "still.gif", 1): Kind.PICTURE,
+        tmp_path / "notes.txt": Kind.OTHER,
+        tmp_path / "empty.mp4": Kind.OTHER,
+        tmp_path / "no_ending": Kind.PICTURE,
+    }
+    (tmp_path / "notes.txt").write_text("cards\n")
+    (tmp_path / "empty.mp4").touch()
+    Image.new("RGB", (32, 24)).save(tmp_path / "no_ending", "PNG")
+    (tmp_path / ".hidden.png").write_bytes((tmp_path / "no_ending").read_bytes())
+    assert {path: kind_of(path) for path in named} == named
+    sorted_out = sort_out(sorted(tmp_path.iterdir()))
+    assert sorted_out[Kind.OTHER] == [tmp_path / "empty.mp4", tmp_path / "notes.txt"]
+    assert sum(map(len, sorted_out.values())) == len(named), "hidden files are no footage"
+    assert left_out(tmp_path, sorted_out[Kind.OTHER]).endswith(": empty.mp4, notes.txt")
+    assert left_out(tmp_path, []) == ""
+
+
+def test_pages_that_are_not_read_are_said(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (32, 24)) for _ in range(2)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "b.tif")
+    assert "holds 2 pictures, only the first is read" in pages_note(tmp_path / "a.tif")
+    assert pages_note(tmp_path / "b.tif") == ""
