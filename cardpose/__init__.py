@@ -1,11 +1,21 @@
 """cardpose: corners, visibility and the number of cards of a packet of playing cards, from footage.
 
-Imports point one way (a test enforces it)::
-
-    errors, packet <- heatmaps, geometry <- data, synth, models, losses, metrics <- module <- entries
-
-The entries (`train`, `evaluate`, `synthesize`, `convert`, `bench`), with `cli` and `build` which they share, alone
-import hydra and omegaconf.
+Modules of this package are commands, listed in `cardpose.__main__`; what they share lives in the subpackages, whose
+order of imports docs/architecture.md shows. `cardpose.Predictor` is the trained model in Python.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cardpose.prediction.predictor import Predictor as Predictor
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Predictor`, imported when it is first used, since it imports torch."""
+    if name == "Predictor":
+        from cardpose.prediction.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -189,7 +189,7 @@ def run_app(app: typer.Typer, words: Sequence[str], name: str) -> int | None:
         line = " ".join(error.format_message().split()).rstrip(".")
         line = _unknown_option(app, line, words) or f"{line[0].lower()}{line[1:]}"
         line = line.replace("Value error, ", "").replace("Input should", "should")
-        raise InputError(f"{line}: see {name} --help") from None
+        raise InputError(f"{line} (see {name} --help)") from None
 
 
 def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
@@ -207,7 +207,8 @@ def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
     if not found:
         return ""
     typed = next((word.partition("=")[0] for word in words if word.startswith(found[1])), found[1])
-    known = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
+    options = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
+    known = [*options, "--help"]
     near = get_close_matches(f"--{typed.lstrip('-')}", known, n=1, cutoff=0.5)
     return f"no such option {typed}" + (f", did you mean {near[0]}?" if near else "")
 

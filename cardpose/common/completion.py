@@ -1,0 +1,30 @@
+"""Tab completion of the experiments' `KEY=VALUE` words."""
+
+from collections.abc import Sequence
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+
+from cardpose.common.hydra_entry import CONF
+
+
+def override_suggestions(experiment: str, words: Sequence[str], incomplete: str) -> list[str]:
+    """What may stand in place of the last word, composed from conf/ without importing the experiment.
+
+    Bash splits words at `=`; the suggestions are then the parts after the sign.
+
+    Args:
+        experiment: name of the file in conf/.
+        words: after the experiment's name, before the last one.
+        incomplete: the last word as far as it is typed.
+
+    >>> override_suggestions("train", ["-m"], "debug=s"), override_suggestions("train", ["debug", "="], "s")
+    (['debug=smoke'], ['smoke'])
+    """
+    line = " ".join([*words, incomplete]).replace(" = ", "=")
+    prefix = line.rpartition(" ")[2].removesuffix(incomplete)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
+        found = plugin._query(experiment, line)  # what Hydra's plug-ins for shells print
+    return [suggestion.removeprefix(prefix) for suggestion in found]
