@@ -240,8 +240,10 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
 def timings_table(timings: list[Timing]) -> Table:
     """Median with spread, and each as a multiple of the first of its kind."""
     table = Table()
-    for header in ("what", "unit", "median", "lowest", "highest", "times the first"):
-        table.add_column(header, justify="left" if header in ("what", "unit") else "right", overflow="fold")
+    for header in ("benchmark", "unit", "median", "lowest", "highest", "times the first"):
+        table.add_column(
+            header, justify="left" if header in ("benchmark", "unit") else "right", overflow="fold"
+        )
     first: dict[str, float] = {}
     for timing in timings:
         base = first.setdefault(timing.name.split(",")[0], timing.median)
@@ -265,12 +267,12 @@ def loader_share(timings: list[Timing]) -> str:
 @entry("bench")
 def main(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    unknown = [name for name in cfg.what if name not in BENCHES]
+    unknown = [name for name in cfg.benchmarks if name not in BENCHES]
     if unknown:
-        raise InputError(f"what: {unknown[0]} is unknown: choose {', '.join(BENCHES)}")
+        raise InputError(f"benchmarks={unknown[0]}: no such benchmark: choose {', '.join(BENCHES)}")
     build.plain(cfg)
     build.quiet_lightning()
-    timings = [timing for name in cfg.what for timing in BENCHES[name](cfg)]
+    timings = [timing for name in cfg.benchmarks for timing in BENCHES[name](cfg)]
     machine = hardware.describe()
     with replace_file(folder / "bench.json") as path:
         about = {"machine": machine, "commit": git_commit(), "warmup": cfg.warmup, "repeats": cfg.repeats}

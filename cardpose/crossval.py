@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose.common.hydra_entry import FAILED, entry, forget_empty_run
+from cardpose.common.hydra_entry import FAILED, entry
 from cardpose.common.locks import only_command
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluation.report import fold_report
@@ -53,7 +52,6 @@ def report(
 
 @entry("crossval")
 def main(cfg: DictConfig) -> None:
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))  # the folds have a folder of their own
     folder, failed, tables = crossval(cfg)
     for table in tables:
         Console().print(table)

@@ -229,9 +229,9 @@ def resumed(cfg: DictConfig) -> DictConfig:
 
 @entry("train")
 def main(cfg: DictConfig) -> float:
-    if cfg.skip_existing:
+    if cfg.resume_sweep:
         raise InputError(
-            "skip_existing is for sweeps: add -m, or go on with one run by resume=<its last checkpoint>"
+            "resume_sweep is for sweeps: add -m, or go on with one run by resume=<its last checkpoint>"
         )
     folder = Path(HydraConfig.get().runtime.output_dir)
     logging = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)

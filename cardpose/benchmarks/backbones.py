@@ -1,4 +1,4 @@
-"""What the networks of conf/model cost: `python -m cardpose.bench what=[backbones]`."""
+"""What the networks of conf/model cost: `python -m cardpose.bench benchmarks=[backbones]`."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How fast several processes train, against one: `python -m cardpose.bench what=[ddp] trainer=ddp`."""
+"""How fast several processes train, against one: `python -m cardpose.bench benchmarks=[ddp] trainer=ddp`."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -56,7 +56,9 @@ def bench_ddp(cfg: DictConfig) -> Iterator[Timing]:
     """
     count = build.build_trainer(cfg, [], logger=False).world_size
     if count == 1:
-        raise InputError("what=[ddp]: choose trainer=ddp, trainer=ddp_spawn_cpu or more trainer.devices")
+        raise InputError(
+            "benchmarks=[ddp]: choose trainer=ddp, trainer=ddp_spawn_cpu or more trainer.devices"
+        )
     build.build_data(cfg, build.build_net(cfg)).prepare_data()
     several = build.plain(cfg)
     one = {

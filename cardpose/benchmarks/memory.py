@@ -1,4 +1,4 @@
-"""What a loader's worker holds in memory, by the number of frames: `python -m cardpose.bench what=[memory]`.
+"""What a loader's worker holds in memory, by the number of frames: `python -m cardpose.bench benchmarks=[memory]`.
 
 own        written pages that it shares with no other process (Private_Dirty of /proc/<pid>/smaps_rollup): what a worker
            costs
@@ -54,7 +54,7 @@ def memory_of(pid: int) -> Memory:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError as error:
         raise InputError(
-            "what=[memory] reads /proc/<pid>/smaps_rollup, which Linux has: leave it out"
+            "benchmarks=[memory] reads /proc/<pid>/smaps_rollup, which Linux has: leave it out"
         ) from error
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return Memory(kilobytes["Private_Dirty"] / MB, kilobytes["Rss"] / MB)

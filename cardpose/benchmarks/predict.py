@@ -1,4 +1,4 @@
-"""How fast footage is predicted: `python -m cardpose.bench what=[predict]`."""
+"""How fast footage is predicted: `python -m cardpose.bench benchmarks=[predict]`."""
 
 import subprocess
 import sys

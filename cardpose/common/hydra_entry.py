@@ -1,44 +1,37 @@
-"""What every entry shares: the Hydra wrapper that turns a user's mistake into one line and exit code 2."""
+"""What the entries of experiments share: they run under Hydra, and invalid input is one line and exit code 2."""
 
 import itertools
 import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+import cardpose
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_words import (  # noqa: F401
+    CONF,
+    check_options,
+    composition_line,
+    keys_of_entry,
+    path_override,
+)
 from cardpose.common.subprocesses import INTERRUPTED
 
-PACKAGE = Path(__file__).resolve().parents[1]
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-"""The configuration: inside the package where a wheel installed it, beside the package in a clone."""
 FAILED = 1
 """Exit code where some of many runs failed."""
 USER_ERROR = 2
-
-RENAMED_KEYS = {
-    "footage": "render",
-    "synth": "scene",
-    "head": "count_features",
-    "count": "count_head",
-    "weights": "init_from",
-    "weights_parts": "init_modules",
-    "data.film_frames": "data.samples_per_epoch",
-    "data.film_ratio": "data.synthetic_ratio",
-}
-"""Old key of a command line -> the one to use instead."""
 
 log = logging.getLogger(__name__)
 
@@ -61,29 +54,24 @@ def new_folder(wanted: str) -> Path:
     """Make a folder of the wanted path, with a number behind it where there is one."""
     for number in itertools.count(1):
         folder = Path(wanted + (f"_{number}" if number > 1 else ""))
+        new = missing(folder)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
         break
+    _made.extend(new)
     return folder
+
+
+def missing(folder: Path) -> list[Path]:
+    """The folder and those that hold it, as far as they do not exist, the innermost first."""
+    return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
 
 
 def is_run_checkpoint(path: str | Path | None) -> bool:
     """Whether a file lies where a run keeps its checkpoints: <run>/checkpoints/<file>."""
     return path is not None and Path(path).is_file() and Path(path).absolute().parent.name == "checkpoints"
-
-
-def path_override(key: str, path: Path) -> str:
-    """`key=path` as Hydra reads it, whatever the path holds.
-
-    >>> path_override("dir", Path("outputs/a")), path_override("dir", Path("a=1,b"))
-    ('dir=outputs/a', "dir='a=1,b'")
-    """
-    text = str(path)
-    if all(letter.isalnum() or letter in "/._-" for letter in text):
-        return f"{key}={text}"
-    return f"{key}='" + text.replace("'", "\\'") + "'"
 
 
 def hydra_folder(resume: str | None, now: str) -> str | None:
@@ -138,14 +126,17 @@ def entry(
         config_name: of the file in conf/.
         paths: words that take a path though conf/ has a group of that name, and the key that holds it.
 
-    A bad override exits with Hydra's own message, an `InputError` with its one line, both with code 2; Ctrl-C with
-    a line and code 130. A run folder in which nothing but Hydra's files was written by then is removed.
+    Invalid input, of the command line too, exits with one line and code 2; Ctrl-C with one line and code 130. What
+    Hydra wrote into the run folder by then is removed.
     """
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
+            sys.argv[1:] = words = [full_key(word, paths) for word in sys.argv[1:]]
+            if "--version" in words:
+                return print(f"cardpose {cardpose.__version__}")
             started = False
-            sys.argv[1:] = [full_key(word, paths) for word in sys.argv[1:]]
+            _made.clear()
 
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
@@ -154,31 +145,49 @@ def entry(
                 with user_errors(config_name):
                     return task(cfg)
 
-            try:
-                hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
-            except Exit as stop:
-                raise SystemExit(stop.code) from None
-            except SystemExit as stop:  # before a job has started it is Hydra's own
-                raise SystemExit(USER_ERROR if stop.code and not started else stop.code) from None
-            except BrokenPipeError:  # the reader has seen enough: `--help | head`
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, sys.stdout.fileno())  # the last flush has a place to go
+            with user_errors(config_name), hydra_raises():
+                check_options(words)
+                try:
+                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+                except (HydraException, OmegaConfBaseException) as error:
+                    if started:
+                        raise
+                    keys = keys_of_entry(config_name, words)
+                    raise InputError(composition_line(error, keys)) from None
+                except BrokenPipeError:  # the reader has seen enough: `--help | head`
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, sys.stdout.fileno())  # the last flush has a place to go
+            return None
 
         return main
 
     return decorate
 
 
+@contextmanager
+def hydra_raises() -> Iterator[None]:
+    """Have Hydra raise what goes wrong, where it would print it with its own advice and exit with code 1."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
 class Exit(SystemExit):
-    """Ends the command with this code, also where no job has started in its process."""
+    """Ends the command with this code, after its one line is printed."""
 
 
 @contextmanager
 def user_errors(entry: str) -> Iterator[None]:
-    """End with a user's mistake in one line and code 2, and with Ctrl-C in one and code 130.
+    """End invalid input with one line and code 2, Ctrl-C with one line and code 130.
 
     Raises:
-        Exit: after the line; an empty run folder is removed.
+        Exit: after the line; what Hydra wrote into the run folder is removed.
     """
     try:
         yield
@@ -188,8 +197,7 @@ def user_errors(entry: str) -> Iterator[None]:
         code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
     else:
         return
-    if HydraConfig.initialized():
-        forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+    forget_empty_run()
     print(f"cardpose.{entry}: {line}", file=sys.stderr)
     raise Exit(code)
 
@@ -212,19 +220,38 @@ def user_line(error: InputError | InstantiationException) -> str:
     return f"{key.group(1) if key else 'the configuration'} cannot be built: {said}"
 
 
-def forget_empty_run(folder: Path) -> None:
-    """Remove what Hydra wrote on start: the folder, where it holds nothing else, or the note of a resume.
+_made: list[Path] = []
+"""What Hydra and this module have made for the run of this process, each before the folder that holds it."""
 
-    Of several processes the first one does.
+
+class NoteRunFolder(Callback):
+    """Note which files and folders of a run are new: conf/hydra/output/run.yaml has Hydra call it before it writes."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Compare the run folder with what Hydra is about to write there."""
+        folder = Path(config.hydra.run.dir).absolute()
+        paths = [folder / f"{config.hydra.job.name}.log"]
+        if (note := config.hydra.output_subdir) is not None:
+            paths += [folder / note / f"{name}.yaml" for name in ("config", "hydra", "overrides")]
+            paths.append(folder / note)
+        _made[:0] = [*(path for path in paths if not path.exists()), *missing(folder)]
+
+
+def forget_empty_run(folder: Path | None = None) -> None:
+    """Remove what Hydra wrote when the run began, and the run folder where nothing else is in it.
+
+    Nothing that was there before is removed. Of several processes the first one does it.
     """
     if not ranks.is_rank_zero():
         return
     for handler in list(logging.root.handlers):
-        if isinstance(handler, logging.FileHandler):  # a later word would look for the folder
+        if isinstance(handler, logging.FileHandler):  # a later message would look for the folder
             handler.close()
             logging.root.removeHandler(handler)
-    note = HydraConfig.get().output_subdir if HydraConfig.initialized() else None
-    if note is not None and note != ".hydra":
-        shutil.rmtree(folder / note, ignore_errors=True)
-    if folder.is_dir() and all(item.name == ".hydra" or item.suffix == ".log" for item in folder.iterdir()):
-        shutil.rmtree(folder)
+    for path in _made:
+        with suppress(OSError):  # a folder that is not empty, or gone
+            path.rmdir() if path.is_dir() else path.unlink()
+    _made.clear()
+    if folder is not None:
+        with suppress(OSError):
+            folder.rmdir()

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import path_override, run_folder
+from cardpose.common.hydra_entry import run_folder
+from cardpose.common.hydra_words import path_override
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split
@@ -48,7 +49,7 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
     """
     if any(override.startswith("split.fold=") for override in overrides):
         raise InputError("split.fold is given by cardpose.crossval, each in turn: leave it out")
-    for key in ("resume", "skip_existing"):
+    for key in ("resume", "resume_sweep"):
         if cfg[key]:
             raise InputError(f"{key} is for cardpose.train: go on with dir=<the folder of the folds>")
     if "folds" not in (cfg.split or {}):

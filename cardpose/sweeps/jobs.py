@@ -21,14 +21,14 @@ from cardpose.training.run_folder import is_finished, last_checkpoint, remove_ha
 
 STOP = ".stop"
 """In the sweep's logs/ after Ctrl-C: jobs that have not begun do not begin."""
-OF_THE_SWEEP = ("launcher", "sweep", "skip_existing")
+OF_THE_SWEEP = ("launcher", "sweep", "resume_sweep")
 """Keys of the command line that no job has."""
 
 
 def of_train(overrides: Sequence[str]) -> list[str]:
     """The overrides that a job has: without those that say how the sweep is run.
 
-    >>> of_train(["seed=1", "launcher=joblib", "skip_existing=true"])
+    >>> of_train(["seed=1", "launcher=joblib", "resume_sweep=true"])
     ['seed=1']
     """
     return [override for override in overrides if override.partition("=")[0] not in OF_THE_SWEEP]

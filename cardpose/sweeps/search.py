@@ -175,7 +175,7 @@ def storage_errors(storage: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         said = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         mend = "wait until no other process writes to it" if "locked" in said else "choose another folder"
-        raise InputError(f"{storage}: {said}: {mend}, then go on with skip_existing=true") from None
+        raise InputError(f"{storage}: {said}: {mend}, then go on with resume_sweep=true") from None
     except ValueError as error:
         if "dynamic value space" not in str(error):
             raise

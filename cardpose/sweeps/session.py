@@ -22,7 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import FAILED, Exit, new_folder, path_override
+from cardpose.common.hydra_entry import FAILED, Exit, new_folder
+from cardpose.common.hydra_words import composition_line, dotted_keys, path_override
 from cardpose.common.locks import is_held
 from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun
@@ -35,26 +36,26 @@ Overrides = Sequence[str]
 
 
 def choose_folder(config: DictConfig) -> Path:
-    """The folder of the sweep that `config` describes: a new one, or with skip_existing the one that it goes on with.
+    """The folder of the sweep that `config` describes: a new one, or with resume_sweep the one that it goes on with.
 
     Args:
         config: composed for a multirun.
 
     Raises:
-        InputError: the folder holds something else, or a sweep and skip_existing is not set.
+        InputError: the folder holds something else, or a sweep and resume_sweep is not set.
     """
     if config.resume:
-        raise InputError("resume is for one run: go on with a sweep by skip_existing=true")
+        raise InputError("resume is for one run: go on with a sweep by resume_sweep=true")
     folder = Path(config.hydra.sweep.dir).absolute()
     if any(override.startswith("hydra.sweep.dir=") for override in config.hydra.overrides.hydra):
-        if (folder / NOTE).is_file() and not config.skip_existing:
+        if (folder / NOTE).is_file() and not config.resume_sweep:
             raise InputError(
-                f"{folder}: holds a sweep: add skip_existing=true to go on with it, or choose another hydra.sweep.dir"
+                f"{folder}: holds a sweep: add resume_sweep=true to go on with it, or choose another hydra.sweep.dir"
             )
         if not (folder / NOTE).is_file() and folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: holds something else than a sweep: choose another hydra.sweep.dir")
         return folder
-    earlier = newest_alike(config, folder.parent) if config.skip_existing else None
+    earlier = newest_alike(config, folder.parent) if config.resume_sweep else None
     return earlier or new_folder(str(folder))
 
 
@@ -95,7 +96,7 @@ def newest_alike(config: DictConfig, parent: Path) -> Path | None:
 
 
 def _choices(overrides: Overrides) -> list[str]:
-    return sorted(o for o in overrides if o.partition("=")[0] not in ("launcher", "skip_existing"))
+    return sorted(o for o in overrides if o.partition("=")[0] not in ("launcher", "resume_sweep"))
 
 
 @contextmanager
@@ -176,7 +177,7 @@ class Session:
         try:
             composed = self.loader.load_sweep_config(self.config, [*mine, *self._of_the_sweep])
         except (HydraException, OmegaConfBaseException) as error:
-            job.note("failed", composition_line(error))
+            job.note("failed", composition_line(error, dotted_keys(OmegaConf.to_container(self.config))))
         else:
             check_same(job.run, composed)
         return job
@@ -232,12 +233,6 @@ class Session:
         )
 
 
-def composition_line(error: Exception) -> str:
-    """What Hydra says of a job that it cannot compose, in one line."""
-    said = str(error).split("Config search path")[0]
-    return " ".join(said.split())
-
-
 def check_same(run: Path, composed: DictConfig) -> None:
     """Refuse to go on with a run of another configuration.
 
@@ -255,7 +250,7 @@ def _of_job(cfg: DictConfig | ListConfig) -> dict[str, Any]:
     """Every key that a run's configuration and its composed one have in common, not resolved."""
     container = OmegaConf.to_container(cfg)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key not in ("hydra", "skip_existing")}
+    return {str(key): value for key, value in container.items() if key not in ("hydra", "resume_sweep")}
 
 
 def report(jobs: Sequence[Job]) -> str:
@@ -278,7 +273,7 @@ def from_here(path: Path) -> Path:
 def in_shell(config: DictConfig, folder: Path) -> str:
     """The command that goes on with a sweep."""
     given = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    own = ("skip_existing=", "hydra.sweep.dir=", "hydra.mode=")
+    own = ("resume_sweep=", "hydra.sweep.dir=", "hydra.mode=")
     words = [override for override in given if not override.startswith(own)]
-    ends = ["skip_existing=true", path_override("hydra.sweep.dir", from_here(folder))]
+    ends = ["resume_sweep=true", path_override("hydra.sweep.dir", from_here(folder))]
     return shlex.join(["python", "-m", "cardpose.train", "-m", *words, *ends])

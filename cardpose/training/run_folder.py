@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardpose.common.hydra_entry import path_override
+from cardpose.common.hydra_words import path_override
 
 COST = "cost.json"
 """In a run folder: seconds of training and parameters of the network."""

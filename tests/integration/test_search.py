@@ -70,13 +70,13 @@ def test_an_interrupted_search_proposes_what_it_would_have_proposed(
     trainings.broken = {third: "ctrl-c"}
     stopped = sweep_command(*search("stopped"))
     assert stopped.code == INTERRUPTED
-    assert "skip_existing=true" in stopped.err
+    assert "resume_sweep=true" in stopped.err
     assert [trial.state.name for trial in trials_of("stopped")] == ["COMPLETE"] * 2 + ["RUNNING"] * 2
     trainings.broken = {}
-    assert sweep_command(*search("stopped"), "skip_existing=true").code == 0
+    assert sweep_command(*search("stopped"), "resume_sweep=true").code == 0
     assert [(trial.params, trial.value) for trial in trials_of("stopped")] == expected
     assert len(trainings.called) == 2 * finished + 1, "no finished trial runs twice"
-    assert sweep_command(*search("stopped", trials=6), "skip_existing=true").code == 0
+    assert sweep_command(*search("stopped", trials=6), "resume_sweep=true").code == 0
     assert len(trials_of("stopped")) == 6, "n_trials counts those before"
 
 
@@ -110,21 +110,21 @@ def test_a_locked_storage_is_one_line(trainings: Trainings, sweep_command: Comma
     assert sweep_command(*search("a", trials=2)).code == 0
     with sqlite3.connect("a/search.db") as other:
         other.execute("BEGIN EXCLUSIVE")
-        done = sweep_command(*search("a"), "skip_existing=true", "hydra.sweeper.storage_timeout=0.01")
+        done = sweep_command(*search("a"), "resume_sweep=true", "hydra.sweeper.storage_timeout=0.01")
         other.rollback()
     assert done.code == 2
     assert "Traceback" not in done.err
     (line,) = (line for line in done.err.splitlines() if line.startswith("cardpose.train: "))
     assert line.endswith(
         "search.db: database is locked: wait until no other process writes to it, then go on with "
-        "skip_existing=true"
+        "resume_sweep=true"
     )
     assert len(trainings.called) == 2
 
 
 def test_another_search_space_is_refused(trainings: Trainings, sweep_command: Command) -> None:
     assert sweep_command(*search("a", trials=2)).code == 0
-    done = sweep_command(*search("a"), "model=choice(unet,unet_large)", "skip_existing=true")
+    done = sweep_command(*search("a"), "model=choice(unet,unet_large)", "resume_sweep=true")
     assert done.code == 2
     assert "was begun with other choices" in done.err
     assert "Traceback" not in done.err

@@ -84,11 +84,11 @@ def test_an_override_that_does_not_exist_in_one_of_many_jobs(
     assert done.code == 1
     assert "Traceback" not in done.err
     assert runs(Path("sweep")) == {"model=unet,seed=0", "model=unet,seed=1"}
-    assert "model=unett,seed=0 failed: In 'train': Could not find 'model/unett'" in done.err
+    assert "model=unett,seed=0 failed: model=unett: no such choice: did you mean unet" in done.err
     assert len(trainings.called) == 2
 
 
-def test_the_same_command_goes_on_with_skip_existing(
+def test_the_same_command_goes_on_with_resume_sweep(
     trainings: Trainings, sweep_command: Command, tmp_path: Path
 ) -> None:
     trainings.broken = {"seed=1": "ctrl-c"}
@@ -98,13 +98,13 @@ def test_the_same_command_goes_on_with_skip_existing(
     (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}
     trainings.broken = {}
-    other = sweep_command("-m", "optim.lr=0.1", "skip_existing=true", "seed=range(0,3)")
+    other = sweep_command("-m", "optim.lr=0.1", "resume_sweep=true", "seed=range(0,3)")
     assert other.code == 0, other.err
     assert list((tmp_path / "outputs" / "multirun").iterdir()) == [sweep]
     assert trainings.folders[2:] == ["seed=1", "seed=2"], "no finished job runs twice"
     assert trainings.called[2][-1].startswith("resume="), "an interrupted one goes on from its checkpoint"
     assert before.items() <= {path: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}.items()
-    assert sweep_command(*SEEDS, "optim.lr=0.1", "skip_existing=true").code == 0
+    assert sweep_command(*SEEDS, "optim.lr=0.1", "resume_sweep=true").code == 0
     assert len(trainings.called) == 4, "nothing is left to run"
 
 
@@ -112,14 +112,14 @@ def test_other_choices_begin_a_sweep_of_their_own(
     trainings: Trainings, sweep_command: Command, tmp_path: Path
 ) -> None:
     assert sweep_command("-m", "seed=0").code == 0
-    assert sweep_command("-m", "seed=0", "optim.lr=0.1", "skip_existing=true").code == 0
+    assert sweep_command("-m", "seed=0", "optim.lr=0.1", "resume_sweep=true").code == 0
     assert len(list((tmp_path / "outputs" / "multirun").iterdir())) == 2
     assert len(trainings.called) == 2
 
 
 def test_a_sweep_grows_in_its_folder(trainings: Trainings, sweep_command: Command) -> None:
     assert sweep_command("-m", "seed=0", FIXED_DIR).code == 0
-    assert sweep_command("-m", "seed=0,1", FIXED_DIR, "skip_existing=true").code == 0
+    assert sweep_command("-m", "seed=0,1", FIXED_DIR, "resume_sweep=true").code == 0
     assert trainings.folders == ["seed=0", "seed=1"]
 
 
@@ -131,7 +131,7 @@ def test_half_a_run_is_run_anew(trainings: Trainings, sweep_command: Command) ->
         (Path("sweep") / name / "half").touch()
     (Path("sweep") / "seed=1" / "checkpoints").mkdir()
     (Path("sweep") / "seed=1" / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 half")
-    assert sweep_command("-m", "seed=0,1", FIXED_DIR, "skip_existing=true").code == 0
+    assert sweep_command("-m", "seed=0,1", FIXED_DIR, "resume_sweep=true").code == 0
     assert trainings.folders[2:] == ["seed=0", "seed=1"]
     assert not any("resume=" in word for words in trainings.called for word in words)
     assert not list(Path("sweep").rglob("half"))
@@ -141,7 +141,7 @@ def test_half_a_run_is_run_anew(trainings: Trainings, sweep_command: Command) ->
 def test_two_sweeps_into_one_folder(trainings: Trainings, sweep_command: Command) -> None:
     with only_sweep(Path("sweep").absolute()):
         (Path("sweep") / NOTE).touch()
-        line = refusal(sweep_command(*SEEDS, FIXED_DIR, "skip_existing=true"))
+        line = refusal(sweep_command(*SEEDS, FIXED_DIR, "resume_sweep=true"))
     assert "sweep: another sweep is running in this folder: wait for it, or choose another" in line
     assert not trainings.called
 
@@ -149,8 +149,8 @@ def test_two_sweeps_into_one_folder(trainings: Trainings, sweep_command: Command
 @pytest.mark.parametrize(
     ("present", "arguments", "said"),
     [
-        (NOTE, (), "holds a sweep: add skip_existing=true to go on with it"),
-        ("notes.txt", ("skip_existing=true",), "holds something else than a sweep"),
+        (NOTE, (), "holds a sweep: add resume_sweep=true to go on with it"),
+        ("notes.txt", ("resume_sweep=true",), "holds something else than a sweep"),
     ],
 )
 def test_a_folder_that_is_taken(
@@ -167,8 +167,8 @@ def test_a_run_of_another_configuration_is_not_taken_for_finished(
 ) -> None:
     trainings.noting = True
     assert sweep_command("-m", "seed=0,1", "optim.lr=0.1", FIXED_DIR).code == 0
-    assert sweep_command("-m", "seed=0,1", "optim.lr=0.1", FIXED_DIR, "skip_existing=true").code == 0
-    line = refusal(sweep_command("-m", "seed=0,1", "optim.lr=0.2", FIXED_DIR, "skip_existing=true"))
+    assert sweep_command("-m", "seed=0,1", "optim.lr=0.1", FIXED_DIR, "resume_sweep=true").code == 0
+    line = refusal(sweep_command("-m", "seed=0,1", "optim.lr=0.2", FIXED_DIR, "resume_sweep=true"))
     assert "sweep/seed=0: was begun with optim.lr=0.1, not 0.2" in line
     assert len(trainings.called) == 2
 
@@ -176,7 +176,7 @@ def test_a_run_of_another_configuration_is_not_taken_for_finished(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("skip_existing=true",), "skip_existing is for sweeps: add -m"),
+        (("resume_sweep=true",), "resume_sweep is for sweeps: add -m"),
         (("-m", "resume=a/checkpoints/last.ckpt", "seed=0,1"), "resume is for one run"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_launcher_that_breaks_off_costs_no_finished_job(
     assert done.code == 1
     assert "the launcher broke off: a worker died" in done.err
     assert "3 jobs: 1 finished, 2 failed" in done.err
-    assert sweep_command(*SEEDS, FIXED_DIR, "skip_existing=true").code == 0
+    assert sweep_command(*SEEDS, FIXED_DIR, "resume_sweep=true").code == 0
     assert trainings.folders == ["seed=0", "seed=1", "seed=2"]
 
 
@@ -320,7 +320,7 @@ def test_a_killed_sweep_ends_as_one_that_was_not(
     sweep.kill()
     sweep.wait()
     assert runs(killed) == {"seed=0"}
-    done = sweep_command(*words, f"hydra.sweep.dir={killed}", "skip_existing=true")
+    done = sweep_command(*words, f"hydra.sweep.dir={killed}", "resume_sweep=true")
     assert done.code == 0, done.err
     assert "2 jobs: 2 finished" in done.err
     for name in ("seed=0", "seed=1"):
