@@ -10,11 +10,10 @@ from omegaconf import DictConfig
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.common.packet import Annotation
+from cardpose.common.packet import Annotation, FrameId
 from cardpose.common.progress import frame_bar
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.layouts import read_any
-from cardpose.data.labels.listed import FrameKey
 from cardpose.data.splits import from_file
 from cardpose.labelling.checks import page
 from cardpose.labelling.checks.boxes import check_boxes
@@ -40,7 +39,7 @@ def check(cfg: DictConfig) -> list[Finding]:
     faults: list[InputError] = []
     folder = _read(cfg.data.root, faults)
     findings: list[Finding] = []
-    drawn: dict[FrameKey, np.ndarray] = {}
+    drawn: dict[FrameId, np.ndarray] = {}
     if folder is not None:
         side_of = None
         if cfg.split.path is not None:
@@ -73,7 +72,7 @@ def _check_keys(cfg: DictConfig) -> None:
 def _read(root: str, faults: list[InputError]) -> DatasetFolder | None:
     """The folder without what is faulty; None where nothing of it can be read."""
     try:
-        folder = read_any(root, complain=faults.append, unlabelled=True)
+        folder = read_any(root, on_error=faults.append, unlabelled=True)
         if not folder.annotations:
             faults.append(InputError(f"{root}: holds no label: label some frames first"))
         return folder
@@ -89,16 +88,16 @@ def _write_page(
     name: str,
     folder: DatasetFolder | None,
     findings: Sequence[Finding],
-    boxes: Mapping[FrameKey, np.ndarray],
+    boxes: Mapping[FrameId, np.ndarray],
     limit: int,
 ) -> None:
-    labels: dict[FrameKey, Annotation] = {}
+    labels: dict[FrameId, Annotation] = {}
     counted: dict[str, int] = {}
     if folder is not None:
         labels = {(a.video, a.frame_index): a for a in folder.annotations}
         counted = {"videos": len(folder.videos), "labelled frames": len(labels)}
     frames = page.chosen_frames(findings, limit)
-    pictures: dict[FrameKey, np.ndarray] = {}
+    pictures: dict[FrameId, np.ndarray] = {}
     for video in dict.fromkeys(video for video, _ in frames):
         assert folder is not None
         try:

@@ -18,7 +18,6 @@ from cardpose.common.threads import share_cores
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.layouts import read_any
 from cardpose.data.footage.video import probe
-from cardpose.data.labels.listed import listed_frames
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
 from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.predictor import Predictor, choose_device
@@ -137,7 +136,7 @@ def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]]
     listed: dict[str, set[int]] = {video.file: set() for video in folder.videos}
     for annotation in folder.annotations:
         labelled[annotation.video].add(annotation.frame_index)
-    for video, index in listed_frames(folder.root):
+    for video, index in folder.listed:
         listed.get(video, set()).add(index)
     candidates = {}
     for file, source in folder.sources.items():

@@ -1,14 +1,14 @@
-"""The exception for a user's mistake, how several are heard of at once, and what ends a search's trial early."""
+"""The exception for invalid input, handlers that collect several errors, and the exception that ends a trial early."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class InputError(ValueError):
-    """Bad input that the user can mend.
+    """Invalid input that the user can correct.
 
-    The message is one line: what is wrong, in which file, row or key, and the mend. The entries print it
-    without a traceback and exit with code 2 (`cardpose.common.hydra_entry`).
+    The message is one line: what is wrong, in which file, row or key, and how to fix it. Commands print it without a
+    traceback and exit with code 2.
 
     >>> raise InputError("videos.csv row 3: cards is 105, write 1 to 104 or leave it empty")
     Traceback (most recent call last):
@@ -22,38 +22,38 @@ class MissingExtra(InputError):
 
 
 ErrorHandler = Callable[[InputError], None]
-"""What a reader does with a fault: raise it, or note it and go on without what is faulty."""
+"""Called by a reader for each error: raises it, or records it so that reading continues without the faulty part."""
 
 
 def raise_error(error: InputError) -> None:
-    """Raise: the first fault ends the reading."""
+    """The default error handler: stop at the first error."""
     raise error
 
 
 @contextmanager
-def collecting_errors(complain: ErrorHandler) -> Iterator[None]:
-    """Hand a fault inside the block to `complain`; where that does not raise, go on after the block.
+def collecting_errors(on_error: ErrorHandler) -> Iterator[None]:
+    """Pass an `InputError` of the block to `on_error`; if that returns, continue after the block.
 
-    >>> faults = []
+    >>> errors = []
     >>> for cards in (52, 105):
-    ...     with told(faults.append):
+    ...     with collecting_errors(errors.append):
     ...         if cards > 104:
     ...             raise InputError(f"{cards} cards")
-    >>> faults
+    >>> errors
     [InputError('105 cards')]
     """
     try:
         yield
     except InputError as error:
-        complain(error)
+        on_error(error)
 
 
 class Pruned(Exception):
-    """A trial of a search cannot become the best one; the message is one line that says when."""
+    """The trial of a search was stopped because it cannot become the best one; the message is one line."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or its kind where it has none.
+    """The first line of an exception's message, or the name of its class if the message is empty.
 
     >>> first_line(ValueError("one\\ntwo")), first_line(KeyError())
     ('one', 'KeyError')

@@ -62,6 +62,10 @@ HIDDEN, VISIBLE = 1, 2
 NOT_LABELLED = 0
 
 
+FrameId = tuple[str, int]
+"""Name of the video in its dataset folder, and index of the frame in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """The label of one frame.
@@ -84,6 +88,11 @@ class Annotation:
     corners: np.ndarray
     visibility: np.ndarray
     cards: int | None
+
+    @property
+    def frame_id(self) -> FrameId:
+        """Video and frame index."""
+        return self.video, self.frame_index
 
 
 class Sample(TypedDict):

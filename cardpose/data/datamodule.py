@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from cardpose.common.distributed.collectives import SINGLE_PROCESS, ProcessRank
 from cardpose.common.errors import InputError
-from cardpose.common.packet import Annotation, Batch, Sample
+from cardpose.common.packet import Annotation, Batch, FrameId, Sample
 from cardpose.common.threads import cores, processes_here
-from cardpose.data.cache import FrameCache, FrameId, open_or_build
+from cardpose.data.cache import FrameCache, open_or_build
 from cardpose.data.dataset import Augment, CardDataset, FrameStream, MixedDataset, unchanged
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.loading import choose_num_workers, seed_worker

@@ -18,8 +18,7 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.packet import MAX_CARDS, Annotation
-from cardpose.data.cache import FrameId
+from cardpose.common.packet import MAX_CARDS, Annotation, FrameId
 
 SIDES = ("train", "val", "test")
 VAL_SHARE = 0.05

@@ -31,8 +31,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CORNERS, EDGES
-from cardpose.data.labels.listed import FrameKey
+from cardpose.common.packet import CORNERS, EDGES, FrameId
 from cardpose.data.labels.marks import Marks, parse_marks, revision, state
 from cardpose.data.labels.store import ConflictError, LabelFolder
 from cardpose.data.labels.validate import parse_cards
@@ -61,7 +60,7 @@ class Session:
     """
 
     folder: LabelFolder
-    frames: list[FrameKey]
+    frames: list[FrameId]
     pictures: Pictures
     proposals: Proposals | None = None
     ordered: bool = False
@@ -73,7 +72,7 @@ class Session:
         done = sum(state(self.folder.marks(key)) == "done" for key in self.frames)
         return f"{done} of {len(self.frames)} frames labelled"
 
-    def size(self, key: FrameKey) -> tuple[int, int]:
+    def size(self, key: FrameId) -> tuple[int, int]:
         """Of a frame, in pixels."""
         return self.folder.size(key) or self.pictures.size(key)
 
@@ -246,7 +245,7 @@ def _picture(request: Request) -> Response:
     return FileResponse(path, headers={"cache-control": "private, max-age=600"})
 
 
-def _asked(request: Request) -> tuple[Session, FrameKey]:
+def _asked(request: Request) -> tuple[Session, FrameId]:
     """The session, and the frame of a request's number."""
     session: Session = request.app.state.session
     number = request.path_params["number"]

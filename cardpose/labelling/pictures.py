@@ -9,8 +9,8 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.images import list_frames, read_image, write_image
+from cardpose.common.packet import FrameId
 from cardpose.data.footage.video import iterate
-from cardpose.data.labels.listed import FrameKey
 from cardpose.data.labels.tables import FRAMES
 
 
@@ -26,7 +26,7 @@ class Pictures:
         InputError: footage is missing, or lies outside the folder.
     """
 
-    def __init__(self, root: Path, frames: Iterable[FrameKey], cache: Path) -> None:
+    def __init__(self, root: Path, frames: Iterable[FrameId], cache: Path) -> None:
         self._root = root.resolve()
         wanted: dict[str, set[int]] = {}
         for video, index in frames:
@@ -40,7 +40,7 @@ class Pictures:
             else:
                 self._films[video] = _Film(path, indices, cache / "label")
 
-    def file(self, key: FrameKey) -> Path:
+    def file(self, key: FrameId) -> Path:
         """The picture of a frame; waits where it is still to be cut out of its video.
 
         Raises:
@@ -53,7 +53,7 @@ class Pictures:
             raise InputError(f"{self._root / video}: has no frame {index}: put it back")
         return self._inside(self._loose[video][index])
 
-    def image(self, key: FrameKey) -> np.ndarray:
+    def image(self, key: FrameId) -> np.ndarray:
         """(H, W, 3) uint8 RGB.
 
         Raises:
@@ -61,7 +61,7 @@ class Pictures:
         """
         return read_image(self.file(key))
 
-    def size(self, key: FrameKey) -> tuple[int, int]:
+    def size(self, key: FrameId) -> tuple[int, int]:
         """Width and height in pixels, as `image` raises."""
         height, width = self.image(key).shape[:2]
         return width, height

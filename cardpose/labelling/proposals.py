@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import HIDDEN, VISIBLE
-from cardpose.data.labels.listed import FrameKey
+from cardpose.common.packet import HIDDEN, VISIBLE, FrameId
 from cardpose.data.labels.marks import Mark, Marks
 from cardpose.fusion.clips import frame_uncertainty
 from cardpose.labelling.pictures import Pictures
@@ -52,9 +51,9 @@ class Proposals:
         frames: to predict.
     """
 
-    def __init__(self, predictor: Predictor, pictures: Pictures, frames: Sequence[FrameKey]) -> None:
+    def __init__(self, predictor: Predictor, pictures: Pictures, frames: Sequence[FrameId]) -> None:
         self._predictor, self._pictures, self._frames = predictor, pictures, frames
-        self._said: dict[FrameKey, Proposal | None] = {}
+        self._said: dict[FrameId, Proposal | None] = {}
         self._one = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._all, daemon=True)
@@ -69,7 +68,7 @@ class Proposals:
         if self._thread.is_alive():
             self._thread.join()
 
-    def of(self, key: FrameKey) -> Proposal | None:
+    def of(self, key: FrameId) -> Proposal | None:
         """The proposal for a frame, predicted now where it has not been; None where its picture cannot be read."""
         with self._one:
             if key not in self._said:
@@ -79,7 +78,7 @@ class Proposals:
                     self._said[key] = None
             return self._said[key]
 
-    def doubts(self) -> dict[FrameKey, float]:
+    def doubts(self) -> dict[FrameId, float]:
         """How unsure the model is of the frames that it has seen so far."""
         return {key: proposal.doubt for key, proposal in list(self._said.items()) if proposal is not None}
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from cardpose.common.errors import InputError
 from cardpose.common.images import list_frames
-from cardpose.data.labels.listed import FrameKey
+from cardpose.common.packet import FrameId
 from cardpose.data.labels.store import LabelFolder
 from cardpose.data.labels.tables import FRAMES, read_table
 
 
-def all_frames(folder: LabelFolder) -> list[FrameKey]:
+def all_frames(folder: LabelFolder) -> list[FrameId]:
     """Every frame that annotations.json has an image of, and every loose one on the disk, by video and index.
 
     Raises:
@@ -31,7 +31,7 @@ def all_frames(folder: LabelFolder) -> list[FrameKey]:
     return frames
 
 
-def read_worklist(path: Path, folder: LabelFolder) -> list[FrameKey]:
+def read_worklist(path: Path, folder: LabelFolder) -> list[FrameId]:
     """The frames of a list, in its order, each once: JSON or CSV with `video` and `frame_index`.
 
     Raises:
@@ -39,7 +39,7 @@ def read_worklist(path: Path, folder: LabelFolder) -> list[FrameKey]:
     """
     rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
     videos = {video.file for video in folder.videos}
-    frames: dict[FrameKey, None] = {}
+    frames: dict[FrameId, None] = {}
     for where, video, index in rows:
         if video not in videos:
             raise InputError(f"{where}: {video!r:.80} is not in videos.csv of {folder.root}: correct it")

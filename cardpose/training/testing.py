@@ -9,8 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import require
-from cardpose.common.packet import Annotation
-from cardpose.data.cache import FrameId
+from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult

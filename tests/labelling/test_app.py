@@ -13,7 +13,6 @@ from PIL import Image
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CORNERS
 from cardpose.data.footage.folder import DatasetFolder
-from cardpose.data.labels.coco import read_coco
 from cardpose.data.labels.store import LabelFolder
 from cardpose.data.labels.tables import Video
 from cardpose.labelling.worklist import all_frames, read_worklist
@@ -58,7 +57,7 @@ def test_marks_come_back_and_a_draft_is_no_label(serve: Callable, footage: Path)
     client.stop()
     assert json.loads((footage / "annotations.json").read_text())["annotations"] == []
     with pytest.raises(InputError, match="label some frames first"):
-        read_coco(footage / "annotations.json")
+        DatasetFolder.read(footage)
     assert serve(footage)("GET", "/api/frames/4").json["marks"] == marks
 
 
@@ -187,7 +186,7 @@ def test_loose_frames_that_no_table_lists_are_there_to_label(serve: Callable, fo
     assert len(client("GET", "/api/session").json["frames"]) == 6
     save(client, 1, marks_of(1))
     client.stop()
-    (label,) = read_coco(footage / "annotations.json")
+    (label,) = DatasetFolder.read(footage).annotations
     assert (label.video, label.frame_index, label.width, label.height) == ("frames/0", 1, *SIZE)
 
 

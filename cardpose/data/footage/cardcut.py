@@ -1,8 +1,8 @@
-"""The published footage of cardcut_cnn, read where it lies: cardpoints.csv, images/<video>_frame_<index>.jpg.
+"""The published footage of cardcut_cnn in its own layout: cardpoints.csv, images/<video>_frame_<index>.jpg.
 
-Its columns `<corner>_x` are row / height and `<corner>_y` column / width, so the axes are swapped here; the
-clicked pixel comes back as the whole number that it was. Its visibility 0 has no coordinates and becomes 0,
-1 becomes 2. The count is `cards_counted`; `total_cards` is the size of the deck.
+The columns `<corner>_x` contain row / height and `<corner>_y` column / width, so the axes are swapped here; the clicked
+pixel is restored exactly. Its visibility 0 has no coordinates and stays 0, 1 becomes 2. The count is `cards_counted`;
+`total_cards` is the size of the deck.
 """
 
 import logging
@@ -32,14 +32,14 @@ _COLUMNS = (
 log = logging.getLogger(__name__)
 
 
-def read_cardcut(root: str | Path, *, complain: ErrorHandler = raise_error) -> DatasetFolder:
-    """Read the published layout; a video `MAQ01036` is called frames/MAQ01036, as in its canonical copy.
+def read_cardcut(root: str | Path, *, on_error: ErrorHandler = raise_error) -> DatasetFolder:
+    """Read the published layout; a video `MAQ01036` is named frames/MAQ01036, as in its converted copy.
 
-    Rows with annotated=0 are left out and counted in a message. Nothing is written to `root`.
+    Rows with annotated=0 are skipped and counted in a message. Nothing is written to `root`.
 
     Args:
         root: the folder.
-        complain: takes a faulty row, which is left out.
+        on_error: called with each faulty row, which is skipped.
 
     Raises:
         InputError: the folder, a column or an image is missing, or a row breaks a rule.
@@ -54,7 +54,7 @@ def read_cardcut(root: str | Path, *, complain: ErrorHandler = raise_error) -> D
     skipped = 0
     for row, cells in read_table(path, _COLUMNS):
         where = f"{path} row {row}"
-        with collecting_errors(complain):
+        with collecting_errors(on_error):
             video, index, image = _image(root, cells["imageName"], where)
             if _flag(cells, "annotated", where) == 0:
                 skipped += 1
@@ -68,8 +68,8 @@ def read_cardcut(root: str | Path, *, complain: ErrorHandler = raise_error) -> D
         log.warning("%s: left out %d rows with annotated=0", path, skipped)
     if not annotations:
         raise InputError(f"{path}: no annotated row: label some images first")
-    annotations = check_unique(annotations, str(path), complain)
-    videos = tuple(Video(video, _count(video, annotations, path, complain)) for video in sources)
+    annotations = check_unique(annotations, str(path), on_error)
+    videos = tuple(Video(video, _count(video, annotations, path, on_error)) for video in sources)
     order = {video: i for i, video in enumerate(sources)}
     annotations.sort(key=lambda a: (order[a.video], a.frame_index))
     footage: dict[str, Source] = {video: dict(sorted(frames.items())) for video, frames in sources.items()}
@@ -106,8 +106,8 @@ def _fraction(cells: dict[str, str], column: str, where: str) -> float:
 def _pixel(cells: dict[str, str], column: str, side: int, where: str) -> float:
     """A fraction of the image in pixels.
 
-    The published table's six digits hold a pixel to 0.0004: rounding to 0.01 gives back the clicked one. Our own have
-    as many digits as bring back a corner between two pixels.
+    The six digits of the published table resolve 0.0004 pixels: rounding to 0.01 restores the clicked pixel. Tables
+    that cardpose wrote have enough digits to restore a corner between two pixels.
     """
     fraction = _fraction(cells, column, where)
     published = abs(fraction - round(fraction, 6)) < 1e-12
@@ -130,11 +130,11 @@ def _annotation(
     return annotation
 
 
-def _count(video: str, annotations: list[Annotation], path: Path, complain: ErrorHandler) -> int | None:
+def _count(video: str, annotations: list[Annotation], path: Path, on_error: ErrorHandler) -> int | None:
     """The one count of a video's rows."""
     counts = {annotation.cards for annotation in annotations if annotation.video == video}
     if len(counts) > 1:
         named = video.partition("/")[2]
-        complain(InputError(f"{path}: {named} has several counts in cards_counted: give all rows the same"))
+        on_error(InputError(f"{path}: {named} has several counts in cards_counted: give all rows the same"))
         return None
     return counts.pop()

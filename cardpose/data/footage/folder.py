@@ -3,14 +3,15 @@
 ::
 
     videos.csv          file, cards and any further columns, which are kept
-    videos/             the footage, any container that FFmpeg reads
+    videos/             the footage, in any container that FFmpeg reads
     frames/<video>/     instead of a video: <index>.jpg (or .jpeg, .png)
     annotations.json    COCO keypoints, see `cardpose.data.labels.coco`
 
-A video is known everywhere by its `file` of videos.csv, a path relative to the folder with forward slashes.
+A video is identified by its `file` in videos.csv, a path relative to the folder with forward slashes.
 """
 
 import hashlib
+import logging
 import shutil
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -20,19 +21,29 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
-from cardpose.common.files import new_folder, replace_file
-from cardpose.common.images import list_frames, read_image
-from cardpose.common.packet import Annotation
+from cardpose.common.files import new_folder
+from cardpose.common.images import SUFFIXES, list_frames, read_image
+from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.footage.video import iterate, probe
-from cardpose.data.labels.coco import dump_coco, read_coco, to_coco
-from cardpose.data.labels.store import settle
-from cardpose.data.labels.tables import FRAMES, VIDEOS, Video, read_videos, write_videos
+from cardpose.data.labels.coco import to_coco, write_tables
+from cardpose.data.labels.label_tables import LabelTables
+from cardpose.data.labels.tables import (
+    ANNOTATIONS,
+    FRAMES,
+    VIDEO_TABLE,
+    VIDEOS,
+    Video,
+    check_listed,
+    read_videos,
+)
 from cardpose.data.labels.validate import check_annotation, check_unique
 
 __all__ = ["DatasetFolder", "Source", "Video", "write_folder"]
 
 Source = Path | Mapping[int, Path]
 """The footage of a video: its file, or the image file of each frame."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,24 +54,26 @@ class DatasetFolder:
         root: the folder.
         videos: in the order of videos.csv.
         annotations: sorted by video, in that order, and by frame.
-        sources: where each video's footage lies, by `Video.file`.
+        sources: the footage of each video, by `Video.file`.
+        listed: every frame that annotations.json has an image record of, labelled or still to be labelled.
     """
 
     root: Path
     videos: tuple[Video, ...]
     annotations: tuple[Annotation, ...]
     sources: Mapping[str, Source] = field(repr=False)
+    listed: tuple[FrameId, ...] = field(default=(), repr=False, kw_only=True)
 
     @classmethod
     def read(
-        cls, root: str | Path, *, complain: ErrorHandler = raise_error, unlabelled: bool = False
+        cls, root: str | Path, *, on_error: ErrorHandler = raise_error, unlabelled: bool = False
     ) -> "DatasetFolder":
-        """Read a canonical folder and check every file, row and label of it.
+        """Read a dataset folder and check every file, row and label of it. Writes nothing.
 
         Args:
             root: the folder.
-            complain: takes a faulty row, label or file, which is left out.
-            unlabelled: take a folder without a label, too.
+            on_error: called with each faulty row, label or file, which is skipped.
+            unlabelled: accept a folder without labels.
 
         Raises:
             InputError: anything is missing, damaged or contradictory; the message names file, row or key.
@@ -68,29 +81,35 @@ class DatasetFolder:
         root = Path(root)
         if not root.is_dir():
             raise InputError(f"{root}: no such folder: check the path")
-        settle(root)
-        videos = read_videos(root, complain)
-        sources = _find_sources(root, videos, complain)
-        table = root / "annotations.json"
-        annotations = join(videos, read_coco(table, complain, unlabelled), table, complain)
+        table = root / ANNOTATIONS
+        rows = read_videos(root, on_error)
+        sources = _find_sources(root, rows, on_error)
+        tables = LabelTables(root, videos=rows, on_error=on_error)
+        if not unlabelled and not tables.annotations:
+            what = "holds no annotation" if table.exists() else "no such file"
+            raise InputError(f"{table}: {what}: label some frames first")
+        listed = tuple(tables.listed())
+        if not unlabelled and len(listed) > len(tables.annotations):
+            log.info("%s: left out %d images without a label", table, len(listed) - len(tables.annotations))
+        videos = tuple(tables.videos.values())
         by_video: dict[str, list[Annotation]] = defaultdict(list)
-        for annotation in annotations:
+        for annotation in join(videos, tables.annotations.values(), table, on_error):
             by_video[annotation.video].append(annotation)
         good: list[Annotation] = []
         for file, source in list(sources.items()):
-            with collecting_errors(complain):
-                good += check_footage(source, by_video[file], table, complain)
+            with collecting_errors(on_error):
+                good += check_footage(source, by_video[file], table, on_error)
                 continue
-            del sources[file]  # the footage itself is at fault
+            del sources[file]  # the footage itself is damaged
         videos = tuple(video for video in videos if video.file in sources)
-        return cls(root, videos, tuple(good), sources)
+        return cls(root, videos, tuple(good), sources, listed=listed)
 
     def write(self, root: str | Path | None = None) -> None:
         """Write videos.csv and annotations.json to `root`, by default the folder itself; no footage."""
         write_folder(self.root if root is None else root, self.videos, self.annotations)
 
     def copy(self, root: str | Path) -> None:
-        """Write a canonical folder, footage included and its bytes unchanged; whole or not at all.
+        """Write a dataset folder including the unchanged footage, completely or not at all.
 
         Raises:
             InputError: `root` exists and is not empty, footage is missing, or the disk is full.
@@ -98,24 +117,19 @@ class DatasetFolder:
         with new_folder(root) as folder:
             for video in self.videos:
                 source = self.sources[video.file]
-                pairs = (
-                    [(source, folder / video.file)]
-                    if isinstance(source, Path)
-                    else [(path, folder / video.file / f"{i}{path.suffix}") for i, path in source.items()]
-                )
-                for path, target in pairs:
-                    if not path.is_file():
-                        raise _gone(path)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, target)
+                if isinstance(source, Path):
+                    copy_footage(source, folder / video.file)
+                else:
+                    for index, path in source.items():
+                        copy_footage(path, folder / video.file / f"{index}{path.suffix}")
             self.write(folder)
 
     def read_frames(self, video: str, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index, (H, W, 3) uint8 RGB) for each of `indices`, in ascending order.
 
         Raises:
-            InputError: the footage is missing, damaged, ends before a wanted frame, or has another size than
-                its label says.
+            InputError: the footage is missing, damaged, ends before a wanted frame, or has another size than its label
+                states.
         """
         source = self.sources[video]
         if isinstance(source, Path):
@@ -135,10 +149,10 @@ class DatasetFolder:
             yield index, image
 
     def fingerprint(self, video: str) -> str:
-        """A short text that changes when a file of the footage is replaced, from names, sizes and times.
+        """A hash of the names, sizes and modification times of a video's files.
 
         Raises:
-            InputError: a file has gone.
+            InputError: a file is missing.
         """
         source = self.sources[video]
         digest = hashlib.sha256(video.encode())
@@ -151,32 +165,57 @@ class DatasetFolder:
         return digest.hexdigest()[:32]
 
 
-def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterable[Annotation]) -> None:
-    """Write videos.csv and annotations.json to `root`; the footage is the caller's.
+def copy_footage(path: Path, target: Path) -> None:
+    """Copy a file of the footage; makes the folder of `target`.
 
     Raises:
-        InputError: a label breaks a rule, or the disk is full; both files then stay as they were.
+        InputError: the file is missing.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(path, target)
+    except FileNotFoundError as error:
+        raise _gone(path) from error
+
+
+def frame_size(source: Source) -> tuple[int, int]:
+    """Width and height of the frames of a video, or of an image file.
+
+    Raises:
+        InputError: the footage cannot be read.
+    """
+    if not isinstance(source, Path):
+        source = next(iter(source.values()))
+    if source.suffix.lower() in SUFFIXES:
+        height, width = read_image(source).shape[:2]
+        return width, height
+    info = probe(source)
+    return info.width, info.height
+
+
+def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterable[Annotation]) -> None:
+    """Write videos.csv and annotations.json to `root`; the caller provides the footage.
+
+    Raises:
+        InputError: a label breaks a rule, or the disk is full; both files are then unchanged.
     """
     root = Path(root)
-    table = root / "annotations.json"
+    table = root / ANNOTATIONS
     annotations = join(videos, annotations, table)
     for annotation in annotations:
         check_annotation(annotation, f"{table}: {annotation.video} frame {annotation.frame_index}")
     check_unique(annotations, str(table))
-    document = dump_coco(to_coco(annotations))
-    with replace_file(table) as labels, replace_file(root / "videos.csv") as rows:
-        labels.write_text(document, encoding="utf-8")
-        write_videos(rows, videos)
+    write_tables(root, to_coco(annotations), videos)
 
 
-def _find_sources(root: Path, videos: Sequence[Video], complain: ErrorHandler) -> dict[str, Source]:
-    """The footage of every video; complains of rows without footage and of footage without a row."""
-    table = root / "videos.csv"
+def _find_sources(root: Path, videos: Sequence[Video], on_error: ErrorHandler) -> dict[str, Source]:
+    """The footage of every video; a row without footage and footage without a row are errors."""
+    table = root / VIDEO_TABLE
     sources: dict[str, Source] = {}
     for video in videos:
         path = root / video.file
         loose = video.file.startswith(f"{FRAMES}/")
-        with collecting_errors(complain):
+        with collecting_errors(on_error):
             if not (path.is_dir() if loose else path.is_file()):
                 raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
             sources[video.file] = list_frames(path) if loose else path
@@ -186,7 +225,7 @@ def _find_sources(root: Path, videos: Sequence[Video], complain: ErrorHandler) -
     for path in on_disk:
         name = path.relative_to(root).as_posix()
         if name not in listed and not path.name.startswith("."):
-            complain(InputError(f"{table}: has no row for {name}: add one or move it out of the folder"))
+            on_error(InputError(f"{table}: has no row for {name}: add one or move it out of the folder"))
     return sources
 
 
@@ -194,38 +233,44 @@ def join(
     videos: Sequence[Video],
     annotations: Iterable[Annotation],
     table: Path,
-    complain: ErrorHandler = raise_error,
+    on_error: ErrorHandler = raise_error,
 ) -> tuple[Annotation, ...]:
-    """Annotations in the order of the videos, with the video's count where it is known."""
+    """Sort annotations by video and frame, and set the count of their video where it is known.
+
+    Args:
+        videos: the rows of videos.csv.
+        annotations: the labels.
+        table: the file that they are from, for messages.
+        on_error: called if a video is not listed, whose label is skipped, or if two counts contradict each other.
+    """
     cards = {video.file: video.cards for video in videos}
     order = {file: i for i, file in enumerate(cards)}
     joined = []
     for annotation in annotations:
-        where = f"{table}: {annotation.video} frame {annotation.frame_index}"
-        if annotation.video not in order:
-            complain(InputError(f"{where}: the video is not in videos.csv: add a row or remove the label"))
-            continue
-        count = cards[annotation.video]
-        if count is not None and annotation.cards is not None and count != annotation.cards:
-            complain(
-                InputError(f"{where}: {annotation.cards} cards, but videos.csv says {count}: correct one")
-            )
-        joined.append(replace(annotation, cards=annotation.cards if count is None else count))
+        with collecting_errors(on_error):
+            check_listed(annotation, cards, table)
+            count = cards[annotation.video]
+            joined.append(replace(annotation, cards=annotation.cards if count is None else count))
+            if None not in (count, annotation.cards) and count != annotation.cards:
+                raise InputError(
+                    f"{table}: {annotation.video} frame {annotation.frame_index}: {annotation.cards} cards, but "
+                    f"videos.csv says {count}: correct one"
+                )
     return tuple(sorted(joined, key=lambda a: (order[a.video], a.frame_index)))
 
 
 def check_footage(
-    source: Source, annotations: Iterable[Annotation], table: Path, complain: ErrorHandler = raise_error
+    source: Source, annotations: Iterable[Annotation], table: Path, on_error: ErrorHandler = raise_error
 ) -> list[Annotation]:
-    """Hold the labels of one video against its footage: frames past the end, and the size of the image.
+    """Check that the frames of one video's labels exist, and that the image size matches; returns the good labels.
 
-    Of loose frames only the first is looked at; `DatasetFolder.read_frames` checks each one that it reads.
+    Of loose frames only the first is opened; `DatasetFolder.read_frames` checks each one that it reads.
 
     Args:
         source: the footage.
         annotations: its labels.
-        table: the file that they are from, which opens messages.
-        complain: takes a label that does not fit, which is left out of what is returned.
+        table: the file that they are from, for messages.
+        on_error: called with each mismatch, whose label is skipped.
     """
     frames: Container[int]
     if isinstance(source, Path):
@@ -233,12 +278,11 @@ def check_footage(
         size, frames = (info.width, info.height), range(info.num_frames)
         what = f"the video has {info.num_frames} (0 to {info.num_frames - 1})"
     else:
-        height, width = read_image(next(iter(source.values()))).shape[:2]
-        size, frames, what = (width, height), source, "its image is missing"
+        size, frames, what = frame_size(source), source, "its image is missing"
     good = []
     for annotation in annotations:
         where = f"{table}: {annotation.video} frame {annotation.frame_index}"
-        with collecting_errors(complain):
+        with collecting_errors(on_error):
             if annotation.frame_index not in frames:
                 raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
             if (annotation.width, annotation.height) != size:

@@ -1,4 +1,4 @@
-"""Footage in whichever layout it lies."""
+"""Reads footage in either layout."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ from cardpose.data.footage.folder import DatasetFolder
 
 
 def read_any(
-    root: str | Path, *, complain: ErrorHandler = raise_error, unlabelled: bool = False
+    root: str | Path, *, on_error: ErrorHandler = raise_error, unlabelled: bool = False
 ) -> DatasetFolder:
-    """Open the published layout where its table lies in `root`, a dataset folder otherwise.
+    """Read the published layout if `root` contains its table, otherwise a dataset folder.
 
     Args:
         root: the folder.
-        complain: takes what is faulty, which is left out.
-        unlabelled: take a dataset folder without a label, too.
+        on_error: called with each fault; what is faulty is skipped.
+        unlabelled: accept a dataset folder without labels.
 
     Raises:
         InputError: see `read_cardcut` and `DatasetFolder.read`.
     """
     if (Path(root) / TABLE).is_file():
-        return read_cardcut(root, complain=complain)
-    return DatasetFolder.read(root, complain=complain, unlabelled=unlabelled)
+        return read_cardcut(root, on_error=on_error)
+    return DatasetFolder.read(root, on_error=on_error, unlabelled=unlabelled)

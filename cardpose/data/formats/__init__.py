@@ -1,23 +1,24 @@
-"""Labels of other tools, read and written: what `cardpose.convert` knows beside the dataset folder.
+"""Labels of other tools, read and written.
 
 ::
 
-    records.py        a label as another tool's file holds it, and what a format can hold
+    records.py        a label as another tool's file contains it, and what a format can store
     names.py          from the name of an image to its video and frame, and back
-    importing.py      labels with their images as a dataset folder
-    merging.py        labels into a dataset folder that there is
-    exporting.py      frames and labels of a dataset folder, laid out for a tool
-    coco.py           COCO keypoints, any tool's
+    importing.py      labels and their images as a dataset folder
+    merging.py        labels into an existing dataset folder
+    exporting.py      frames and labels of a dataset folder in the layout of a tool
+    converting.py     these three by the names of the formats: what `cardpose convert` runs
+    coco.py           COCO keypoints of any tool
     cvat.py           CVAT for images 1.1 (XML) and CVAT's COCO keypoints
     label_studio.py   JSON with keypointlabels
     deeplabcut.py     CollectedData_<scorer>.csv
     sleap.py          .slp, through sleap-io
-    cardpoints.py     the table of cardcut_cnn; its reader is `cardpose.data.footage.cardcut`
-    known.py          all of them by name
+    cardpoints.py     the table of cardcut_cnn
+    known.py          all formats by name
 
-Coordinates there are the tool's, here cardpose's: an integer is the centre of a pixel. CVAT and Label Studio count from
-the outer edge of the first pixel, half a pixel away.
+Coordinates in the files are the tool's, in memory cardpose's: an integer is the centre of a pixel. CVAT and Label
+Studio count from the outer edge of the first pixel, half a pixel away.
 
-Adding a new format: a module with `read(path) -> Labels` and `write(folder, shots)`, and a line in known.py that says
-what it can hold.
+Adding a new format: write a module with `read(path) -> Labels` and `write(folder, shots)`, and add an entry to known.py
+that says what the format can store.
 """

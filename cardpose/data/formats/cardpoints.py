@@ -1,7 +1,7 @@
-"""The table of cardcut_cnn written: cardpoints.csv and images/<video>_frame_<index>.jpg.
+"""The table of cardcut_cnn: cardpoints.csv and images/<video>_frame_<index>.jpg.
 
-Its columns `<corner>_x` are row / height and `<corner>_y` column / width. A corner is visible with coordinates or
-neither. The reader is `cardpose.data.footage.cardcut`.
+The columns `<corner>_x` contain row / height and `<corner>_y` column / width. A corner is visible with coordinates or
+has neither. `cardpose.data.footage.cardcut` reads it.
 """
 
 import csv
@@ -10,18 +10,12 @@ from pathlib import Path
 
 from cardpose.common.packet import CARDS_PER_DECK, CORNERS, VISIBLE, Annotation
 from cardpose.data.footage.cardcut import TABLE, read_cardcut
-from cardpose.data.formats.names import flat_name
-from cardpose.data.formats.own import labels_of
+from cardpose.data.formats.importing import labels_of
 from cardpose.data.formats.records import Labels, Shot
 
 
-def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image lies."""
-    return f"images/{flat_name(video, frame_index, suffix)}"
-
-
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """cardpoints.csv beside images/; a frame without a label is a row with annotated=0."""
+    """Write cardpoints.csv beside images/; a frame without a label is a row with annotated=0."""
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as stream:
         columns = [f"{corner}_{part}" for corner in CORNERS for part in ("visible", "x", "y")]
         head = ["imageName", "annotated", "cards_counted", "total_cards", "videoId"]
@@ -49,7 +43,7 @@ def _cells(annotation: Annotation) -> dict[str, object]:
 
 
 def read(path: Path) -> Labels:
-    """The labels of the published layout, by the folder or its table.
+    """The labels of the published layout, given the folder or its table.
 
     Raises:
         InputError: see `read_cardcut`.

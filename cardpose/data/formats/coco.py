@@ -1,6 +1,5 @@
-"""COCO keypoints of any tool; ours are those of a dataset folder, see `cardpose.data.labels.coco`."""
+"""COCO keypoints of any tool; those of a dataset folder are in `cardpose.data.labels.coco`."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,39 +11,36 @@ from cardpose.common.errors import InputError
 from cardpose.common.json_files import get, number, read_json, side
 from cardpose.common.packet import NOT_LABELLED
 from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
-from cardpose.data.labels.coco import CATEGORY, image_name, to_coco
+from cardpose.data.labels.coco import CATEGORY, dump_coco, image_name, to_coco
+from cardpose.data.labels.tables import ANNOTATIONS
 from cardpose.data.labels.validate import parse_cards
-
-TABLE = "annotations.json"
 
 
 def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image lies; as `file_name` of annotations.json says."""
+    """Path of the image, the same as `file_name` in annotations.json."""
     return str(Path(image_name(video, frame_index)).with_suffix(suffix))
 
 
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """annotations.json beside the images."""
-    annotations = [shot.annotation for shot in shots if shot.annotation]
-    document = to_coco(annotations)
-    labelled = [shot.image for shot in shots if shot.annotation]
-    for image, file_name in zip(document["images"], labelled, strict=True):
-        image["file_name"] = file_name
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    (folder / TABLE).write_text(text, encoding="utf-8")
+    """Write annotations.json beside the images."""
+    document = to_coco(shot.annotation for shot in shots if shot.annotation)
+    labelled = (shot for shot in shots if shot.annotation)
+    for image, shot in zip(document["images"], labelled, strict=True):
+        image["file_name"] = shot.image
+    (folder / ANNOTATIONS).write_text(dump_coco(document), encoding="utf-8")
 
 
 def read(path: Path) -> Labels:
     """The labels of a COCO keypoint file, or of annotations.json in a folder.
 
     Raises:
-        InputError: no such file, no COCO keypoints, or no category with the eight corners.
+        InputError: no such file, not COCO keypoints, or no category with the eight corners.
     """
-    return read_shifted(path / TABLE if path.is_dir() else path, 0.0)
+    return read_shifted(path / ANNOTATIONS if path.is_dir() else path, 0.0)
 
 
 def read_shifted(path: Path, origin: float) -> Labels:
-    """Labels of a tool that calls the centre of the first pixel (`origin`, `origin`).
+    """Labels of a tool in whose coordinates the centre of the first pixel is (`origin`, `origin`).
 
     Raises:
         InputError: see `read`.
@@ -74,15 +70,15 @@ def read_shifted(path: Path, origin: float) -> Labels:
 
 
 def _base(path: Path) -> Path:
-    """CVAT puts the labels into a folder beside that of the images."""
+    """The folder that image paths are relative to: CVAT writes the labels into a folder beside the images."""
     return path.parent.parent if path.parent.name == "annotations" else path.parent
 
 
 def _categories(document: Any, path: Path) -> tuple[dict[int, list[int]], list[str]]:
-    """Where the corners stand in the keypoints of each category that has them, and the names of other keypoints."""
+    """By category, the number of keypoints and the position of each corner; and the names of other keypoints."""
     found: dict[int, list[int]] = {}
     extra: list[str] = []
-    complaint = None
+    first_error = None
     for i, category in enumerate(get(document, "categories", list, str(path))):
         where = f"{path}: categories[{i}]"
         names = category.get("keypoints") if isinstance(category, dict) else None
@@ -91,13 +87,13 @@ def _categories(document: Any, path: Path) -> tuple[dict[int, list[int]], list[s
         try:
             columns, others = find_columns(names, where)
         except InputError as error:
-            complaint = error
+            first_error = error
             continue
         found[get(category, "id", int, where)] = [len(names), *columns]
         extra += others
     if not found:
         named = ", ".join(CATEGORY["keypoints"])  # type: ignore[arg-type]
-        raise complaint or InputError(f"{path}: no category has keypoints: name them {named}")
+        raise first_error or InputError(f"{path}: no category has keypoints: name them {named}")
     return found, extra
 
 
@@ -126,25 +122,18 @@ def _label(
             ghosts += (x, y) != (0, 0)
         else:
             corners[i] = np.array([x, y]) - origin
-    return Label(name, where, corners, visibility, *_about(record, image, where)), int(ghosts)
-
-
-def _about(
-    record: dict[str, Any], image: dict[str, Any], where: str
-) -> tuple[tuple[int, int], int | None, str | None, int | None, float]:
-    """Size, count, video, frame and time, as far as the file knows them."""
-    size = side(image.get("width"), "width", where), side(image.get("height"), "height", where)
     attributes = record.get("attributes")
     cards = record.get("cards") or (attributes.get("cards") if isinstance(attributes, dict) else None)
-    video = get(image, "video", str, where) if "video" in image else None
-    index = get(image, "frame_index", int, where) if "frame_index" in image else None
     time = image.get("timestamp")
-    timestamp = math.nan if time is None else number(time, "timestamp", where)
-    return size, parse_cards(_whole(cards), where), video, index, timestamp
-
-
-def _whole(cards: object) -> object:
-    """CVAT keeps a number as text or float, and 0 where nobody has filled it in."""
-    if isinstance(cards, float) and cards.is_integer():
-        cards = int(cards)
-    return None if cards in (0, "0", "") else cards
+    label = Label(
+        name,
+        where,
+        corners,
+        visibility,
+        size=(side(image.get("width"), "width", where), side(image.get("height"), "height", where)),
+        cards=parse_cards(None if cards in (0, "0") else cards, where),  # CVAT's 0: nobody has filled it in
+        video=get(image, "video", str, where) if "video" in image else None,
+        frame_index=get(image, "frame_index", int, where) if "frame_index" in image else None,
+        timestamp=math.nan if time is None else number(time, "timestamp", where),
+    )
+    return label, int(ghosts)

@@ -1,7 +1,7 @@
-"""CVAT: "CVAT for images 1.1" (XML) both ways, and its "COCO Keypoints 1.0" to be read.
+"""CVAT: "CVAT for images 1.1" (XML) read and written, and its "COCO Keypoints 1.0" read.
 
-A packet is a skeleton with eight points and an attribute `cards`, 0 where unknown; `outside` is not labelled,
-`occluded` is hidden (https://docs.cvat.ai/docs/other/xml_format). CVAT's own exports are rounded to 0.01 pixel.
+A packet is a skeleton with eight points and an attribute `cards`, 0 if unknown; `outside` is not labelled, `occluded`
+is hidden (https://docs.cvat.ai/docs/other/xml_format). CVAT rounds its exports to 0.01 pixel.
 """
 
 import json
@@ -16,24 +16,18 @@ from cardpose.common.errors import InputError
 from cardpose.common.json_files import number, side
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.formats.coco import read_shifted
-from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
 from cardpose.data.labels.validate import parse_cards
 
 TABLE, LABELS = "annotations.xml", "labels.json"
 ORIGIN = 0.5
-"""Where CVAT has the centre of the first pixel."""
+"""Coordinate of the centre of the first pixel in CVAT."""
 _SKELETON = "packet"
 _FLAGS = {"0": False, "1": True}
 
 
-def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image lies."""
-    return f"images/{flat_name(video, frame_index, suffix)}"
-
-
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """annotations.xml, and labels.json for the raw view of CVAT's label constructor."""
+    """Write annotations.xml, and labels.json for the raw view of CVAT's label constructor."""
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     task = SubElement(SubElement(root, "meta"), "task")
@@ -54,24 +48,17 @@ def _skeleton(annotation: Annotation) -> Element:
     labelled = annotation.visibility != NOT_LABELLED
     middle = annotation.corners[labelled].mean(0) if labelled.any() else np.zeros(2)
     for name, corner, seen in zip(CORNERS, annotation.corners, annotation.visibility, strict=True):
-        at = corner if seen != NOT_LABELLED else middle  # CVAT wants a place for those, too
+        at = corner if seen != NOT_LABELLED else middle  # CVAT requires coordinates for those, too
         x, y = (repr(float(value) + ORIGIN) for value in at)
         outside, occluded = str(int(seen == NOT_LABELLED)), str(int(seen == HIDDEN))
-        SubElement(
-            skeleton,
-            "points",
-            label=name,
-            source="manual",
-            outside=outside,
-            occluded=occluded,
-            points=f"{x},{y}",
-        )
+        about = {"label": name, "source": "manual", "outside": outside, "occluded": occluded}
+        SubElement(skeleton, "points", about, points=f"{x},{y}")
     SubElement(skeleton, "attribute", name="cards").text = str(annotation.cards or 0)
     return skeleton
 
 
 def constructor() -> dict[str, object]:
-    """The label as CVAT's constructor takes it: a skeleton drawn on a canvas of 100 by 100."""
+    """The label for CVAT's constructor: a skeleton drawn on a canvas of 100 by 100."""
     x = {"left": 25, "right": 75}
     y = {("upper", "back"): 20, ("upper", "face"): 35, ("lower", "back"): 65, ("lower", "face"): 80}
     at = [(x[column], y[row, side]) for row, column, side in (name.split("_") for name in CORNERS)]
@@ -103,10 +90,10 @@ def constructor() -> dict[str, object]:
 
 
 def read(path: Path) -> Labels:
-    """The labels of annotations.xml, of a folder with it, or of CVAT's COCO keypoints (.json).
+    """The labels of annotations.xml, of a folder that contains it, or of CVAT's COCO keypoints (.json).
 
     Raises:
-        InputError: no such file, no XML, no skeletons of the eight corners, or a video task's export.
+        InputError: no such file, not XML, no skeletons of the eight corners, or a video task's export.
     """
     if path.is_dir():
         path = path / TABLE
@@ -123,12 +110,10 @@ def read(path: Path) -> Labels:
         if len(skeletons) > 1:
             raise InputError(f"{where}: has {len(skeletons)} packets: remove all but one")
         if not skeletons:
-            _refuse_bare_points(image, where)
+            _check_no_bare_points(image, where)
             unlabelled += 1
             continue
         labels.append(_label(image, skeletons[0], name, where))
-    if not labels:
-        raise InputError(f"{path}: holds no skeleton with the corners: label some frames first")
     notes = [f"left out {unlabelled} images without a label"] if unlabelled else []
     return Labels(tuple(labels), path.parent, tuple(notes))
 
@@ -139,10 +124,10 @@ def _parse(path: Path) -> Element:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file: is this CVAT's export?") from error
     except (ElementTree.ParseError, ValueError, LookupError, OSError) as error:
-        said = " ".join(str(error).split())
-        raise InputError(f"{path}: not whole XML ({said}): export it again") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not complete XML ({reason}): export it again") from error
     if root.tag != "annotations":
-        raise InputError(f'{path}: is no "CVAT for images 1.1" export: choose that format in CVAT')
+        raise InputError(f'{path}: is not a "CVAT for images 1.1" export: choose that format in CVAT')
     return root
 
 
@@ -150,8 +135,8 @@ def _is_packet(skeleton: Element) -> bool:
     return any(points.get("label") in CORNERS for points in skeleton.iter("points"))
 
 
-def _refuse_bare_points(image: Element, where: str) -> None:
-    """Corners that belong to no skeleton would be lost."""
+def _check_no_bare_points(image: Element, where: str) -> None:
+    """Raise if corners belong to no skeleton: they would be lost."""
     if any(points.get("label") in CORNERS for points in image.iter("points")):
         raise InputError(f"{where}: has points outside a skeleton: label with the skeleton of {LABELS}")
 
@@ -172,7 +157,7 @@ def _label(image: Element, skeleton: Element, name: str, where: str) -> Label:
         visibility[i] = HIDDEN if _flag(points, "occluded", where) else VISIBLE
         numbers = (points.get("points") or "").split(",")
         if len(numbers) != 2:
-            raise InputError(f"{where}: {CORNERS[i]} has no single point: place it anew")
+            raise InputError(f"{where}: {CORNERS[i]} has no single point: place it again")
         corners[i] = [number(value, CORNERS[i], where) - ORIGIN for value in numbers]
     counts = [a.text for a in skeleton.findall("attribute") if a.get("name") == "cards"]
     text = (counts[0] or "").strip() if counts else ""

@@ -1,7 +1,7 @@
 """DeepLabCut: labeled-data/<video>/CollectedData_<scorer>.csv of a single-animal project.
 
-Three header rows (scorer, bodyparts, coords), an image a row, empty cells where not labelled. There is no place for
-hidden and none for the count. `deeplabcut.convertcsv2h5` makes the .h5 that its training reads.
+Three header rows (scorer, bodyparts, coords), one row per image, empty cells if not labelled. It stores neither hidden
+corners nor the count. `deeplabcut.convertcsv2h5` makes the .h5 file that its training reads.
 """
 
 import csv
@@ -16,6 +16,7 @@ from cardpose.common.json_files import number
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE
 from cardpose.data.formats.names import short_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
+from cardpose.data.labels.tables import csv_errors
 
 SCORER = "cardpose"
 _FOLDER = "labeled-data"
@@ -23,12 +24,12 @@ _HEADER = ("scorer", "bodyparts", "coords")
 
 
 def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image lies."""
+    """Path of the image."""
     return f"{_FOLDER}/{short_name(video)}/img{frame_index:06d}{suffix}"
 
 
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """A table in the folder of each video."""
+    """Write a table in the folder of each video."""
     tables: dict[Path, list[list[str]]] = defaultdict(list)
     for shot in shots:
         if shot.annotation:
@@ -69,15 +70,18 @@ def read(path: Path) -> Labels:
 
 
 def _project(table: Path) -> Path:
-    """The folder that the paths in a table start from."""
+    """The folder that the paths in a table are relative to."""
     return table.parents[2] if table.parent.parent.name == _FOLDER else table.parent
 
 
 def _read_table(path: Path) -> tuple[list[Label], list[str]]:
-    """Labels, and body parts that are no corners."""
-    rows = _cells(path)
+    """Labels, and the body parts that are no corners."""
+    with csv_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.reader(stream, strict=True))
     if len(rows) > 1 and rows[1] and rows[1][0] == "individuals":
-        raise InputError(f"{path}: is a multi-animal project's: there is one packet, use a single-animal one")
+        raise InputError(
+            f"{path}: is a multi-animal project's: use a single-animal project, there is one packet"
+        )
     if [row[0] if row else "" for row in rows[:3]] != list(_HEADER):
         raise InputError(
             f"{path}: its first rows are not {', '.join(_HEADER)}: give CollectedData_<scorer>.csv"
@@ -101,16 +105,6 @@ def _read_table(path: Path) -> tuple[list[Label], list[str]]:
         corners, visibility = _corners(row[start:], columns, where)
         labels.append(Label(image, where, corners, visibility))
     return labels, others
-
-
-def _cells(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(csv.reader(stream, strict=True))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: give CollectedData_<scorer>.csv") from error
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}): export it again") from error
 
 
 def _corners(cells: list[str], columns: list[int], where: str) -> tuple[np.ndarray, np.ndarray]:

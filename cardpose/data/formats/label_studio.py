@@ -1,7 +1,7 @@
-"""Label Studio: tasks with keypointlabels in its JSON export, percent of the image from its outer edge.
+"""Label Studio: tasks with keypointlabels in its JSON export, in percent of the image from its outer edge.
 
-A choice per corner says hidden or visible, a number per picture the count: labeling_config.xml declares both beside the
-corners, and a project without them is read, too (https://labelstud.io/tags/keypointlabels).
+A choice per corner says hidden or visible, a number per image is the count: labeling_config.xml declares both beside
+the corners, and a project without them can be read, too (https://labelstud.io/tags/keypointlabels).
 """
 
 import json
@@ -18,7 +18,6 @@ from cardpose.common.errors import InputError
 from cardpose.common.images import SUFFIXES
 from cardpose.common.json_files import get, number, read_json, side
 from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
-from cardpose.data.formats.names import flat_name
 from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
 from cardpose.data.labels.validate import parse_cards
 
@@ -27,20 +26,15 @@ _CORNER, _VISIBILITY, _CARDS, _IMAGE = "corner", "visibility", "cards", "image"
 _CHOICES = {"visible": VISIBLE, "hidden": HIDDEN}
 _NAMES = {seen: name for name, seen in _CHOICES.items()}
 _COLOURS = ("#333333", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-"""Okabe and Ito's, told apart with any colour vision; dark grey in place of black."""
-_POINT = 0.5  # per cent, how large Label Studio draws it
-_UPLOADED = re.compile(r"(?<=/)[0-9a-f]{8}-(?=[^/]+$)")  # what it puts before the name of an uploaded file
-
-
-def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image lies."""
-    return f"images/{flat_name(video, frame_index, suffix)}"
+"""Okabe and Ito's palette, distinct for any colour vision; dark grey instead of black."""
+_POINT = 0.5  # percent, the size of the drawn point
+_UPLOADED = re.compile(r"(?<=/)[0-9a-f]{8}-(?=[^/]+$)")  # its prefix of an uploaded file's name
 
 
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """tasks.json to import, and labeling_config.xml for the project's settings.
+    """Write tasks.json to import, and labeling_config.xml for the project's settings.
 
-    The images are addressed as Label Studio's local files, `folder` being LOCAL_FILES_DOCUMENT_ROOT.
+    The images are addressed as Label Studio's local files, with `folder` as LOCAL_FILES_DOCUMENT_ROOT.
     """
     tasks = []
     for shot in shots:
@@ -78,7 +72,7 @@ def _results(annotation: Annotation) -> list[dict[str, Any]]:
 
 
 def _config() -> Element:
-    """The project's interface."""
+    """The labelling interface of the project."""
     view = Element("View")
     SubElement(view, "Image", name=_IMAGE, value=f"${_IMAGE}", zoom="true", zoomControl="true")
     corners = SubElement(view, "KeyPointLabels", name=_CORNER, toName=_IMAGE, strokeWidth="2")
@@ -95,12 +89,12 @@ def read(path: Path) -> Labels:
     """The labels of a JSON export, or of tasks.json in a folder.
 
     Raises:
-        InputError: no such file, no JSON export with keypointlabels, or an unknown corner.
+        InputError: no such file, not a JSON export with keypointlabels, or an unknown corner.
     """
     path = path / TABLE if path.is_dir() else path
     tasks = read_json(path)
     if not isinstance(tasks, list):
-        raise InputError(f"{path}: is no list of tasks: export the project as JSON")
+        raise InputError(f"{path}: is not a list of tasks: export the project as JSON")
     labels, unlabelled, several = [], 0, 0
     for i, task in enumerate(tasks):
         where = f"{path}: task {i}"
@@ -111,31 +105,26 @@ def read(path: Path) -> Labels:
         several += len(done) > 1
         image = _image(get(task, "data", dict, where), where)
         labels.append(_label(get(done[-1], "result", list, where), image, f"{where} ({image})"))
-    if not labels:
-        raise InputError(f"{path}: holds no annotation with keypoints: label some pictures first")
     notes = []
     if unlabelled:
-        notes.append(f"left out {unlabelled} pictures without a label")
+        notes.append(f"left out {unlabelled} images without a label")
     if several:
-        notes.append(f"{several} pictures have several annotations: the last of each is taken")
+        notes.append(f"{several} images have several annotations: the last one is used")
     return Labels(tuple(labels), path.parent, tuple(notes))
 
 
 def _annotations(task: Any, where: str) -> list[Any]:
-    """The annotations of a task that were not cancelled and hold something."""
+    """The annotations of a task that were not cancelled and are not empty."""
     if isinstance(task, dict) and "annotations" not in task:
         raise InputError(f"{where}: has no annotations: export the project as JSON, not as JSON-MIN")
+    annotations = get(task, "annotations", list, where)
     return [
-        annotation
-        for annotation in get(task, "annotations", list, where)
-        if not (
-            isinstance(annotation, dict) and (annotation.get("was_cancelled") or not annotation.get("result"))
-        )
+        a for a in annotations if not isinstance(a, dict) or (a.get("result") and not a.get("was_cancelled"))
     ]
 
 
 def _image(data: Mapping[str, Any], where: str) -> str:
-    """The path of the task's picture, whatever its key: a path, an address, or a local file's address."""
+    """The path of the task's image under any key: a path, a URL, or the URL of a local file."""
     for value in data.values():
         if not isinstance(value, str):
             continue
@@ -147,7 +136,7 @@ def _image(data: Mapping[str, Any], where: str) -> str:
         image = local[0] if local else unquote(address.path)
         if image.lower().endswith(SUFFIXES):
             return (_UPLOADED.sub("", image) if "/upload/" in image else image).lstrip("/")
-    raise InputError(f"{where}: its data names no picture ({', '.join(SUFFIXES)}): import pictures")
+    raise InputError(f"{where}: its data names no image ({', '.join(SUFFIXES)}): import images")
 
 
 def _label(results: list[Any], image: str, where: str) -> Label:
@@ -171,18 +160,17 @@ def _label(results: list[Any], image: str, where: str) -> Label:
     for region, choice in choices.items():
         if region in points:
             visibility[points[region]] = _CHOICES[choice]
-    whole = int(cards) if isinstance(cards, float) and cards.is_integer() else cards
-    return Label(image, where, corners, visibility, size, parse_cards(whole, where))
+    return Label(image, where, corners, visibility, size, parse_cards(cards, where))
 
 
 def _point(result: dict[str, Any], where: str) -> tuple[int, str, tuple[int, int], np.ndarray]:
-    """Corner, region, size of the image and place of a keypoint."""
+    """Corner, region, image size and position of a keypoint."""
     value = get(result, "value", dict, where)
     names = get(value, "keypointlabels", list, where)
     if len(names) != 1:
         raise InputError(f"{where}: a keypoint has {len(names)} labels: give it one")
     if result.get("image_rotation"):
-        raise InputError(f"{where}: was turned in Label Studio: turn it back and label it anew")
+        raise InputError(f"{where}: was rotated in Label Studio: rotate it back and label it again")
     width, height = (side(result.get(key), key, where) for key in ("original_width", "original_height"))
     at = [number(value.get(axis), f"{names[0]} {axis}", where) for axis in ("x", "y")]
     pixels = np.array(at) / 100 * np.array([width, height]) - 0.5

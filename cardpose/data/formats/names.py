@@ -9,11 +9,11 @@ from cardpose.common.errors import InputError
 _FLAT = re.compile(r"(?P<video>.+)_frame_(?P<index>\d{1,9})")
 _NUMBERED = re.compile(r"\D*(?P<index>\d{1,9})")
 _NO_VIDEO = ("", "images")
-"""Folders that say nothing of the video."""
+"""Folder names that do not name a video."""
 
 
 def short_name(video: str) -> str:
-    """A video's name outside its folder, without slashes.
+    """The name of a video outside its dataset folder, without slashes.
 
     >>> short_name("videos/day 1/52.mp4"), short_name("frames/52")
     ('day 1__52.mp4', '52')
@@ -22,7 +22,7 @@ def short_name(video: str) -> str:
 
 
 def flat_name(video: str, frame_index: int, suffix: str) -> str:
-    """The name of a frame's image in a folder with those of all videos, as cardcut_cnn writes it.
+    """The name of a frame's image in one folder for all videos, as in cardcut_cnn.
 
     >>> flat_name("frames/MAQ01036", 20, ".jpg")
     'MAQ01036_frame_20.jpg'
@@ -31,7 +31,7 @@ def flat_name(video: str, frame_index: int, suffix: str) -> str:
 
 
 def split_name(image: str) -> tuple[str, int]:
-    """Video and frame that the path of an image tells; a picture that tells none is a video of its own.
+    """Video and frame from the path of an image; an image of another name is a video of its own.
 
     >>> split_name("images/MAQ01036_frame_20.jpg"), split_name("labeled-data/52.mp4/img0020.png")
     (('MAQ01036', 20), ('52.mp4', 20))
@@ -48,7 +48,7 @@ def split_name(image: str) -> tuple[str, int]:
 
 
 def by_short_name(videos: Iterable[str]) -> Mapping[str, str]:
-    """Videos of a dataset folder by their short names, with suffix and, where it is clear, without.
+    """Videos of a dataset folder by their short names, with suffix and, if that is unique, without.
 
     Raises:
         InputError: two videos have the same short name.

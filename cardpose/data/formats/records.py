@@ -1,4 +1,4 @@
-"""A label as another tool's file holds it, a frame laid out for such a tool, and what a format can hold."""
+"""A label as another tool's file contains it, a frame exported to such a tool, and what a format can store."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CORNERS, HIDDEN, NOT_LABELLED, NUM_CORNERS, Annotation
+from cardpose.common.packet import CORNERS, NOT_LABELLED, NUM_CORNERS, Annotation
+from cardpose.data.formats.names import flat_name
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,14 @@ class Label:
     """The label of one image.
 
     Args:
-        image: its path or address as the file gives it.
-        where: file and place in it, which opens messages.
-        corners: (8, 2) float64, cardpose's pixels, NaN where not labelled; order of `CORNERS`.
+        image: its path or address as in the file.
+        where: file and place in it, which begins error messages.
+        corners: (8, 2) float64, cardpose's pixels, NaN if not labelled; order of `CORNERS`.
         visibility: (8,) int8, 0, 1 or 2.
-        size: width and height of the image in pixels, None where the file does not tell.
-        cards: the packet's count, None where unknown.
-        video, frame_index: where the file itself names them; video is a path relative to the file, or None.
-        timestamp: seconds from the video's start, NaN where unknown.
+        size: width and height of the image in pixels, None if the file does not contain it.
+        cards: the packet's count, None if unknown.
+        video, frame_index: if the file contains them; video is a path relative to the file, or None.
+        timestamp: seconds from the start of the video, NaN if unknown.
     """
 
     image: str
@@ -40,12 +41,12 @@ class Label:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a file holds.
+    """The content of a file.
 
     Args:
         labels: in the order of the file.
-        base: the folder that the images' paths start from.
-        notes: a line for everything that was left out.
+        base: the folder that image paths are relative to.
+        notes: a line for everything that was skipped.
     """
 
     labels: tuple[Label, ...]
@@ -55,13 +56,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame laid out for another tool.
+    """A frame exported to another tool.
 
     Args:
-        image: its path relative to the folder that is written, with forward slashes; a video where the tool labels
-            videos.
-        video, frame_index: which frame of the dataset folder it is.
-        annotation: its label, None where there is none yet.
+        image: its path relative to the exported folder, with forward slashes; a video if the tool labels videos.
+        video, frame_index: the frame of the dataset folder.
+        annotation: its label, None if there is none yet.
     """
 
     image: str
@@ -71,48 +71,53 @@ class Shot:
 
 
 class Hidden(Enum):
-    """What becomes of a corner that is hidden and has coordinates."""
+    """What happens to a corner that is hidden and has coordinates."""
 
     KEPT = "kept"
     AS_VISIBLE = "as visible"
     DROPPED = "dropped"
 
 
+def in_images(video: str, frame_index: int, suffix: str) -> str:
+    """Path of an exported image for tools that expect all images in one folder."""
+    return f"images/{flat_name(video, frame_index, suffix)}"
+
+
 @dataclass(frozen=True)
 class Format:
-    """How another tool's labels are read and written, and what they can hold.
+    """How another tool's labels are read and written, and what they can store.
 
     Args:
-        read: file, or folder with it, -> its labels; raises `InputError`.
-        write: (folder, shots) writes the labels beside the images that lie there.
-        place: (video, frame_index, suffix) -> where the image lies, relative to the folder.
-        hidden: what becomes of hidden corners.
-        cards: whether there is a place for the count.
-        videos: whether the tool labels videos as they are.
-        times: whether there is a place for a frame's time.
-        jpeg: whether it takes JPEG alone.
+        read: file, or folder that contains it -> its labels; raises `InputError`.
+        write: (folder, shots) writes the labels beside the images, which exist already.
+        place: (video, frame_index, suffix) -> path of the image relative to the folder.
+        hidden: what happens to hidden corners.
+        cards: whether it stores the count.
+        videos: whether the tool labels videos directly.
+        times: whether it stores the timestamp of a frame.
+        jpeg: whether it accepts JPEG only.
     """
 
     read: Callable[[Path], Labels]
     write: Callable[[Path, Sequence[Shot]], None]
-    place: Callable[[str, int, str], str]
-    hidden: Hidden
-    cards: bool
+    place: Callable[[str, int, str], str] = in_images
+    hidden: Hidden = Hidden.KEPT
+    cards: bool = False
     videos: bool = False
     times: bool = False
     jpeg: bool = False
 
 
 def blank() -> tuple[np.ndarray, np.ndarray]:
-    """Corners (8, 2) and visibility (8,) of a frame without a label, to be filled in."""
+    """Corners (8, 2), NaN, and visibility (8,), 0, of a frame without a label."""
     return np.full((NUM_CORNERS, 2), np.nan), np.full(NUM_CORNERS, NOT_LABELLED, np.int8)
 
 
 def corner_index(name: object, where: str) -> int:
-    """The position of a corner by its name.
+    """The index of a corner by its name.
 
     Raises:
-        InputError: no corner is called so; `where` opens the message.
+        InputError: no corner has this name; `where` begins the message.
     """
     if name not in CORNERS:
         raise InputError(f"{where}: {name!r:.60} is no corner: rename it to one of {', '.join(CORNERS)}")
@@ -120,10 +125,10 @@ def corner_index(name: object, where: str) -> int:
 
 
 def find_columns(names: Sequence[object], where: str) -> tuple[list[int], list[str]]:
-    """Where each of the eight corners stands in a list of keypoints, and the names of the others.
+    """The position of each corner in a list of keypoint names, and the names that are no corners.
 
     Raises:
-        InputError: a corner is missing or named twice.
+        InputError: a corner is missing or occurs twice.
     """
     for corner in CORNERS:
         if names.count(corner) != 1:
@@ -131,8 +136,3 @@ def find_columns(names: Sequence[object], where: str) -> tuple[list[int], list[s
                 f"{where}: names {corner} {names.count(corner)} times: name each of {', '.join(CORNERS)} once"
             )
     return [names.index(corner) for corner in CORNERS], [str(n) for n in names if n not in CORNERS]
-
-
-def count_hidden(annotations: Sequence[Annotation]) -> int:
-    """Corners that are hidden and have coordinates."""
-    return sum(int((annotation.visibility == HIDDEN).sum()) for annotation in annotations)

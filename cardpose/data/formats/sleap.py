@@ -1,7 +1,7 @@
-"""SLEAP: .slp files, through sleap-io (https://io.sleap.ai), which the extra "interop" brings.
+"""SLEAP: .slp files, through sleap-io (https://io.sleap.ai) of the extra "interop".
 
-A packet is a skeleton of eight nodes; a node that is not visible keeps its coordinates. There is no place for the
-count. Videos are labelled as they are, loose frames as a video of images.
+A packet is a skeleton of eight nodes; a node that is not visible keeps its coordinates. The count is not stored. Videos
+are labelled directly, loose frames as a video of images.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _SKELETON = "packet"
 
 
 def place(video: str, frame_index: int, suffix: str) -> str:
-    """Where the image of a loose frame lies."""
+    """Path of the image of a loose frame."""
     return f"frames/{short_name(video)}/{frame_index}{suffix}"
 
 
 def write(folder: Path, shots: Sequence[Shot]) -> None:
-    """labels.slp beside the footage.
+    """Write labels.slp beside the footage.
 
     Raises:
         InputError: sleap-io is not installed.
@@ -41,8 +41,8 @@ def write(folder: Path, shots: Sequence[Shot]) -> None:
     frames, videos = [], []
     for own in by_video.values():
         images = [shot.image for shot in own]
-        film = images[0].lower().endswith(SUFFIXES) is False
-        videos.append(_film(sio, folder, images[0]) if film else _pictures(sio, folder, images))
+        loose = images[0].lower().endswith(SUFFIXES)
+        videos.append(_images(sio, folder, images) if loose else _video(sio, folder, images[0]))
         for position, shot in enumerate(own):
             if shot.annotation is None:
                 continue
@@ -50,30 +50,30 @@ def write(folder: Path, shots: Sequence[Shot]) -> None:
             corners = np.where(seen[:, None] == NOT_LABELLED, np.nan, shot.annotation.corners)
             points = np.column_stack([corners, seen == VISIBLE, seen != NOT_LABELLED])
             instance = sio.Instance.from_numpy(points, skeleton)
-            index = shot.frame_index if film else position
+            index = position if loose else shot.frame_index
             frames.append(sio.LabeledFrame(video=videos[-1], frame_idx=index, instances=[instance]))
     labels = sio.Labels(labeled_frames=frames, videos=videos, skeletons=[skeleton])
     sio.save_slp(labels, str(folder / TABLE), verbose=False)
 
 
-def _film(sio: ModuleType, folder: Path, name: str) -> Any:
+def _video(sio: ModuleType, folder: Path, name: str) -> Any:
     info = probe(folder / name)
     shape = [info.num_frames, info.height, info.width, 3]
     about = {"type": "MediaVideo", "filename": name, "shape": shape, "grayscale": False}
     return sio.Video(filename=name, backend_metadata=about, open_backend=False)
 
 
-def _pictures(sio: ModuleType, folder: Path, names: list[str]) -> Any:
+def _images(sio: ModuleType, folder: Path, names: list[str]) -> Any:
     shape = [len(names), *read_image(folder / names[0]).shape]
     about = {"type": "ImageVideo", "filename": names[0], "filenames": names, "shape": shape}
     return sio.Video(filename=names, backend_metadata=about | {"grayscale": False}, open_backend=False)
 
 
 def read(path: Path) -> Labels:
-    """The labels that a person has set in a .slp file, or in labels.slp of a folder; predictions are left out.
+    """The labels set by a person in a .slp file, or in labels.slp of a folder; predictions are skipped.
 
     Raises:
-        InputError: sleap-io is not installed, no such file, not whole, or no skeleton with the eight corners.
+        InputError: sleap-io is not installed, the file is missing or damaged, or no skeleton has the eight corners.
     """
     path = path / TABLE if path.is_dir() else path
     sio = _sleap_io(path)
@@ -84,9 +84,9 @@ def read(path: Path) -> Labels:
         return _labels(document, path)
     except InputError:
         raise
-    except Exception as error:  # h5py and sleap-io have an exception of their own for each kind of damage
-        said = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise InputError(f"{path}: not a whole SLEAP file ({said}): save it again") from None
+    except Exception as error:  # h5py and sleap-io raise many types for damaged files
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise InputError(f"{path}: not a complete SLEAP file ({reason}): save it again") from None
 
 
 def _labels(document: Any, path: Path) -> Labels:
@@ -110,9 +110,7 @@ def _labels(document: Any, path: Path) -> Labels:
         order, _ = columns[id(instances[0].skeleton)]
         labels.append(_label(frame, instances[0].points, order, where))
     if unlabelled:
-        notes.append(f"left out {unlabelled} frames that only a model has labelled")
-    if not labels:
-        raise InputError(f"{path}: holds no label that a person has set: label some frames first")
+        notes.append(f"left out {unlabelled} frames labelled by a model only")
     return Labels(tuple(labels), path.parent, tuple(notes))
 
 

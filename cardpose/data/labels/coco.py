@@ -1,24 +1,24 @@
 """annotations.json: COCO keypoints (https://cocodataset.org/#format-data) plus video, frame, time and count.
 
-Images carry `video`, `frame_index` and `timestamp` (seconds, null where unknown), annotations carry `cards`;
-a COCO reader that knows nothing of cardpose passes over them. Floats are written with as many digits as
-bring back the same float32 corner and the same float64 timestamp. An image without an annotation is a frame to
-label.
+Images have the additional keys `video`, `frame_index` and `timestamp` (seconds, null if unknown), annotations the key
+`cards`; other COCO readers ignore them. Floats are written with the digits that restore the same float32 corner and the
+same float64 timestamp. An image without an annotation is a frame to label.
 """
 
 import json
-import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
+from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file, sync
 from cardpose.common.json_files import get, read_json
 from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
-from cardpose.data.labels.validate import check_annotation, check_unique, parse_cards
+from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, write_videos
+from cardpose.data.labels.validate import check_annotation, parse_cards
 
 CATEGORY = {
     "id": 1,
@@ -30,11 +30,9 @@ CATEGORY = {
 
 Json = dict[str, Any]
 
-log = logging.getLogger(__name__)
-
 
 def image_name(video: str, frame_index: int) -> str:
-    """Where the image of a frame stands in the dataset folder, or would stand once cut from its video.
+    """Path of a frame's image in the dataset folder; for a frame of a video, where it would be extracted to.
 
     >>> image_name("frames/52", 20), image_name("videos/52.mp4", 20)
     ('frames/52/20.jpg', 'frames/52.mp4/20.jpg')
@@ -65,17 +63,8 @@ def to_coco(annotations: Iterable[Annotation]) -> Json:
                 int(seen),
             ]  # str() of a float32: its shortest exact digits
         box, area = _box(annotation.corners[labelled])
-        images.append(
-            {
-                "id": number,
-                "file_name": image_name(annotation.video, annotation.frame_index),
-                "width": annotation.width,
-                "height": annotation.height,
-                "video": annotation.video,
-                "frame_index": annotation.frame_index,
-                "timestamp": None if math.isnan(annotation.timestamp) else annotation.timestamp,
-            }
-        )
+        size = annotation.width, annotation.height
+        images.append(image_record(number, *annotation.frame_id, annotation.timestamp, *size))
         labels.append(
             {
                 "id": number,
@@ -93,8 +82,37 @@ def to_coco(annotations: Iterable[Annotation]) -> Json:
     return {"info": info, "images": images, "annotations": labels, "categories": [CATEGORY]}
 
 
+def image_record(
+    image_id: int, video: str, frame_index: int, timestamp: float, width: int, height: int
+) -> Json:
+    """The record of a frame in `images`; a timestamp of NaN is written as null."""
+    return {
+        "id": image_id,
+        "file_name": image_name(video, frame_index),
+        "width": width,
+        "height": height,
+        "video": video,
+        "frame_index": frame_index,
+        "timestamp": None if math.isnan(timestamp) else timestamp,
+    }
+
+
+def write_tables(root: Path, document: Json, videos: Sequence[Video]) -> None:
+    """Write annotations.json and videos.csv atomically, and sync them to disk.
+
+    Raises:
+        InputError: the disk is full; both files are then unchanged.
+    """
+    with replace_file(root / ANNOTATIONS) as labels, replace_file(root / VIDEO_TABLE) as rows:
+        labels.write_text(dump_coco(document), encoding="utf-8")
+        write_videos(rows, videos)
+        sync(labels)
+        sync(rows)
+    sync(root)
+
+
 def dump_coco(document: Json) -> str:
-    """The document as text, a line per image and per annotation: quick to write, and a change shows in a diff.
+    """The document as text with one line per image and per annotation, so that a diff shows what changed.
 
     >>> print(dump_coco({"info": {}, "images": [{"id": 1}, {"id": 2}]}), end="")
     {
@@ -115,10 +133,10 @@ def dump_coco(document: Json) -> str:
 
 
 def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
-    """The whole document of annotations.json, its category checked, and its images by their id.
+    """Read annotations.json and check its category; returns the document and its images by id.
 
     Raises:
-        InputError: the file is missing, no JSON, or no COCO keypoint file of packets.
+        InputError: the file is missing, not JSON, or not a COCO keypoint file of packets.
     """
     document = read_json(path, "label some frames first")
     _check_categories(get(document, "categories", list, str(path)), path)
@@ -132,33 +150,6 @@ def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
     return document, images
 
 
-def read_coco(path: Path, complain: ErrorHandler = raise_error, unlabelled: bool = False) -> list[Annotation]:
-    """Read and check annotations.json, in the order of its annotations.
-
-    Args:
-        path: the file.
-        complain: takes a wrong label, which is left out.
-        unlabelled: take a file without a label, and none at all, for one with nothing labelled yet.
-
-    Raises:
-        InputError: the file is missing or no COCO keypoint file of packets, or a label breaks a rule of
-            `cardpose.data.labels.validate`; the message names the annotation by id and frame.
-    """
-    if unlabelled and not path.exists():
-        return []
-    document, images = read_document(path)
-    annotations = []
-    for i, label in enumerate(document["annotations"]):
-        with collecting_errors(complain):
-            annotations.append(from_coco(label, images, f"{path}: annotations[{i}]"))
-    if not annotations and not unlabelled:
-        raise InputError(f"{path}: holds no annotation: label some frames first")
-    annotations = check_unique(annotations, str(path), complain)
-    if len(images) > len(annotations) and not unlabelled:
-        log.info("%s: left out %d images without a label", path, len(images) - len(annotations))
-    return annotations
-
-
 def _check_categories(categories: list[Any], path: Path) -> None:
     if len(categories) != 1:
         raise InputError(f"{path}: {len(categories)} categories: keep one, 'packet'")
@@ -170,7 +161,7 @@ def _check_categories(categories: list[Any], path: Path) -> None:
 
 
 def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
-    """Video, frame index, timestamp (NaN where unknown), width and height of an image's record.
+    """Video, frame index, timestamp (NaN if unknown), width and height of an image record.
 
     Raises:
         InputError: one is missing or of the wrong type.
@@ -186,10 +177,10 @@ def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
 
 
 def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
-    """The checked label of one record of `annotations`; `images` are by their id.
+    """The checked label of one record of `annotations`; `images` is keyed by id.
 
     Raises:
-        InputError: it breaks a rule of `cardpose.data.labels.validate`; `where` opens the message.
+        InputError: it breaks a rule of `cardpose.data.labels.validate`; `where` begins the message.
     """
     image_id = get(label, "image_id", int, where)
     if image_id not in images:
@@ -208,7 +199,7 @@ def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
 
 
 def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (8, 2) float32, NaN where not labelled, and visibility (8,) int8 from COCO's 24 numbers."""
+    """Corners (8, 2) float32, NaN if not labelled, and visibility (8,) int8, from COCO's 24 numbers."""
     if len(values) != 3 * NUM_CORNERS:
         raise InputError(
             f"{where}: keypoints has {len(values)} numbers, not {3 * NUM_CORNERS}: "

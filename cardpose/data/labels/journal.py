@@ -1,4 +1,4 @@
-"""Changes that outlive a crash: a line of JSON each, on the disk before anybody is told that it is saved."""
+"""An append-only log of label changes that survives a crash: one JSON object a line, synced before it is confirmed."""
 
 import json
 import os
@@ -9,35 +9,41 @@ from cardpose.common.errors import InputError
 from cardpose.common.files import write_errors
 
 
-class Journal:
-    """An append-only file of changes; one process at a time has it open.
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The changes in a journal, without changing the file; none if the file does not exist.
 
-    What a killed process was still writing is dropped when the file is opened: nobody was told that it was saved.
-
-    Args:
-        path: the file, made with the first change and removed where it is closed empty.
+    An incomplete last line, which a killed process was still writing, is ignored: it was never confirmed as saved.
 
     Raises:
-        InputError: a line that is not the last is damaged, or the file cannot be opened.
+        InputError: a complete line is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+class Journal:
+    """A journal opened for writing, by one process at a time; an incomplete last line is removed.
+
+    Args:
+        path: the file, created by the first change and deleted if it is empty when closed.
+
+    Raises:
+        InputError: a complete line is damaged, or the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.entries = read_entries(path)
         with write_errors(path):
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        try:
-            self.entries = [
-                _parse(line, path, n) for n, line in enumerate(data[:whole].splitlines(), start=1)
-            ]
-        except InputError:
-            os.close(self._handle)
-            raise
-        self._cut(whole)
+        self._truncate(path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Write one change and wait until it is on the disk; after an error the file is as it was.
+        """Write one change and sync it to disk; after an error the file is as it was.
 
         Raises:
             InputError: the disk is full.
@@ -50,23 +56,23 @@ class Journal:
                     written += os.write(self._handle, line[written:])
                 os.fsync(self._handle)
         except BaseException:
-            self._cut(self._length)
+            self._truncate(self._length)
             raise
         self._length += len(line)
 
     def clear(self) -> None:
-        """Forget all changes, once they stand elsewhere."""
+        """Remove all changes, once the tables contain them."""
         self.entries = []
-        self._cut(0)
+        self._truncate(0)
         os.fsync(self._handle)
 
     def close(self) -> None:
-        """Close the file, and remove it where it is empty."""
+        """Close the file, and delete it if it is empty."""
         os.close(self._handle)
         if not self._length:
             self.path.unlink(missing_ok=True)
 
-    def _cut(self, length: int) -> None:
+    def _truncate(self, length: int) -> None:
         os.ftruncate(self._handle, length)
         os.lseek(self._handle, length, os.SEEK_SET)
         self._length = length

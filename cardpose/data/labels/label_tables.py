@@ -1,206 +1,262 @@
-"""annotations.json and videos.csv in memory, to be changed a frame at a time and written whole.
+"""annotations.json, videos.csv and the label page's journal in memory.
 
-What annotations.json holds beside the labels is kept, ids and unknown keys too. A frame of which only some corners are
-decided has no annotation, so that nothing trains on it: they stand in its image's record, under `draft`.
+Everything else that annotations.json contains is kept, including ids and unknown keys. A frame with only some corners
+placed has no annotation, so that it is not used for training; its corners are stored as `draft` in the image record.
 """
 
 import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file, sync
-from cardpose.common.packet import Annotation
-from cardpose.data.labels.coco import Json, dump_coco, frame_of, from_coco, image_name, read_document, to_coco
-from cardpose.data.labels.listed import FrameKey
+from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
+from cardpose.common.packet import Annotation, FrameId
+from cardpose.data.labels.coco import (
+    Json,
+    frame_of,
+    from_coco,
+    image_record,
+    read_document,
+    to_coco,
+    write_tables,
+)
+from cardpose.data.labels.journal import read_entries
 from cardpose.data.labels.marks import NO_MARKS, Marks, arrays, marks_of, parse_marks, state
-from cardpose.data.labels.tables import Video, read_videos, write_videos
-from cardpose.data.labels.validate import check_unique
+from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, check_listed, read_videos
+from cardpose.data.labels.validate import check_unique, parse_cards
+
+JOURNAL = ".label.journal"
 
 
 class LabelTables:
-    """The labels and drafts of a dataset folder, and the counts of its videos; one thread at a time.
+    """The labels and drafts of a dataset folder, and the counts of its videos. Not thread-safe.
+
+    Reading changes no file: what a killed label page left in its journal is applied in memory.
 
     Args:
         root: the folder.
-        create: start empty where there are no tables yet.
+        videos: the rows of videos.csv, if they have been read already.
+        create: start empty if neither table exists.
+        on_error: called with each faulty row or record, which is skipped.
+
+    Attributes:
+        videos: by name, in the order of videos.csv, with the current counts.
+        annotations: the checked labels by frame, with the count that the label itself states.
+        dirty: whether memory differs from the files.
 
     Raises:
-        InputError: the tables are damaged or contradict each other.
+        InputError: the tables or the journal are damaged or contradict each other.
     """
 
-    def __init__(self, root: Path, *, create: bool = False) -> None:
-        self._table, self._rows = root / "annotations.json", root / "videos.csv"
-        self._seen = self._stamps()
+    def __init__(
+        self,
+        root: Path,
+        *,
+        videos: Iterable[Video] | None = None,
+        create: bool = False,
+        on_error: ErrorHandler = raise_error,
+    ) -> None:
+        self.root, self._table = root, root / ANNOTATIONS
+        # Before the tables: if a running page writes them meanwhile, applying the changes again does no harm.
+        entries = read_entries(root / JOURNAL)
+        self._stamps = self._read_stamps()
         self.dirty = False
-        """Whether memory holds more than the files."""
-        fresh = create and not self._rows.exists() and not self._table.exists()
-        self.videos = {video.file: video for video in (() if fresh else read_videos(root))}
-        """By name, in the order of videos.csv, with the counts as they are now."""
-        self._counted: dict[str, int | None] = {}
+        if videos is None:
+            videos = () if create and self._stamps == (None, None) else read_videos(root, on_error)
+        self.videos = {video.file: video for video in videos}
+        self._new_counts: dict[str, int | None] = {}
         self._document, by_id = read_document(self._table) if self._table.exists() else (to_coco([]), {})
-        self._images: dict[FrameKey, Json] = {}
-        self._labels: dict[FrameKey, Json] = {}
-        self._marks: dict[FrameKey, Marks] = {}
-        for number, image in enumerate(self._document["images"]):
-            self._index_image(image, f"{self._table}: images[{number}]")
-        self._index_labels(by_id)
+        self._images: dict[FrameId, Json] = {}
+        self._labels: dict[FrameId, Json] = {}
+        self._drafts: dict[FrameId, Marks] = {}
+        self.annotations: dict[FrameId, Annotation] = {}
+        self._index_labels(by_id, on_error)
+        self._index_images(on_error)
+        self._last_image = max(by_id, default=0)
+        ids = (label.get("id") for label in self._document["annotations"] if isinstance(label, dict))
+        self._last_label = max((number for number in ids if isinstance(number, int)), default=0)
+        self._match_counts()
+        for number, entry in enumerate(entries, start=1):
+            self.apply(entry, f"{root / JOURNAL} line {number}")
 
-    def listed(self) -> dict[FrameKey, float]:
-        """Every frame that there is an image's record of, and its timestamp, by video and index."""
+    def listed(self) -> dict[FrameId, float]:
+        """Every frame with an image record, labelled or not, and its timestamp; sorted by video and index."""
         order = {file: number for number, file in enumerate(self.videos)}
-        keys = sorted(self._images, key=lambda key: (order[key[0]], key[1]))
-        return {key: frame_of(self._images[key], str(self._table))[2] for key in keys}
+        frames = sorted(self._images, key=lambda frame: (order[frame[0]], frame[1]))
+        return {frame: frame_of(self._images[frame], str(self._table))[2] for frame in frames}
 
-    def size(self, key: FrameKey) -> tuple[int, int] | None:
-        """Width and height of a listed frame."""
-        image = self._images.get(key)
+    def size(self, frame: FrameId) -> tuple[int, int] | None:
+        """Width and height of a frame that has an image record."""
+        image = self._images.get(frame)
         return None if image is None else (image["width"], image["height"])
 
-    def marks(self, key: FrameKey) -> Marks:
-        """What is decided of a frame's corners."""
-        return self._marks.get(key, NO_MARKS)
+    def marks(self, frame: FrameId) -> Marks:
+        """The corners placed so far, of a label or of a draft."""
+        if frame in self.annotations:
+            return marks_of(self.annotations[frame])
+        return self._drafts.get(frame, NO_MARKS)
 
     def add(self, video: Video, frames: Iterable[tuple[int, float]], size: tuple[int, int]) -> None:
         """Add a video, or more frames of one.
 
         Args:
-            video: its row, which replaces one of that name.
+            video: its row, which replaces a row with the same name.
             frames: index and timestamp of each frame to label.
             size: their width and height.
         """
         self.videos[video.file] = video
         for index, timestamp in frames:
-            if (video.file, index) not in self._images:
-                self._add_image((video.file, index), size, timestamp)
+            self._image((video.file, index), size, timestamp)
         self.dirty = True
 
     def set_cards(self, file: str, cards: int | None) -> None:
         """Set the count of a video and of all its labels."""
         self.videos[file] = replace(self.videos[file], cards=cards)
-        self._counted[file] = cards
-        for (video, _), label in self._labels.items():
-            if video == file:
+        self._new_counts[file] = cards
+        for frame, label in self._labels.items():
+            if frame[0] == file:
                 label["cards"] = cards
+                self.annotations[frame] = replace(self.annotations[frame], cards=cards)
         self.dirty = True
 
-    def set_marks(self, key: FrameKey, marks: Marks, size: tuple[int, int]) -> None:
-        """Put the marks where their state belongs: an annotation, a draft, or neither."""
-        if key not in self._images:
-            self._add_image(key, size, math.nan)
-        self._marks[key] = marks
-        image, how_far = self._images[key], state(marks)
+    def set_marks(self, frame: FrameId, marks: Marks, size: tuple[int, int]) -> None:
+        """Store the corners of a frame: all placed as an annotation, some as a draft, none not at all."""
+        image = self._image(frame, size, math.nan)
+        self._drafts.pop(frame, None)
         image.pop("draft", None)
-        if how_far == "draft":
+        progress = state(marks)
+        if progress == "done":
+            corners, visibility = arrays(marks)
+            size = (image["width"], image["height"])
+            cards = self.videos[frame[0]].cards
+            if cards is None and frame in self._labels:
+                cards = self._labels[frame].get("cards")
+            self.set_label(Annotation(*frame, math.nan, *size, corners, visibility, cards))
+            return
+        if progress == "draft":
+            self._drafts[frame] = marks
             image["draft"] = [None if mark is None else list(mark) for mark in marks]
-        if how_far == "done":
-            self._set_label(key, image, marks)
-        elif key in self._labels:
-            gone = self._labels.pop(key)
-            kept = [label for label in self._document["annotations"] if label is not gone]
-            self._document["annotations"] = kept
+        if self.annotations.pop(frame, None) is not None:
+            removed = self._labels.pop(frame)
+            self._document["annotations"] = [a for a in self._document["annotations"] if a is not removed]
+        self.dirty = True
+
+    def set_label(self, annotation: Annotation) -> None:
+        """Add a label or replace the label of its frame; ids and unknown keys of an existing record are kept."""
+        frame = annotation.frame_id
+        image = self._image(frame, (annotation.width, annotation.height), annotation.timestamp)
+        self._drafts.pop(frame, None)
+        image.pop("draft", None)
+        fresh: Json = to_coco([annotation])["annotations"][0]
+        if frame in self._labels:
+            old = self._labels[frame]
+            old.update(fresh | {key: old[key] for key in ("id", "image_id") if key in old})
+        else:
+            self._last_label += 1
+            self._labels[frame] = fresh | {"id": self._last_label, "image_id": image["id"]}
+            self._document["annotations"].append(self._labels[frame])
+        self.annotations[frame] = annotation
         self.dirty = True
 
     def write(self) -> None:
-        """Write both files, each whole or not at all, and wait until they are on the disk.
+        """Write both files atomically and sync them to disk.
 
-        Rows of videos.csv that another program has changed, e.g. counts filled in meanwhile, are taken in first.
+        Rows of videos.csv that another program changed, for example counts filled in meanwhile, are read first.
 
         Raises:
             InputError: the disk is full, or another program has changed annotations.json.
         """
-        self._look_at_files()
-        with replace_file(self._rows) as path:  # first: a label wants its video's row
-            write_videos(path, tuple(self.videos.values()))
-            sync(path)
-        with replace_file(self._table) as path:
-            path.write_text(dump_coco(self._document), encoding="utf-8")
-            sync(path)
-        sync(self._table.parent)
-        self._seen, self.dirty = self._stamps(), False
-        self._counted.clear()
+        self._merge_foreign_changes()
+        write_tables(self.root, self._document, tuple(self.videos.values()))
+        self._stamps, self.dirty = self._read_stamps(), False
+        self._new_counts.clear()
 
-    def _look_at_files(self) -> None:
-        table, rows = self._stamps()
-        if table != self._seen[0]:
+    def _merge_foreign_changes(self) -> None:
+        table, rows = self._read_stamps()
+        if table != self._stamps[0]:
             raise InputError(
-                f"{self._table}: another program has changed it: start cardpose.label again, it takes both in"
+                f"{self._table}: another program has changed it: start cardpose label again, which reads both changes"
             )
-        if rows == self._seen[1]:
+        if rows == self._stamps[1]:
             return
-        videos = {video.file: video for video in read_videos(self._rows.parent)}
+        videos = {video.file: video for video in read_videos(self.root)}
         lost = [file for file, _ in self._images if file not in videos]
         if lost:
-            raise InputError(f"{self._rows}: {lost[0]} has no row any more, but frames to label: put it back")
-        for file, cards in self._counted.items():
+            raise InputError(
+                f"{self.root / VIDEO_TABLE}: the row of {lost[0]}, which has frames to label, is missing: restore it"
+            )
+        for file, cards in self._new_counts.items():
             if file in videos:
                 videos[file] = replace(videos[file], cards=cards)
         self.videos = videos
-        for (file, _), label in self._labels.items():
-            self._count(file, label)
+        self._match_counts()
 
-    def _index_image(self, image: Json, where: str) -> None:
-        video, index, _, width, height = frame_of(image, where)
-        if video not in self.videos:
-            raise InputError(f"{where}: {video} is not in videos.csv: add a row or remove the image")
-        if (video, index) in self._images:
-            raise InputError(f"{where}: {video} frame {index} stands there twice: remove one")
-        self._images[video, index] = image
-        if "draft" in image:
-            self._marks[video, index] = parse_marks(image["draft"], width, height, f"{where}: draft")
+    def apply(self, entry: dict[str, Any], where: str) -> None:
+        """Apply a change of the journal; ignored if its video has been removed meanwhile.
 
-    def _index_labels(self, by_id: dict[int, Json]) -> None:
-        annotations = []
+        Raises:
+            InputError: it is no such change; `where` begins the message.
+        """
+        try:
+            if entry["video"] not in self.videos:
+                return
+            if "cards" in entry:
+                self.set_cards(entry["video"], parse_cards(entry["cards"], where))
+                return
+            width, height = entry["size"]
+            marks = parse_marks([mark and list(mark) for mark in entry["marks"]], width, height, where)
+            self.set_marks((entry["video"], entry["frame_index"]), marks, (width, height))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{where}: not a change written by cardpose label: remove the line") from None
+
+    def _index_labels(self, by_id: dict[int, Json], on_error: ErrorHandler) -> None:
+        found: list[tuple[Annotation, Json]] = []
         for number, label in enumerate(self._document["annotations"]):
-            annotation = from_coco(label, by_id, f"{self._table}: annotations[{number}]")
-            annotations.append(annotation)
-            key = (annotation.video, annotation.frame_index)
-            self._labels[key], self._marks[key] = label, marks_of(annotation)
-            self._count(annotation.video, label)
-        check_unique(annotations, str(self._table))
-        ids = (label.get("id") for label in self._document["annotations"])
-        self._last_label = max((number for number in ids if isinstance(number, int)), default=0)
-        self._last_image = max(by_id, default=0)
+            with collecting_errors(on_error):
+                annotation = from_coco(label, by_id, f"{self._table}: annotations[{number}]")
+                check_listed(annotation, self.videos, self._table)
+                found.append((annotation, label))
+        check_unique((annotation for annotation, _ in found), str(self._table), on_error)
+        for annotation, label in found:
+            self.annotations.setdefault(annotation.frame_id, annotation)
+            self._labels.setdefault(annotation.frame_id, label)
 
-    def _count(self, file: str, label: Json) -> None:
-        """Where a label has another count than its video's row, the row is right."""
-        cards = self.videos[file].cards
-        if cards is not None and label.get("cards") != cards:
-            label["cards"], self.dirty = cards, True
+    def _index_images(self, on_error: ErrorHandler) -> None:
+        labels = self._document["annotations"]
+        labelled = {label.get("image_id") for label in labels if isinstance(label, dict)}
+        numbered = enumerate(self._document["images"])
+        # The errors of a labelled image have been reported with its label.
+        for number, image in sorted(numbered, key=lambda item: item[1]["id"] not in labelled):
+            where = f"{self._table}: images[{number}]"
+            with collecting_errors(on_error if image["id"] not in labelled else lambda error: None):
+                video, index, _, width, height = frame_of(image, where)
+                if video not in self.videos:
+                    raise InputError(f"{where}: {video} is not in videos.csv: add a row or remove the image")
+                if (video, index) in self._images:
+                    raise InputError(f"{where}: {video} frame {index} is listed twice: remove one image")
+                self._images[video, index] = image
+                if "draft" in image and (video, index) not in self.annotations:
+                    self._drafts[video, index] = parse_marks(image["draft"], width, height, f"{where}: draft")
 
-    def _add_image(self, key: FrameKey, size: tuple[int, int], timestamp: float) -> None:
-        self._last_image += 1
-        image = {
-            "id": self._last_image,
-            "file_name": image_name(*key),
-            "width": size[0],
-            "height": size[1],
-            "video": key[0],
-            "frame_index": key[1],
-            "timestamp": None if math.isnan(timestamp) else timestamp,
-        }
-        self._document["images"].append(image)
-        self._images[key] = image
+    def _match_counts(self) -> None:
+        """Where a label states another count than the row of its video, the row is right."""
+        for (file, _), label in self._labels.items():
+            cards = self.videos[file].cards
+            if cards is not None and label.get("cards") != cards:
+                label["cards"], self.dirty = cards, True
 
-    def _set_label(self, key: FrameKey, image: Json, marks: Marks) -> None:
-        corners, visibility = arrays(marks)
-        size = (image["width"], image["height"])
-        cards = self.videos[key[0]].cards
-        annotation = Annotation(*key, math.nan, *size, corners, visibility, cards)
-        fresh: Json = to_coco([annotation])["annotations"][0]
-        if key in self._labels:
-            old = self._labels[key]
-            kept = {name: old[name] for name in ("id", "image_id") if name in old}
-            old.update(fresh | kept | ({} if cards is not None else {"cards": old.get("cards")}))
-            return
-        self._last_label += 1
-        self._labels[key] = fresh | {"id": self._last_label, "image_id": image["id"]}
-        self._document["annotations"].append(self._labels[key])
+    def _image(self, frame: FrameId, size: tuple[int, int], timestamp: float) -> Json:
+        """The image record of a frame, added if there is none."""
+        if frame not in self._images:
+            self._last_image += 1
+            self._images[frame] = image_record(self._last_image, *frame, timestamp, *size)
+            self._document["images"].append(self._images[frame])
+        return self._images[frame]
 
-    def _stamps(self) -> tuple[tuple[int, ...] | None, ...]:
-        """What tells that a table is still the file that was read or written here."""
-        return _stamp(self._table), _stamp(self._rows)
+    def _read_stamps(self) -> tuple[tuple[int, ...] | None, ...]:
+        """What changes when another program writes annotations.json and videos.csv."""
+        return _stamp(self._table), _stamp(self.root / VIDEO_TABLE)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

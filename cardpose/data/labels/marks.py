@@ -1,4 +1,4 @@
-"""What a person has said of a frame's corners, which may be less than a label: some corners are still to be placed."""
+"""The corners of a frame during labelling, some of which may not be placed yet."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from cardpose.common.packet import CORNERS, NOT_LABELLED, NUM_CORNERS, Annotatio
 Mark = tuple[float, float, int]
 """x, y in source pixels and visibility: 2 visible, 1 hidden, 0 absent (then at 0, 0)."""
 Marks = tuple[Mark | None, ...]
-"""One per corner in the order of `packet.CORNERS`; None is not decided yet."""
+"""One per corner in the order of `packet.CORNERS`; None is not placed yet."""
 State = Literal["empty", "draft", "done"]
 
 NO_MARKS: Marks = (None,) * NUM_CORNERS
@@ -20,27 +20,27 @@ ABSENT: Mark = (0.0, 0.0, NOT_LABELLED)
 
 
 def state(marks: Marks) -> State:
-    """How far a frame is: a label has every corner decided.
+    """How far a frame is labelled; a label ("done") has every corner placed or absent.
 
     >>> state(NO_MARKS), state((ABSENT,) + NO_MARKS[1:]), state((ABSENT,) * 8)
     ('empty', 'draft', 'done')
     """
-    decided = sum(mark is not None for mark in marks)
-    return "done" if decided == NUM_CORNERS else "draft" if decided else "empty"
+    placed = sum(mark is not None for mark in marks)
+    return "done" if placed == NUM_CORNERS else "draft" if placed else "empty"
 
 
 def revision(marks: Marks) -> str:
-    """A short text that is the same for the same marks only."""
+    """A short hash of the marks."""
     return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16]
 
 
 def parse_marks(value: Any, width: int, height: int, where: str) -> Marks:
     """Marks from JSON: a list of eight, each null or [x, y, visibility] inside the image.
 
-    Coordinates become those of the nearest float32, as annotations.json holds them.
+    Coordinates are rounded to the nearest float32, as in annotations.json.
 
     Raises:
-        InputError: anything else; `where` opens the message.
+        InputError: anything else; `where` begins the message.
 
     >>> parse_marks([[1.1, 2, 2], [9, 9, 0], None, None, None, None, None, None], 64, 48, "a")[:3]
     ((1.1, 2.0, 2), (0.0, 0.0, 0), None)
@@ -72,7 +72,7 @@ def _exact(value: float) -> float:
 
 
 def marks_of(annotation: Annotation) -> Marks:
-    """The marks of a label; a corner that it has not is absent."""
+    """The marks of a label; a corner without coordinates is absent."""
     return tuple(
         (_exact(x), _exact(y), int(seen)) if seen != NOT_LABELLED else ABSENT
         for (x, y), seen in zip(annotation.corners, annotation.visibility, strict=True)
@@ -80,7 +80,7 @@ def marks_of(annotation: Annotation) -> Marks:
 
 
 def arrays(marks: Marks) -> tuple[np.ndarray, np.ndarray]:
-    """Corners (8, 2) float32, NaN where absent or undecided, and visibility (8,) int8, 0 there."""
+    """Corners (8, 2) float32, NaN if absent or not placed, and visibility (8,) int8, 0 there."""
     placed = [mark if mark is not None and mark[2] != NOT_LABELLED else (np.nan, np.nan, 0) for mark in marks]
     table = np.array(placed, np.float64)
     return table[:, :2].astype(np.float32), table[:, 2].astype(np.int8)

@@ -1,24 +1,35 @@
-"""The rules every label keeps, whatever file it came from; each complaint names its place and the mend."""
+"""The rules that every label follows, whatever file it came from; each error names the place and how to fix it."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, raise_error
-from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, NUM_CORNERS, VISIBLE, Annotation
+from cardpose.common.packet import (
+    CORNERS,
+    HIDDEN,
+    MAX_CARDS,
+    NOT_LABELLED,
+    NUM_CORNERS,
+    VISIBLE,
+    Annotation,
+    FrameId,
+)
 
 _VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
 
 
 def parse_cards(value: object, where: str) -> int | None:
-    """A count from a table's cell or from JSON: a whole number 1 to 104; empty and null mean unknown.
+    """A count from a table cell or from JSON: a whole number from 1 to 104; empty and null mean unknown.
 
     >>> parse_cards("52", "videos.csv row 2"), parse_cards("", "videos.csv row 3")
     (52, None)
 
     Raises:
-        InputError: anything else; `where` opens the message.
+        InputError: anything else; `where` begins the message.
     """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     text = "" if value is None else str(value).strip()
     if not text:
         return None
@@ -32,11 +43,11 @@ def parse_cards(value: object, where: str) -> int | None:
 def check_annotation(annotation: Annotation, where: str) -> None:
     """Check one label: frame, size, shapes, finite corners inside the image, visibility and count.
 
-    A corner with visibility 1 or 2 has coordinates, one with 0 has none (NaN). The image reaches half a pixel
-    around its outermost pixel centres.
+    A corner with visibility 1 or 2 has coordinates, one with 0 has none (NaN). The image extends half a pixel beyond
+    its outermost pixel centres.
 
     Raises:
-        InputError: a rule is broken; `where` opens the message.
+        InputError: a rule is broken; `where` begins the message.
     """
     if annotation.frame_index < 0:
         raise InputError(f"{where}: frame_index is {annotation.frame_index}: frames count from 0")
@@ -62,7 +73,7 @@ def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotati
                 f"{where}: {name} has coordinates but visibility 0: write 1 (hidden) or 2 (visible)"
             )
     elif not (np.isfinite(x) and np.isfinite(y)):
-        raise InputError(f"{where}: {name} is ({x}, {y}): label it anew or give it visibility 0")
+        raise InputError(f"{where}: {name} is ({x}, {y}): label it again or give it visibility 0")
     elif not (-0.5 <= x <= annotation.width - 0.5 and -0.5 <= y <= annotation.height - 0.5):
         raise InputError(
             f"{where}: {name} at ({x:g}, {y:g}) lies outside the "
@@ -71,18 +82,13 @@ def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotati
 
 
 def check_unique(
-    annotations: Iterable[Annotation], where: str, complain: ErrorHandler = raise_error
+    annotations: Iterable[Annotation], where: str, on_error: ErrorHandler = raise_error
 ) -> list[Annotation]:
-    """The labels, each frame's once; a second one of a frame is complained of."""
-    seen: dict[tuple[str, int], Annotation] = {}
+    """The labels without a second one of the same frame, which is an error; `where` begins the message."""
+    seen: dict[FrameId, Annotation] = {}
     for annotation in annotations:
-        key = (annotation.video, annotation.frame_index)
-        if key in seen:
-            complain(
-                InputError(
-                    f"{where}: frame {annotation.frame_index} of {annotation.video} is labelled twice: "
-                    "remove one label"
-                )
-            )
-        seen.setdefault(key, annotation)
+        if annotation.frame_id in seen:
+            video, index = annotation.frame_id
+            on_error(InputError(f"{where}: frame {index} of {video} is labelled twice: remove one label"))
+        seen.setdefault(annotation.frame_id, annotation)
     return list(seen.values())

@@ -7,8 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import NOT_LABELLED
-from cardpose.data.cache import FrameId
+from cardpose.common.packet import NOT_LABELLED, FrameId
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.metrics.scores import every_score
 from cardpose.evaluation.report.tables import Cell

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from cardpose.common.errors import ErrorHandler, collecting_errors
+from cardpose.common.packet import FrameId
 from cardpose.data.footage.folder import DatasetFolder, Source
 from cardpose.data.footage.video import probe
-from cardpose.data.labels.listed import FrameKey
 from cardpose.labelling.checks.findings import Finding, Kind
 
 THUMB = (32, 24)
@@ -30,26 +30,26 @@ class Looks:
         thumbs: (N, 768) float32, grey levels 0 to 255 of a small picture.
     """
 
-    frames: tuple[FrameKey, ...]
+    frames: tuple[FrameId, ...]
     digests: tuple[bytes, ...]
     thumbs: np.ndarray
 
 
-def look(folder: DatasetFolder, tick: Callable[[], object], complain: ErrorHandler) -> Looks:
+def look(folder: DatasetFolder, tick: Callable[[], object], on_error: ErrorHandler) -> Looks:
     """Read every labelled frame once.
 
     Args:
         folder: the footage.
         tick: called after each frame.
-        complain: takes what cannot be read; the rest of that video is passed over.
+        on_error: called with each video that cannot be read; its other frames are skipped.
     """
-    frames: list[FrameKey] = []
+    frames: list[FrameId] = []
     digests, thumbs = [], []
     wanted = defaultdict(list)
     for annotation in folder.annotations:
         wanted[annotation.video].append(annotation.frame_index)
     for video, indices in wanted.items():
-        with collecting_errors(complain):
+        with collecting_errors(on_error):
             for index, image in folder.read_frames(video, indices):
                 frames.append((video, index))
                 digests.append(hashlib.sha256(image.tobytes()).digest())
@@ -60,7 +60,7 @@ def look(folder: DatasetFolder, tick: Callable[[], object], complain: ErrorHandl
     return Looks(tuple(frames), tuple(digests), table)
 
 
-def check_pictures(looks: Looks, near: float, side_of: Mapping[FrameKey, str] | None) -> list[Finding]:
+def check_pictures(looks: Looks, near: float, side_of: Mapping[FrameId, str] | None) -> list[Finding]:
     """Frames that are the same picture, and pairs that a split should not part.
 
     Args:
@@ -104,7 +104,7 @@ def _near_pairs(thumbs: np.ndarray, near: float) -> list[tuple[float, int, int]]
 
 
 def _same(looks: Looks) -> list[Finding]:
-    first: dict[bytes, FrameKey] = {}
+    first: dict[bytes, FrameId] = {}
     findings = []
     for frame, digest in zip(looks.frames, looks.digests, strict=True):
         if digest in first:
@@ -148,7 +148,7 @@ def _turned(source: Source) -> str:
     return "" if same else "its pictures are turned by their EXIF orientation"
 
 
-def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameKey, str]:
+def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameId, str]:
     """The side of each frame of a saved split."""
     return {
         (video, index): side

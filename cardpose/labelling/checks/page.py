@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cardpose.common.packet import VISIBLE, Annotation
-from cardpose.data.labels.listed import FrameKey
+from cardpose.common.packet import VISIBLE, Annotation, FrameId
 from cardpose.evaluation.report.drawing import PREDICTED_EDGES, draw_packet, enlarge
 from cardpose.evaluation.report.html import Picture, Section, Table, write_page
 from cardpose.labelling.checks.findings import MEANINGS, Finding, Kind
@@ -41,7 +40,7 @@ def draw(image: np.ndarray, annotation: Annotation, box: np.ndarray | None) -> n
     return draw_packet(image, corners[0], annotation.visibility)
 
 
-def chosen_frames(findings: Sequence[Finding], limit: int) -> list[FrameKey]:
+def chosen_frames(findings: Sequence[Finding], limit: int) -> list[FrameId]:
     """The frames to draw, the worst of the first kinds first, at most `limit`."""
     order = list(Kind)
     ranked = sorted(
@@ -56,8 +55,8 @@ def write(
     data: str,
     findings: Sequence[Finding],
     counted: Mapping[str, int],
-    frames: Sequence[FrameKey],
-    pictures: Mapping[FrameKey, np.ndarray],
+    frames: Sequence[FrameId],
+    pictures: Mapping[FrameId, np.ndarray],
 ) -> None:
     """Write the page; the file is whole or absent.
 
@@ -106,18 +105,18 @@ def write(
     )
 
 
-def _lines(frame: FrameKey, findings: Sequence[Finding]) -> list[str]:
+def _lines(frame: FrameId, findings: Sequence[Finding]) -> list[str]:
     return [f"{f.kind.value}: {f.text}" for f in findings if (f.video, f.frame_index) == frame]
 
 
-def _picture(frame: FrameKey, image: np.ndarray, findings: Sequence[Finding]) -> Picture:
+def _picture(frame: FrameId, image: np.ndarray, findings: Sequence[Finding]) -> Picture:
     title = f"{frame[0]} frame {frame[1]}"
     caption = "\n".join([title, *_lines(frame, findings)])
     return Picture("", image, f"{title} with its label and the box that fits it", caption, "photograph")
 
 
 def _missing(
-    frames: Sequence[FrameKey], findings: Sequence[Finding], pictures: Mapping[FrameKey, np.ndarray]
+    frames: Sequence[FrameId], findings: Sequence[Finding], pictures: Mapping[FrameId, np.ndarray]
 ) -> Table | None:
     """The frames that could not be read again, in words."""
     rows = [

@@ -44,7 +44,7 @@ def test_a_wrong_count_names_its_row(folder: Path, cards: str, edit_rows: Editor
         ("08.mp4,8,bicycle,1", "row 3: file is '08.mp4': write a path like videos/52.mp4"),
         ("videos/../08.mp4,8,bicycle,1", "row 3: file is"),
         ("frames/a/b,8,bicycle,1", "row 3: file is"),
-        ("videos/01.mp4,1,bicycle,1", "row 3: videos/01.mp4 stands there twice"),
+        ("videos/01.mp4,1,bicycle,1", "row 3: videos/01.mp4 is listed twice"),
         ("videos/09.mp4,8,bicycle,1", "videos/09.mp4 is not on disk: put it there or remove its row"),
         ("frames/08,8,bicycle,1", "frames/08 is not on disk"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cardpose.common.errors import InputError
-from cardpose.convert import convert, export_to, put_into
+from cardpose.data.formats.converting import convert, export_to, put_into
 from cardpose.data.formats.known import FORMATS
 
 TABLES = {
@@ -178,7 +178,7 @@ def change(name: str, path: Path, old: str, new: str) -> None:
         ("cvat", "01.mp4_frame_0.jpg", "01.mp4_frame_77.jpg", "frame 77: no such frame, the video has 6"),
         ("cvat", "<image ", '<track id="0" label="packet"/><image ', 'is "CVAT for video"'),
         ("label_studio", '"upper_left_face"\n', '"nose"\n', "'nose' is no corner"),
-        ("label_studio", '"image_rotation": 0', '"image_rotation": 90', "was turned in Label Studio"),
+        ("label_studio", '"image_rotation": 0', '"image_rotation": 90', "was rotated in Label Studio"),
         ("label_studio", '"hidden"', '"perhaps"', "visibility is ['perhaps']: choose visible or hidden"),
         ("label_studio", '"hidden"', "{}", "visibility is [{}]: choose visible or hidden"),
         ("label_studio", '"annotations"', '"corner"', "export the project as JSON, not as JSON-MIN"),

@@ -17,9 +17,9 @@ import pytest
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, VISIBLE
-from cardpose.convert import export_to
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.formats import cvat, deeplabcut, label_studio, sleap
+from cardpose.data.formats.converting import export_to
 from cardpose.data.formats.importing import as_folder
 from cardpose.data.formats.known import FORMATS
 
@@ -169,7 +169,7 @@ def test_label_studio_without_our_interface(copied: Callable[[str], Path]) -> No
     tasks[5]["annotations"].clear()
     path.write_text(json.dumps(tasks))
     labels = FORMATS["label_studio"].read(path)
-    assert labels.notes == ("left out 1 pictures without a label",)
+    assert labels.notes == ("left out 1 images without a label",)
     folder = as_folder(labels)
     assert len(folder.annotations) == 41
     assert {int(seen) for a in folder.annotations for seen in a.visibility} == {0, VISIBLE}

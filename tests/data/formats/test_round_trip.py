@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cardpose.common.packet import HIDDEN, NOT_LABELLED, VISIBLE, Annotation
-from cardpose.convert import export_to, put_into
 from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.formats.converting import export_to, put_into
 from cardpose.data.formats.exporting import export, losses
 from cardpose.data.formats.importing import as_folder
 from cardpose.data.formats.known import FORMATS
@@ -111,8 +111,8 @@ def test_losses_are_said_and_nothing_else(
     assert "left out deck, session" in said
     caplog.clear()
     put_into(name, tmp_path / "out", shutil.copytree(tiny_folder, tmp_path / "copy"))
-    assert ("does not tell hidden corners" in caplog.text) == (kind.hidden is not Hidden.KEPT)
-    assert ("does not tell the count" in caplog.text) == (not kind.cards)
+    assert ("does not store hidden corners" in caplog.text) == (kind.hidden is not Hidden.KEPT)
+    assert ("does not store the count" in caplog.text) == (not kind.cards)
 
 
 def test_a_folder_without_hidden_corners_loses_none(tiny_folder: Path) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from cardpose.common.errors import InputError
+from cardpose.common.packet import FrameId
 from cardpose.data.footage.folder import DatasetFolder
-from cardpose.data.labels.coco import read_coco
 from cardpose.data.labels.journal import Journal
+from cardpose.data.labels.label_tables import JOURNAL, LabelTables
 from cardpose.data.labels.marks import ABSENT, NO_MARKS, Mark, Marks, arrays, parse_marks, revision, state
-from cardpose.data.labels.store import JOURNAL, ConflictError, LabelFolder
+from cardpose.data.labels.store import ConflictError, LabelFolder
 from cardpose.data.labels.tables import Video
 
 SIZE = (64, 48)
@@ -68,7 +69,7 @@ def test_a_done_frame_is_a_label_that_training_reads(root: Path) -> None:
         folder.save_marks(FRAME, DONE, revision(NO_MARKS), SIZE)
         folder.save_cards("frames/a", 17, None)
         folder.save_marks(("frames/a", 1), (*DONE[:7], None), revision(NO_MARKS), SIZE)  # a draft
-    (label,) = read_coco(root / "annotations.json")
+    (label,) = LabelTables(root).annotations.values()
     corners, visibility = arrays(DONE)
     np.testing.assert_array_equal(label.corners, corners)
     np.testing.assert_array_equal(label.visibility, visibility)
@@ -113,15 +114,71 @@ def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def kill_page(root: Path) -> FrameId:
+    """Leave a changed label in the journal, as a page that was killed; the frame."""
+    folder = LabelFolder(root)
+    frame = next(iter(folder.listed()))
+    folder.save_marks(frame, DONE, revision(folder.marks(frame)), SIZE)
+    folder._lock.release()
+    return frame
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
 def test_a_killed_pages_changes_are_read_by_every_command(tiny_copy: Path) -> None:
     labels = DatasetFolder.read(tiny_copy).annotations
-    folder = LabelFolder(tiny_copy)
-    key = (labels[0].video, labels[0].frame_index)
-    folder.save_marks(key, DONE, revision(folder.marks(key)), SIZE)
-    assert len(DatasetFolder.read(tiny_copy).annotations) == len(labels)  # the page is open: no harm
-    folder._lock.release()
-    corners = DatasetFolder.read(tiny_copy).annotations[0].corners
-    np.testing.assert_array_equal(corners, arrays(DONE)[0])
+    with LabelFolder(tiny_copy) as folder:
+        folder.save_marks(labels[1].frame_id, DONE, revision(folder.marks(labels[1].frame_id)), SIZE)
+        read = DatasetFolder.read(tiny_copy).annotations  # while the page is open
+        assert len(read) == len(labels)
+        np.testing.assert_array_equal(read[1].corners, arrays(DONE)[0])
+    kill_page(tiny_copy)
+    before = contents(tiny_copy)
+    read = DatasetFolder.read(tiny_copy).annotations
+    np.testing.assert_array_equal(read[0].corners, arrays(DONE)[0])
+    assert [a.frame_id for a in read] == [a.frame_id for a in labels]
+    assert contents(tiny_copy) == before, "reading changes no byte"
+    LabelFolder(tiny_copy).close()
+    again = DatasetFolder.read(tiny_copy).annotations
+    for one, other in zip(again, read, strict=True):  # from the tables alone
+        np.testing.assert_array_equal(one.corners, other.corners)
+    assert JOURNAL not in contents(tiny_copy)
+
+
+READER = """
+import os
+import sys
+from cardpose.data.footage.layouts import read_any
+from cardpose.data.formats.exporting import num_frames
+
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(sys.argv[1]):
+        if (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            print("writes", arguments[0])
+    if event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod", "os.utime"):
+        print(event, arguments)
+
+sys.addaudithook(watch)
+folder = read_any(sys.argv[1], unlabelled=True)
+print(num_frames(folder), len(folder.annotations))
+"""
+
+
+def test_a_read_only_share_is_read_with_its_journal(tiny_copy: Path) -> None:
+    """Watched through Python's audit events, since the rights of a folder do not bind root."""
+    kill_page(tiny_copy)
+    folders = [tiny_copy, *(path for path in tiny_copy.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        command = [sys.executable, "-c", READER, str(tiny_copy)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert (done.stdout, done.stderr) == ("42 42\n", "")
 
 
 def test_counts_filled_into_the_table_meanwhile_are_taken_in(root: Path) -> None:
@@ -130,7 +187,7 @@ def test_counts_filled_into_the_table_meanwhile_are_taken_in(root: Path) -> None
         (root / "videos.csv").write_text("file,cards,deck\nframes/a,31,bee\n")
         folder.fold()
         assert folder.videos == (Video("frames/a", 31, {"deck": "bee"}),)
-    assert read_coco(root / "annotations.json")[0].cards == 31
+    assert LabelTables(root).annotations[FRAME].cards == 31
 
 
 def test_labels_that_another_program_wrote_are_not_overwritten(root: Path) -> None:
@@ -139,7 +196,7 @@ def test_labels_that_another_program_wrote_are_not_overwritten(root: Path) -> No
     path = root / "annotations.json"
     theirs = path.read_text().replace('"version": "1"', '"version": "2"')
     path.write_text(theirs)
-    with pytest.raises(InputError, match=r"another program has changed it.*again, it takes both in"):
+    with pytest.raises(InputError, match=r"another program has changed it.*again, which reads both"):
         folder.close()
     assert path.read_text() == theirs
     with LabelFolder(root) as again:
@@ -194,7 +251,7 @@ def test_half_a_line_is_dropped_and_a_damaged_one_named(root: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from cardpose.data.journal import Journal
+from cardpose.data.labels.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for number in range(10**9):
     journal.append({"number": number, "filler": "x" * (number % 5000)})
