@@ -189,7 +189,7 @@ def check(cfg: DictConfig) -> Subsampling:
         raise InputError(f"stride={cfg.stride}: choose a whole number from 1")
     _one_of("select", cfg.select, tuple(CHOICES))
     _one_of("store", cfg.store, STORES)
-    return Subsampling(CHOICES[cfg.select], cfg.stride, cfg.store, _pattern(cfg.count_head_pattern))
+    return Subsampling(CHOICES[cfg.select], cfg.stride, cfg.store, _pattern(cfg.count_pattern))
 
 
 def _one_of(key: str, value: object, choices: tuple[str, ...]) -> None:
