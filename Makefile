@@ -31,7 +31,7 @@ lint: venv  ## Ruff and the type checker
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 docs: venv  ## Build the documentation in site/; a warning or a dead link is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 notebooks: venv  ## Run the notebooks and keep what they show
 	$(BIN)/python -m pytest tests/test_notebooks.py --write-notebooks

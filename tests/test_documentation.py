@@ -1,0 +1,90 @@
+"""README and docs: their length, their links, the generated pages, and the commands that they show."""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from test_layout import WINGS
+
+from cardpose.common.hydra_entry import CONF
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    """docs/hooks.py, which makes pages of the site."""
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs/hooks.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def configuration(hooks: ModuleType) -> str:
+    """The configuration reference, in Markdown."""
+    return hooks.configuration()
+
+
+def leaves(node: object, path: str) -> Iterator[str]:
+    """Keys of a file of conf/ as they are typed; a node with a class counts as one, too."""
+    if not isinstance(node, dict) or not node:
+        yield path
+        return
+    if "_target_" in node:
+        yield path
+    for key, value in node.items():
+        if not key.startswith("_") and key != "defaults" and f"{path}.{key}" != ".hydra":
+            yield from leaves(value, f"{path}.{key}".lstrip("."))
+
+
+@pytest.mark.parametrize(
+    "file", sorted(CONF.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONF).with_suffix(""))
+)
+def test_configuration_reference_has_every_group_choice_and_key(configuration: str, file: Path) -> None:
+    group, _, choice = str(file.relative_to(CONF).with_suffix("")).partition("/")
+    title = f"### {group}={choice}" if choice else f"## cardpose.{group}"
+    assert f"\n{title}\n" in configuration
+    section = configuration.partition(f"\n{title}\n")[2].partition("\n##")[0]
+    text = file.read_text(encoding="utf-8")
+    package = re.search(r"^# @package (\S+)", text, re.MULTILINE)
+    prefix = (package[1] if package else group if choice else "").replace("_global_", "")
+    keys = set(leaves(yaml.safe_load(text), prefix)) - {prefix}
+    assert {key for key in keys if f"| `{key}` |" not in section} == set()
+    for comment in re.findall(r"^(?!\s*-)[^#\n]*\S\s+# (.+)$", text, re.MULTILINE):
+        if "\n  help:" not in text:
+            assert comment.strip().replace("|", "\\|") in configuration
+
+
+def test_reference_has_a_page_a_wing_and_the_menu_lists_it(hooks: ModuleType) -> None:
+    assert tuple(wing for wing, _ in hooks.WINGS) == WINGS
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [name for name in hooks.reference() if f"reference/{name}.md" not in menu] == []
+
+
+def test_site_builds_without_a_warning_and_its_links_lead_somewhere(
+    hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mkdocs.__main__ import cli
+
+    monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
+    cli(
+        ["build", "--strict", "--quiet", "-f", str(ROOT / "mkdocs.yml"), "-d", str(tmp_path / "site")],
+        standalone_mode=False,
+    )
+    page = (tmp_path / "site/reference/geometry/index.html").read_text(encoding="utf-8")
+    assert "cardpose.geometry.box_fit.fit_box" in page
+    assert (tmp_path / "site/corners.svg").is_file()
+
+
+def test_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    assert [line for line in lines if len(line) > 100] == []
