@@ -4,15 +4,12 @@ Network, data, split and sizes come from the checkpoint; `data` and `split` name
 `heatmap.decode` another way to find the peaks.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
 
 from cardpose.common.hydra_entry import entry, is_run_checkpoint
 from cardpose.evaluation.report.comparison import NAMES, check_same_frames, score_table
@@ -22,7 +19,7 @@ from cardpose.evaluation.report.tables import metrics_table, write_metrics
 from cardpose.evaluation.report.test_result import TestResult
 from cardpose.models import checkpoints
 from cardpose.training import testing as measure
-from cardpose.training.callbacks.pictures import add_images
+from cardpose.training.loggers import write_images
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
@@ -74,7 +71,7 @@ def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
     )
     for name in NAMES:
         write(folder / name, paths[name], read[name], tested[name])
-    show(folder, images)
+    write_images(folder, images)
     return rows
 
 
@@ -84,19 +81,13 @@ def write(folder: Path, path: str, checkpoint: dict[str, Any], tested: TestResul
     images = write_report(folder, f"Evaluation of {title(path)}", tested, facts)
     metrics = dict(tested.metrics)
     write_metrics(folder / "metrics.json", metrics)
-    show(folder, images)
+    write_images(folder, images)
     return metrics
 
 
 def title(path: str) -> str:
     """What a page calls a checkpoint: by its run, where it lies in one."""
     return Path(path).absolute().parent.parent.name if is_run_checkpoint(path) else Path(path).name
-
-
-def show(folder: Path, images: Mapping[str, np.ndarray]) -> None:
-    """Leave the pictures where `tensorboard --logdir` finds them."""
-    with SummaryWriter(folder / "tensorboard") as writer:
-        add_images(writer, {f"test/{name}": image for name, image in images.items()})
 
 
 @entry("evaluate")

@@ -8,13 +8,12 @@ from rich.console import Console
 
 from cardpose.common.hydra_entry import entry, forget_empty_run, require
 from cardpose.evaluation.report.tables import write_csv
-from cardpose.sweeps.report.hparams import write_hparams
 from cardpose.sweeps.report.page import notes, terminal_tables, write_sweep_page
 from cardpose.sweeps.report.results import SweepResults, read_sweep, run_rows, setting_rows
 
 
 def sweep_table(cfg: DictConfig) -> SweepResults:
-    """Read the runs in `cfg.dir` and write table.csv, runs.csv, table.html and what TensorBoard shows beside them.
+    """Read the runs in `cfg.dir` and write table.csv, runs.csv and table.html.
 
     Args:
         cfg: conf/sweep_table.yaml, composed.
@@ -27,7 +26,6 @@ def sweep_table(cfg: DictConfig) -> SweepResults:
     results = read_sweep(folder, list(cfg.over))
     write_csv(folder / "table.csv", setting_rows(results))
     write_csv(folder / "runs.csv", run_rows(results))
-    write_hparams(folder, results)
     write_sweep_page(folder / "table.html", f"Sweep {folder.resolve().name}", results)
     return results
 

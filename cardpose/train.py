@@ -37,10 +37,10 @@ from cardpose.sweeps.trials import trial_callbacks
 from cardpose.training import build
 from cardpose.training import testing as measure
 from cardpose.training.callbacks.collect import CollectFrames
-from cardpose.training.callbacks.pictures import add_images, tensorboards
 from cardpose.training.hardware import choose_precision
-from cardpose.training.hparams import log_hyperparameters, settings_of
+from cardpose.training.hparams import log_hyperparameters
 from cardpose.training.lightning_module import CardposeModule
+from cardpose.training.loggers import log_images, log_test_scores
 from cardpose.training.rerun import write_rerun
 from cardpose.training.run_folder import COST
 from cardpose.training.testing import describe_test
@@ -105,10 +105,12 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
         facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
         pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
         write_metrics(folder / COST, cost)
-        for logger in tensorboards(trainer):
-            images = {f"test/{name}": image for name, image in pictures.items()}
-            add_images(logger.experiment, images, trainer.global_step)
-        log_hyperparameters(trainer, settings_of(config, folder), metrics, cost)
+        for logger in trainer.loggers:
+            log_images(
+                logger, {f"test/{name}": image for name, image in pictures.items()}, trainer.global_step
+            )
+            log_test_scores(logger, metrics, trainer.global_step)
+        log_hyperparameters(trainer, config, folder, metrics)
         write_metrics(folder / "metrics.json", metrics)  # the last of all: it says that the run is whole
     return metrics
 

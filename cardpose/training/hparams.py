@@ -1,46 +1,81 @@
-"""TensorBoard's HParams tab: what a run was told, against its scores and its cost."""
+"""What a finished run tells its loggers: its hyperparameters beside the scores of its best checkpoint.
+
+TensorBoard's HParams tab takes its columns from one run of the folder that it shows. So every run of a sweep names the
+same columns: the keys that the sweep varies and `NAMED`. A single run names `KEYS`. Other loggers get every key.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch import Trainer
-from omegaconf import OmegaConf
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from cardpose.evaluation.report.tables import flatten_config
-from cardpose.training.callbacks.pictures import tensorboards
+from cardpose.training.callbacks.best_scores import best_scores
 
-
-def tag_of(key: str) -> str:
-    """Under which tag the tab has a score; the best checkpoint's val/... is apart from the epochs' curve.
-
-    >>> tag_of("val/card_mae"), tag_of("test/card_mae")
-    ('best_val/card_mae', 'test/card_mae')
-    """
-    return f"best_{key}" if key.startswith("val/") else key
+KEYS = (
+    *(
+        "model",
+        "augment",
+        "count_features",
+        "count_head",
+        "optim.lr",
+        "trainer.max_epochs",
+        "split.fold",
+        "seed",
+    ),
+    *("loss.heatmaps", "loss.coordinates", "loss.cards", "loss.distribution", "loss.visibility"),
+)
+"""Columns of a single run: groups of conf/ and keys."""
+SWEEP = "multirun.yaml"
+"""In the folder above the runs of a sweep: how it was started, written by Hydra."""
 
 
 def log_hyperparameters(
-    trainer: Trainer, settings: Mapping[str, Any], metrics: Mapping[str, float], cost: Mapping[str, float]
+    trainer: Trainer, config: Mapping[str, Any], run: Path, metrics: Mapping[str, float]
 ) -> None:
-    """Fill the tab.
+    """Log the hyperparameters of a finished run with all loggers.
 
     Args:
-        trainer: its TensorBoard loggers are written to.
-        settings: what the run was told, see `settings_of`.
+        trainer: whose loggers are written to.
+        config: the resolved configuration.
+        run: the run folder.
         metrics: as in metrics.json.
-        cost: as in cost.json.
     """
-    scores = {tag_of(key): value for key, value in metrics.items()}
-    scores |= {f"cost/{key}": value for key, value in cost.items()}
-    for logger in tensorboards(trainer):
-        logger.log_hyperparams(dict(settings), scores)
+    settings = settings_of(config, run)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            scores = best_scores(metrics)
+            logger.log_hyperparams(hyperparameters(settings, run), scores, step=trainer.global_step)
+        else:
+            logger.log_hyperparams(settings)
         logger.save()
 
 
 def settings_of(config: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """Every key of a run, and the file of each group in conf/, as Hydra notes it in the run folder."""
-    note = run / ".hydra" / "hydra.yaml"
-    choices = OmegaConf.load(note).hydra.runtime.choices if note.is_file() else {}
-    groups = {group: str(choice) for group, choice in choices.items() if "/" not in group}
-    return flatten_config(config) | groups
+    """Every key of a configuration, and the choice of each group of conf/, as Hydra notes it in the run folder."""
+    note = _read(run / ".hydra" / "hydra.yaml")
+    choices = note["hydra"]["runtime"]["choices"] if note else {}
+    return flatten_config(config) | {group: str(name) for group, name in choices.items() if "/" not in group}
+
+
+def hyperparameters(settings: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """The columns of a run in the HParams tab: what its sweep varies, else `KEYS`.
+
+    Args:
+        settings: of `settings_of`.
+        run: the run folder.
+    """
+    sweep = _read(run.parent / SWEEP)
+    if not sweep:
+        return {key: settings[key] for key in KEYS if key in settings}
+    # A word that differs from all words of the sweep's command line is one value of a key that it varies.
+    words = set(_read(run / ".hydra" / "overrides.yaml") or []) - set(sweep["hydra"]["overrides"]["task"])
+    varied = dict(word.lstrip("+").partition("=")[::2] for word in sorted(words))
+    return {key: settings.get(key, value) for key, value in varied.items()}
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None

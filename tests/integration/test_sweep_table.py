@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from rich.console import Console
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
@@ -22,11 +21,12 @@ from tensorboard.plugins.hparams.backend_context import Context
 
 from cardpose.common.errors import InputError
 from cardpose.sweep_table import sweep_table
-from cardpose.sweeps.folder import Job, job_name
+from cardpose.sweeps.folder import NOTE, Job, job_name
 from cardpose.sweeps.report.page import cells, headings, notes, terminal_tables, write_sweep_page
 from cardpose.sweeps.report.plots import PANELS, effect
-from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, read_sweep, run_rows, setting_rows
+from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, read_sweep, run_rows
 from cardpose.training.hparams import log_hyperparameters
+from cardpose.training.loggers import TensorBoard
 
 OVER = ("seed", "split.fold")
 MODELS = {"unet": (2.0, 480.0, 1.1e6), "unet_small": (3.0, 300.0, 0.4e6), "unet_large": (2.02, 1500.0, 4.1e6)}
@@ -234,30 +234,31 @@ def test_half_written_runs_are_told_and_in_no_figure(sweep: Path) -> None:
     assert after.others[half.name] == "not finished"
 
 
-def test_the_hparams_tab_shows_the_table(sweep: Path) -> None:
-    """TensorBoard's own backend: the columns are the swept overrides and the scores, the cells those of runs.csv."""
+def test_the_hparams_tab_shows_what_the_sweep_varies_and_the_named_scores(sweep: Path) -> None:
+    """TensorBoard's own backend, whichever run it takes the columns from; the cells are those of runs.csv."""
+    words = ["experiment=baseline", "model=unet,unet_small", "loss.cards=1,2", "seed=0,1"]
+    OmegaConf.save(OmegaConf.create({"hydra": {"overrides": {"task": words}}}), sweep / NOTE)
     results = read_sweep(sweep, OVER)
     for run in results.runs:
-        metrics = {key: value for key, value in run.scores.items() if not key.startswith("cost/")}
-        cost = {key.removeprefix("cost/"): run.scores[key] for key in run.scores if key.startswith("cost/")}
-        logger = TensorBoardLogger(sweep / run.name, name="tensorboard", version="", default_hp_metric=False)
-        settings = {**run.overrides, "optim.weight_decay": 0.01}
-        log_hyperparameters(SimpleNamespace(loggers=[logger]), settings, metrics, cost)  # type: ignore[arg-type]
+        logger = TensorBoard(sweep / run.name, name="tensorboard", version="", default_hp_metric=False)
+        logger.log_metrics({"val/card_rmse": 1.0, "val_best/card_mae": 9.0}, step=3)  # of an earlier epoch
+        config = {"loss": {"cards": float(run.overrides["loss.cards"])}, "optim": {"lr": 0.1}}
+        trainer = SimpleNamespace(loggers=[logger], global_step=7)
+        log_hyperparameters(trainer, config, sweep / run.name, run.scores)  # type: ignore[arg-type]
         logger.finalize("success")
-    sweep_table(OmegaConf.create({"dir": str(sweep), "over": list(OVER)}))
     multiplexer = EventMultiplexer()
     multiplexer.AddRunsFromDirectory(str(sweep))
     multiplexer.Reload()
     provider = MultiplexerDataProvider(multiplexer, str(sweep))
     backend = Context(TBContext(data_provider=provider))
     tags = backend.hparams_metadata(RequestContext(), "")
-    shown = backend.experiment_from_metadata(RequestContext(), "", True, tags, [])
-    assert {column.name for column in shown.hparam_infos} == {"model", "loss.cards", "seed"}
-    names = {metric.name.tag: metric.display_name for metric in shown.metric_infos}
-    assert list(names.values()) == list(SHOWN.values())
+    assert len(tags) == len(results.runs)
+    for own in tags.values():
+        shown = backend.experiment_from_metadata(RequestContext(), "", True, {"run": own}, [])
+        assert {column.name for column in shown.hparam_infos} == {"model", "loss.cards", "seed"}
+        names = {metric.name.tag for metric in shown.metric_infos}
+        assert names == {"val_best/card_mae", "val_best/corner_px_median"}
     scalars = provider.read_last_scalars(RequestContext(), experiment_id="", plugin_name="scalars")
     for row in run_rows(results):
-        own = scalars[f"{row['run']}/tensorboard"]
-        for tag, key in zip(names, SHOWN, strict=True):
-            assert own[tag].value == pytest.approx(torch.tensor(row[key]).float().item())
-    assert {row["model"] for row in setting_rows(results)} == set(MODELS)
+        value = scalars[f"{row['run']}/tensorboard"]["val_best/card_mae"].value
+        assert value == pytest.approx(torch.tensor(row["val/card_mae"]).float().item())

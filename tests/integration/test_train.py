@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
 
 from cardpose.common.errors import InputError
 from cardpose.data.splits import SIDES
@@ -18,6 +23,9 @@ from cardpose.evaluate import evaluate
 from cardpose.models import checkpoints
 from cardpose.train import train
 from cardpose.training import build
+from cardpose.training.callbacks.best_scores import NAMED
+from cardpose.training.hparams import KEYS as KEYS_OF_A_RUN
+from cardpose.training.losses.packet_loss import TERMS
 
 Compose = Callable[..., DictConfig]
 
@@ -80,26 +88,45 @@ def test_the_validation_scores_are_the_best_checkpoints(finished_run: Path) -> N
 
 def test_tensorboard_shows_losses_scores_and_pictures(finished_run: Path) -> None:
     found = tags(finished_run)
+    losses = {f"_{term}" for term in TERMS} | {""}
+    assert found["scalars"] >= {f"loss/{stage}{loss}" for stage in ("train", "val") for loss in losses}
+    others = {tag.split("/")[0] for tag in found["scalars"]} - {"loss"}
+    assert others == {"lr-AdamW", "train", "val", "val_best"}, "no test score, which would be a single point"
     assert found["scalars"] >= {
-        "train/loss",
-        "train/loss_heatmaps",
-        "train/loss_coordinates",
-        "train/loss_cards",
-        "train/loss_distribution",
-        "train/loss_visibility",
-        "train/images_per_second",
-        "val/loss",
-        "val/card_mae",
-        "val/corner_px_median",
-        "val/visibility_f1",
-        "lr-AdamW",
-        "test/card_mae",
+        *("train/images_per_second", "val/card_mae", "val/corner_px_median", "val/visibility_f1"),
+        *("val_best/card_mae", "val_best/card_mae_video"),
     }
     drawn = {f"test/{file.stem}" for file in (finished_run / "test").glob("*.png")}
     assert drawn >= {"test/scatter", "test/visibility", "test/confusion", "test/worst_cards"}
     assert found["images"] == {"val/frames", "val/heatmaps", "val/cards"} | drawn
-    files = (finished_run / "tensorboard").glob("events*")
-    assert any(b"_hparams_/session_start_info" in file.read_bytes() for file in files)
+
+
+def test_the_hparams_tab_of_a_run_has_a_handful_of_keys_and_its_best_scores(finished_run: Path) -> None:
+    multiplexer = EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(finished_run))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(finished_run))
+    backend = Context(TBContext(data_provider=provider))
+    (own,) = (tags for tags in backend.hparams_metadata(RequestContext(), "").values() if tags)
+    shown = backend.experiment_from_metadata(RequestContext(), "", True, {"run": own}, [])
+    keys = {column.name for column in shown.hparam_infos}
+    assert {"optim.lr", "seed", "loss.cards"} <= keys <= set(KEYS_OF_A_RUN)
+    (scalars,) = provider.read_last_scalars(
+        RequestContext(), experiment_id="", plugin_name="scalars"
+    ).values()
+    metrics = load_metrics(finished_run)
+    names = {metric.name.tag: metric.name.tag.replace("val_best", "val") for metric in shown.metric_infos}
+    assert set(names.values()) == set(NAMED)
+    for tag, key in names.items():
+        assert scalars[tag].value == pytest.approx(metrics[key], rel=1e-6)
+
+
+def test_csv_in_place_of_tensorboard(compose_train: Compose, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(compose_train(folder, "logger=csv", "trainer.max_epochs=1"), folder)
+    assert not (folder / "tensorboard").exists()
+    header, *_ = (folder / "csv" / "metrics.csv").read_text().splitlines()
+    assert {"train/loss", "val/card_mae", "test/card_mae"} <= set(header.split(","))
 
 
 def test_no_video_is_on_two_sides_of_the_saved_split(finished_run: Path, tiny_folder: Path) -> None:

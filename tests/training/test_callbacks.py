@@ -12,14 +12,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.tensorboard import SummaryWriter
 
-from cardpose.common.images import read_image
 from cardpose.common.packet import Batch, Prediction, Sample
 from cardpose.geometry.affine import apply_affine
 from cardpose.models import heatmaps
+from cardpose.training.callbacks.best_scores import BestScores
 from cardpose.training.callbacks.collect import CollectFrames
-from cardpose.training.callbacks.pictures import Pictures, add_images
+from cardpose.training.callbacks.pictures import Pictures
 from cardpose.training.callbacks.progress import TrainingProgress
 from cardpose.training.callbacks.throughput import ImageRate, Throughput
 
@@ -148,19 +147,27 @@ def test_pictures_without_tensorboard_or_outside_training_do_nothing(tmp_path: P
     assert events(tmp_path).Tags()["images"] == []
 
 
-def test_tensorboard_gives_a_picture_back_as_it_was(tmp_path: Path) -> None:
-    """Also from a writer that was closed meanwhile, as Lightning closes its own after the training."""
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
-    writer = SummaryWriter(tmp_path / "tensorboard")
-    for step in (3, 4):
-        add_images(writer, {"test/picture": image}, step)
-        writer.close()
-    first, second = events(tmp_path).Images("test/picture")
-    assert (first.step, second.step, first.width, first.height) == (3, 4, 7, 5)
-    for event in (first, second):
-        path = tmp_path / f"{event.step}.png"
-        path.write_bytes(event.encoded_image_string)
-        np.testing.assert_array_equal(read_image(path), image)
+class Course(Oracle):
+    """Validation loss and card error of four epochs, given beforehand."""
+
+    losses, errors = (3.0, 1.0, 2.0, 0.5), (4.0, 3.0, 1.0, 2.0)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/loss", self.losses[self.current_epoch])
+        self.log("val/corner_px_median", self.errors[self.current_epoch])
+
+
+def test_best_scores_are_those_of_the_checkpoint_that_is_kept(tmp_path: Path) -> None:
+    """Also after a resume: the third epoch is no better than the second."""
+    trainer = make_trainer(tmp_path, BestScores(), max_epochs=2)
+    trainer.fit(Course(), Data())
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = make_trainer(tmp_path, BestScores(), max_epochs=4)
+    resumed.fit(Course(), Data(), ckpt_path=tmp_path / "last.ckpt")
+    for logger in (*trainer.loggers, *resumed.loggers):
+        logger.finalize("success")
+    scores = [event.value for event in events(tmp_path).Scalars("val_best/corner_px_median")]
+    assert scores == [4.0, 3.0, 3.0, 2.0]
 
 
 def test_throughput_is_logged_every_epoch(tmp_path: Path) -> None:

@@ -1,20 +1,16 @@
 """What the network sees and says of the validation set, in TensorBoard's Images tab."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 
-from cardpose.common.images import encode_image
 from cardpose.common.packet import Batch
 from cardpose.evaluation.metrics.results import FrameResult, frame_results
 from cardpose.evaluation.report.drawing import caption, contact_sheet, draw_sample, heatmap_grid
 from cardpose.evaluation.report.plots import scatter_cards
+from cardpose.training.loggers import WITH_IMAGES, log_images
 
 
 def spread_rows(rows: int, count: int) -> list[int]:
@@ -83,15 +79,16 @@ class Pictures(Callback):
                 "val/heatmaps": contact_sheet(self._heatmaps, self._captions, columns=1),
                 "val/cards": scatter_cards(predicted, true),
             }
-            for logger in tensorboards(trainer):
-                add_images(logger.experiment, images, trainer.global_step)
+            for logger in trainer.loggers:
+                log_images(logger, images, trainer.global_step)
         self._clear()
 
     def _due(self, trainer: Trainer) -> bool:
         epoch = trainer.current_epoch + 1
         drawn = epoch in (1, trainer.max_epochs) or epoch % self.every_n_epochs == 0
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        return drawn and fitting and trainer.is_global_zero and bool(tensorboards(trainer))
+        taken = any(isinstance(logger, WITH_IMAGES) for logger in trainer.loggers)
+        return drawn and fitting and trainer.is_global_zero and taken
 
     def _clear(self) -> None:
         self._wanted = []
@@ -99,28 +96,3 @@ class Pictures(Callback):
         self._captions = []
         self._pictures = []
         self._heatmaps = []
-
-
-def add_images(writer: SummaryWriter, images: Mapping[str, np.ndarray], step: int = 0) -> None:
-    """Show pictures in TensorBoard.
-
-    Args:
-        writer: `TensorBoardLogger.experiment`, or one of its own.
-        images: (H, W, 3) uint8 RGB each, by tag.
-        step: optimizer steps so far.
-    """
-    for tag, image in images.items():
-        height, width, channels = image.shape
-        shown = Summary.Image(
-            height=height,
-            width=width,
-            colorspace=channels,
-            encoded_image_string=encode_image(image, ".png"),
-        )
-        # As SummaryWriter.add_image, which spends most of its time on floats and on a slower coder.
-        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=shown)]), step)
-
-
-def tensorboards(trainer: Trainer) -> list[TensorBoardLogger]:
-    """Those among the trainer's loggers."""
-    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
