@@ -12,14 +12,12 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import Progress
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import write_errors
 from cardpose.common.hydra_entry import entry, forget_empty_run
 from cardpose.common.images import write_image
-from cardpose.common.progress import columns
+from cardpose.common.progress import ProgressBar
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
@@ -77,13 +75,10 @@ def _complete(footage: Footage, out: Path) -> bool:
 def _render(footage: Footage, out: Path, workers: int) -> None:
     done = footage.clips - len(missing(footage, out))
     try:
-        with Progress(
-            *columns("rendering {task.fields[out]}", "clips"), console=Console(stderr=True)
-        ) as progress:
-            task = progress.add_task("", total=footage.clips, completed=done, out=out, rate=0.0)
+        clip = footage.frames_per_clip
+        with ProgressBar(f"rendering {out}", footage.clips * clip, completed=done * clip) as bar:
             for _ in generate(footage, out, VideoWriter, min(workers, footage.clips - done) or 1):
-                speed = progress.tasks[task].speed or 0.0
-                progress.update(task, advance=1, rate=speed * footage.frames_per_clip)
+                bar.advance(clip)
     except KeyboardInterrupt:
         left = len(missing(footage, out))
         raise InputError(
@@ -107,7 +102,7 @@ def main(cfg: DictConfig) -> None:
         scene=instantiate(cfg.scene),
         clips=cfg.clips,
         frames_per_clip=cfg.frames_per_clip,
-        counts=None if cfg.count_heads is None else list(cfg.count_heads),
+        counts=None if cfg.counts is None else list(cfg.counts),
         seed=cfg.seed,
         width=cfg.width,
         height=cfg.height,

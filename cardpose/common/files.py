@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name beside their place, then renamed."""
+"""Files and folders written atomically: under a temporary name in the same folder, then renamed."""
 
 import errno
 import hashlib
@@ -10,39 +10,45 @@ from pathlib import Path
 
 from cardpose.common.errors import InputError
 
-_MENDS = {
-    errno.ENOSPC: "free some space or choose another folder",
-    errno.EDQUOT: "free some space or choose another folder",
-    errno.EFBIG: "raise the limit on file sizes or choose another folder",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "choose a folder that you may write to",
-    errno.ENOENT: "choose a folder that you may write to",
-    errno.ENOTDIR: "choose a folder, a part of this path is a file",
-    errno.EEXIST: "choose a folder, a part of this path is a file",
+CHOOSE = "choose another folder"
+_FIXES = {
+    errno.ENOSPC: "free some space or {}",
+    errno.EDQUOT: "free some space or {}",
+    errno.EFBIG: "raise the limit on file sizes or {}",
+    errno.EACCES: "{}, you may not write to this one",
+    errno.EPERM: "{}, you may not write to this one",
+    errno.EROFS: "{}, you may not write to this one",
+    errno.ENOENT: "{}, you may not write to this one",
+    errno.ENOTDIR: "{}, a part of this path is a file",
+    errno.EEXIST: "{}, a part of this path is a file",
 }
 
 
 @contextmanager
-def write_errors(path: str | Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden folder into an `InputError` that names `path`."""
+def write_errors(path: str | Path, choose: str = CHOOSE) -> Iterator[None]:
+    """Turn a full disk or a folder without write permission into an `InputError` that names `path`.
+
+    Args:
+        path: what is written.
+        choose: how to choose another folder, for the message.
+    """
     try:
         yield
     except OSError as error:
-        mend = _MENDS.get(error.errno or 0)
-        if mend is None:
+        code = error.errno or 0
+        if code not in _FIXES:
             raise
-        raise InputError(f"{path}: {os.strerror(error.errno or 0)}: {mend}") from error
+        raise InputError(f"{path}: {os.strerror(code)}: {_FIXES[code].format(choose)}") from error
 
 
 def _partial(path: Path) -> Path:
-    """A hidden sibling of `path`: renaming stays on one file system, and other processes choose others."""
+    """A hidden sibling of `path`: on the same file system, and another one for each process."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 @contextmanager
 def replace_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path to write to; rename it to `path` at the end, or remove it after an exception.
+    """Yield a temporary path to write to; at the end it is renamed to `path`, or removed after an exception.
 
     Raises:
         InputError: the disk is full, or the folder may not be written to.
@@ -59,7 +65,7 @@ def replace_file(path: str | Path) -> Iterator[Path]:
 
 
 def sync(path: str | Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk and outlive a power cut."""
+    """Wait until the content of a file, or the names in a folder, are on disk and survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -68,18 +74,21 @@ def sync(path: str | Path) -> None:
 
 
 @contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; rename it to `path` at the end, or remove it after an exception.
+def new_folder(path: str | Path, choose: str = CHOOSE) -> Iterator[Path]:
+    """Yield a temporary folder to fill; at the end it is renamed to `path`, or removed after an exception.
+
+    Args:
+        path: the folder.
+        choose: how to choose another folder, for messages.
 
     Raises:
-        InputError: `path` exists already and is not an empty folder, the disk is full, or the parent may not
-            be written to.
+        InputError: `path` exists and is not an empty folder, the disk is full, or the parent may not be written to.
     """
     path = Path(path).absolute()
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: exists already and is not empty: choose a new folder or remove it")
     temporary = _partial(path)
-    with write_errors(path):
+    with write_errors(path, choose):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -88,6 +97,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what killed processes left of `path`; the caller ensures that no other process is writing it."""
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def file_digest(path: str | Path) -> str:

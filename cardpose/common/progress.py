@@ -1,85 +1,53 @@
-"""The progress bar of long work: how far, how fast, how long still."""
+"""The progress bar of long work, on rich."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cardpose.common.errors import InputError
 
 
-class CountsFrames(Protocol):
-    """A source of frames. `num_frames` is None where it is unknown, and raises `InputError` where it cannot be read."""
-
-    @property
-    def num_frames(self) -> int | None: ...
-
-
-def columns(what: str, items: str) -> tuple[ProgressColumn, ...]:
-    """Columns for `rich.progress.Progress`, whose task has a field `rate`: frames a second.
+class ProgressBar:
+    """A bar on stderr with rate and remaining time, drawn on a terminal only. A context manager.
 
     Args:
-        what: is done, before the bar.
-        items: that are counted.
-    """
-    return (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{items}, {{task.fields[rate]:.0f}} frames/s,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-
-
-@contextmanager
-def frame_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over `total` frames on stderr; call what it gives with how many more are done.
-
-    Args:
-        what: is done, before the bar.
-        total: frames.
-    """
-    with Progress(*columns(what, "frames"), console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=total, rate=0.0)
-
-        def advance(frames: int) -> None:
-            progress.update(task, advance=frames, rate=progress.tasks[task].speed or 0.0)
-
-        yield advance
-
-
-class FrameBar:
-    """On stderr; a context manager.
-
-    Args:
-        sources: whose frames are counted.
-        what: is done with them.
-        passes: how often each frame is looked at.
+        description: text before the bar.
+        total: number of items, None if unknown; a function is called only if the bar is drawn.
+        completed: items that were done before.
+        unit: name of the items.
     """
 
-    def __init__(self, sources: Sequence[CountsFrames], what: str = "predicting", passes: int = 1) -> None:
+    def __init__(
+        self,
+        description: str,
+        total: int | Callable[[], int | None] | None = None,
+        *,
+        completed: int = 0,
+        unit: str = "frames",
+    ) -> None:
         console = Console(stderr=True)
-        shown = console.is_terminal
         self._bar = Progress(
-            *columns(what, "frames"), console=console, disable=not shown, redirect_stdout=False
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(f"{unit}, {{task.fields[rate]:.0f}} {unit}/s,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+            redirect_stdout=False,
         )
-        frames = known_frames(sources) if shown else None
-        self._task = self._bar.add_task("", total=frames and frames * passes, rate=0.0)
-        self._frames = 0
+        if callable(total):
+            total = None if self._bar.disable else total()
+        self._task = self._bar.add_task(description, total=total, completed=completed, rate=0.0)
+        self._count = 0
 
-    def __enter__(self) -> "FrameBar":
+    def __enter__(self) -> Self:
         self._start = time.perf_counter()
         self._bar.start()
         return self
@@ -89,31 +57,57 @@ class FrameBar:
     ) -> None:
         self._bar.stop()
 
-    def say(self, line: str) -> None:
-        """Write a line, above the bar where there is one; from any thread."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def frame(self, count: int = 1) -> None:
-        """One more frame is done, or so many."""
-        self._frames += count
+    def advance(self, count: int = 1) -> None:
+        """Count finished items."""
+        self._count += count
         self._bar.update(self._task, advance=count, rate=self._bar.tasks[0].speed or 0.0)
 
+    def print(self, line: str) -> None:
+        """Write a line above the bar; thread-safe."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     @property
-    def rate(self) -> str:
-        """Time since the start, and frames a second, in words."""
+    def summary(self) -> str:
+        """Elapsed time and average rate, for example "12.3 s, 40 frames/s"."""
         seconds = time.perf_counter() - self._start
-        return f"{seconds:.1f} s, {self._frames / seconds:.0f} frames/s"
+        return f"{seconds:.1f} s, {self._count / seconds:.0f} frames/s"
 
 
-def known_frames(sources: Sequence[CountsFrames]) -> int | None:
-    """Frames of all sources; None where one does not tell."""
+class CountsFrames(Protocol):
+    """A source of frames. `num_frames` is None if unknown, and raises `InputError` if the source cannot be read."""
+
+    @property
+    def num_frames(self) -> int | None: ...
+
+
+def total_frames(sources: Sequence[CountsFrames]) -> int | None:
+    """Frames of all readable sources; None if the number of one is unknown."""
     total = 0
     for source in sources:
         try:
             frames = source.num_frames
         except InputError:
-            continue  # it is said when its turn comes
+            continue  # reported when the source is read
         if frames is None:
             return None
         total += frames
     return total
+
+
+@contextmanager
+def frame_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Use `ProgressBar`."""
+    with ProgressBar(what, total) as bar:
+        yield bar.advance
+
+
+class FrameBar(ProgressBar):
+    """Use `ProgressBar`."""
+
+    def __init__(self, sources: Sequence[CountsFrames], what: str = "predicting", passes: int = 1) -> None:
+        super().__init__(what, lambda: (total_frames(sources) or 0) * passes or None)
+        self.say, self.frame = self.print, self.advance
+
+    @property
+    def rate(self) -> str:
+        return self.summary

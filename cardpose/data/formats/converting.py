@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from cardpose.common.errors import InputError
-from cardpose.common.progress import frame_bar
+from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.exporting import export, losses, num_frames
@@ -47,8 +47,8 @@ def export_to(tool: str, layout: str, root: str | Path, out: str | Path) -> int:
     folder = _read(layout, Path(root), unlabelled=True)
     _log(tool, losses(folder, FORMATS[tool]))
     total = num_frames(folder)
-    with frame_bar("writing", total) as advance:
-        export(folder, out, FORMATS[tool], lambda: advance(1))
+    with ProgressBar("writing", total) as bar:
+        export(folder, out, FORMATS[tool], bar.advance)
     return total
 
 
