@@ -34,7 +34,7 @@ from cardpose.geometry.boxes import fit_frames
 from cardpose.models import heatmaps
 from cardpose.models.checkpoints import git_commit
 from cardpose.synth.records import Shot
-from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.scene import sample_shot
 from cardpose.synth.stream import SceneStream
 from cardpose.training import build, hardware

@@ -1,9 +1,8 @@
-"""Clips to a folder: parallel over processes, resumable, and recognised when it is done."""
+"""Synthetic footage as a dataset folder: rendered in parallel, resumable, recognised when it is complete."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,44 +13,51 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+from filelock import FileLock
 
 from cardpose.common.errors import InputError
+from cardpose.common.files import replace_file, write_errors
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
+from cardpose.common.progress import frame_bar
+from cardpose.common.threads import cores
+from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
+from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.synth.records import Clip
 from cardpose.synth.rendering.labels import annotate
-from cardpose.synth.rendering.render import RENDERER, Renderer
+from cardpose.synth.rendering.renderer import VERSION, Renderer
 from cardpose.synth.sampling import pictures
 from cardpose.synth.sampling.distributions import SceneConfig
 from cardpose.synth.sampling.scene import sample_clip, sample_shot
 
 SETTINGS = "synthetic.json"
+LABELS = ("videos.csv", "annotations.json")  # written last
 
 
 class Writer(Protocol):
-    """A video that takes frames, (height, width, 3) uint8 RGB, at their time in seconds."""
+    """Takes frames (height, width, 3) uint8 RGB with their time in seconds."""
 
     def write(self, image: np.ndarray, timestamp: float) -> None: ...
 
 
 OpenVideo = Callable[[Path, int, int, float], AbstractContextManager[Writer]]
-"""Opens a video for writing from path, width, height and rate: whole or absent; picklable for the workers."""
+"""Opens a video for writing from path, width, height and frame rate; the file is complete or absent. Picklable."""
 
 
 @dataclass(frozen=True)
 class Footage:
-    """What is filmed. The same footage gives the same frames and labels, on any number of workers.
+    """How much is rendered. Equal footage gives equal frames and labels, with any number of workers.
 
     Args:
         scene: the distributions.
-        clips: how many.
-        frames_per_clip: of each clip.
-        counts: cards of the clips, taken in turn; None spreads 1 to 52 over the clips.
-        seed: another seed gives other scenes.
-        width, height: even numbers of pixels.
-        rate: frames a second.
+        clips: number of clips.
+        frames_per_clip: frames of each clip.
+        counts: counts of the clips, used in turn; None spreads 1 to 52 over the clips.
+        seed: of the scenes.
+        width, height: of the frames in pixels, even.
+        rate: frames per second.
 
     Raises:
-        InputError: a number that is out of its range.
+        InputError: a number is out of range.
     """
 
     scene: SceneConfig
@@ -66,17 +72,19 @@ class Footage:
     def __post_init__(self) -> None:
         for name in ("clips", "frames_per_clip", "rate"):
             if not getattr(self, name) > 0:
-                raise InputError(f"{name}={getattr(self, name)}: write a number above 0")
+                raise InputError(f"{name}={getattr(self, name)}: choose a number above 0")
         for name in ("width", "height"):
             if not 64 <= getattr(self, name) <= 4096 or getattr(self, name) % 2:
-                raise InputError(f"{name}={getattr(self, name)}: write an even number from 64 to 4096")
+                raise InputError(f"{name}={getattr(self, name)}: choose an even number from 64 to 4096")
         if self.seed < 0:
-            raise InputError(f"seed={self.seed}: write 0 or more")
+            raise InputError(f"seed={self.seed}: choose a whole number from 0")
         if self.counts is not None and len(self.counts) == 0:
-            raise InputError("counts=[]: name at least one count, or write null for 1 to 52")
+            raise InputError("counts=[]: name at least one count, or use null for 1 to 52")
         for count in self.counts or ():
             if not (isinstance(count, int) and 1 <= count <= MAX_CARDS):
-                raise InputError(f"counts: {count!r} is no count: write whole numbers from 1 to {MAX_CARDS}")
+                raise InputError(
+                    f"counts: {count!r} is not a count: choose whole numbers from 1 to {MAX_CARDS}"
+                )
 
     def cards(self, number: int) -> int:
         """The count of clip `number`."""
@@ -87,10 +95,11 @@ class Footage:
         return 1 + round(number * (CARDS_PER_DECK - 1) / max(self.clips - 1, 1))
 
     def file(self, number: int) -> str:
-        """The name of clip `number` in the dataset folder."""
+        """The path of clip `number` in the dataset folder."""
         return f"videos/{number:04d}.mp4"
 
     def clip(self, number: int) -> Clip:
+        """Sample clip `number`."""
         return sample_clip(
             self.scene,
             seed=self.seed,
@@ -103,53 +112,78 @@ class Footage:
         )
 
     def annotations(self) -> Iterator[Annotation]:
-        """The labels of all frames, in order; needs no rendering."""
+        """The labels of all frames, in order, without rendering."""
         for number in range(self.clips):
             clip = self.clip(number)
             for index in range(clip.frames):
                 yield annotate(clip, sample_shot(clip, index), self.file(number))
 
     def settings(self) -> dict[str, Any]:
-        """All that the frames and labels depend on, as JSON holds it."""
+        """Everything that determines frames and labels, in JSON types."""
         folders = [part.pictures for part in (self.scene.back, self.scene.table) if part.pictures]
-        sums = {folder: pictures.digest(folder) for folder in folders}
-        return json.loads(json.dumps({"renderer": RENDERER, "pictures": sums, **asdict(self)}))
+        digests = {folder: pictures.digest(folder) for folder in folders}
+        return json.loads(json.dumps({"renderer": VERSION, "pictures": digests, **asdict(self)}))
 
 
-def render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: int) -> int:
-    """Render one clip into `root`; returns its number."""
-    clip = footage.clip(number)
-    renderer = Renderer(clip)
-    with open_video(root / footage.file(number), clip.width, clip.height, clip.rate) as video:
-        for index in range(clip.frames):
-            shot = sample_shot(clip, index)
-            video.write(renderer.frame(shot), shot.timestamp)
-    return number
+def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Path:
+    """Render into the dataset folder `out` whatever is missing of the footage.
+
+    Several processes may call it at once: one renders, the others wait.
+
+    Args:
+        out: the folder.
+        footage: its content.
+        workers: processes; None: one per core.
+
+    Returns:
+        `out` as a path.
+
+    Raises:
+        InputError: the folder has other content or footage of other settings, the disk is full, or Ctrl-C.
+    """
+    out = Path(out)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers}: choose 1 or more, or null for one per core")
+    with write_errors(out):
+        claim(footage, out)
+        if _complete(footage, out):
+            return out
+        with FileLock(out / ".lock"):
+            if not _complete(footage, out):
+                _render_missing(footage, out, workers or cores())
+                videos = [Video(footage.file(i), footage.cards(i), {}) for i in range(footage.clips)]
+                write_folder(out, videos, footage.annotations())
+    return out
+
+
+def read_or_render(root: str | Path, footage: Footage) -> DatasetFolder:
+    """Open the dataset folder `root`, after `ensure`; `read` of conf/data/synthetic.yaml.
+
+    Raises:
+        InputError: see `ensure` and `DatasetFolder.read`.
+    """
+    return DatasetFolder.read(ensure(root, footage))
 
 
 def claim(footage: Footage, root: Path) -> None:
-    """Make `root` the place of this footage, or see that it is.
+    """Reserve `root` for this footage: create it with its settings, or check that they are equal.
 
     Raises:
-        InputError: it holds something else, or footage of other settings.
+        InputError: it has other content, or footage of other settings.
     """
     path = root / SETTINGS
     if path.exists():
-        differing = _differing(_read_settings(path), footage.settings())
+        existing, wanted = _read_settings(path), footage.settings()
+        differing = [key for key in sorted({*existing, *wanted}) if existing.get(key) != wanted.get(key)]
         if differing:
             raise InputError(
                 f"{path}: rendered with another {', '.join(differing)}: choose another folder or remove it"
             )
         return
     if root.exists() and (not root.is_dir() or any(not item.name.startswith(".") for item in root.iterdir())):
-        raise InputError(f"{root}: holds something other than synthetic footage: choose another folder")
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+        raise InputError(f"{root}: contains something other than synthetic footage: choose another folder")
+    with replace_file(path) as temporary:
         temporary.write_text(json.dumps(footage.settings(), indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -162,29 +196,41 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _differing(have: dict[str, Any], want: dict[str, Any]) -> list[str]:
-    """The top-level settings in which two folders differ."""
-    return [key for key in sorted({*have, *want}) if have.get(key) != want.get(key)]
-
-
 def missing(footage: Footage, root: Path) -> list[int]:
-    """The clips that are still to be rendered."""
+    """The numbers of the clips that are not rendered yet."""
     return [number for number in range(footage.clips) if not (root / footage.file(number)).is_file()]
 
 
-def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) -> Iterator[int]:
-    """Render the missing clips into `root`, which the caller has claimed; yields the number of each one done.
+def _complete(footage: Footage, root: Path) -> bool:
+    return all((root / name).is_file() for name in LABELS) and not missing(footage, root)
 
-    After an exception, Ctrl-C included, the clips that are done stay; those being rendered leave nothing.
+
+def _render_missing(footage: Footage, out: Path, workers: int) -> None:
+    clips = len(missing(footage, out))
+    try:
+        with frame_bar("rendering", clips * footage.frames_per_clip) as advance:
+            for _ in generate(footage, out, VideoWriter, min(workers, clips) or 1):
+                advance(footage.frames_per_clip)
+    except KeyboardInterrupt:
+        done = footage.clips - len(missing(footage, out))
+        raise InputError(
+            f"{out}: interrupted after {done} of {footage.clips} clips: run the same command to continue"
+        ) from None
+
+
+def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) -> Iterator[int]:
+    """Render the missing clips into `root`, which must be claimed; yields the number of each finished clip.
+
+    After an exception, Ctrl-C included, finished clips remain and unfinished ones leave no file.
     """
     for stale in (root / "videos").glob(".*.partial"):  # of a run that was killed
         stale.unlink()
-    render, numbers = partial(render_clip, footage, root, open_video), missing(footage, root)
+    render, numbers = partial(_render_clip, footage, root, open_video), missing(footage, root)
     if workers == 1:
         yield from map(render, numbers)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _quiet_worker) as pool:
-        waiting: list[Future[int]] = [pool.submit(render, number) for number in numbers]
+    with ProcessPoolExecutor(workers, get_context("spawn"), _init_worker) as pool:
+        waiting = [pool.submit(render, number) for number in numbers]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -192,7 +238,17 @@ def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) 
             pool.shutdown(cancel_futures=True)
 
 
-def _quiet_worker() -> None:
-    """One core a worker; Ctrl-C is the parent's to handle, so that a worker ends its clip."""
+def _render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: int) -> int:
+    clip = footage.clip(number)
+    renderer = Renderer(clip)
+    with open_video(root / footage.file(number), clip.width, clip.height, clip.rate) as video:
+        for index in range(clip.frames):
+            shot = sample_shot(clip, index)
+            video.write(renderer.frame(shot), shot.timestamp)
+    return number
+
+
+def _init_worker() -> None:
+    """One core per worker; the parent handles Ctrl-C, so that a worker finishes its clip."""
     cv2.setNumThreads(1)
     signal(SIGINT, SIG_IGN)

@@ -1,4 +1,4 @@
-"""What a scene is: the records that scene.py draws and the renderer reads."""
+"""The records of a clip, which sampling/ draws and rendering/ reads."""
 
 from dataclasses import dataclass, field
 
@@ -16,18 +16,18 @@ class Packet:
     width: float
     height: float
     radius: float
-    card_thickness: float  # from one card to the next, the air between them included
+    card_thickness: float  # from one card to the next, including the air between them
     offsets: np.ndarray  # (n, 2) of each card's centre
     turns: np.ndarray  # (n,)
-    tones: np.ndarray  # (n, P) brightness of each card's edge along the outline's facets, about 1
+    tones: np.ndarray  # (n, P) relative brightness of each card's edge, per facet of the outline
     gap: float  # share of a card's thickness
-    gap_shade: float  # brightness of the gaps against the cards' edges
+    gap_shade: float  # brightness of the gaps relative to the cards' edges
     paper: np.ndarray  # (3,) RGB, 0 to 1
-    bend: float  # by how much the short edges stand higher than the middle
-    dirt: np.ndarray  # (n, P) of each card's edge along the outline's facets, 0 to 1
+    bend: float  # height of the short edges above the middle, mm
+    dirt: np.ndarray  # (n, P) of each card's edge, per facet of the outline, 0 to 1
 
     def lift(self, y: np.ndarray) -> np.ndarray:
-        """Height that the bend adds at `y` mm along the long axis, from the card's middle."""
+        """Height in mm that the bend adds at `y` mm from the card's middle along the long axis."""
         return self.bend * (2 * y / self.height) ** 2
 
     @property
@@ -36,7 +36,7 @@ class Packet:
 
     @property
     def corners(self) -> np.ndarray:
-        """(4, 2, 3) world corners, as `box.box_corners`; all of them are at the short edges, lifted by the bend."""
+        """(4, 2, 3) world corners in mm, as `box.box_corners`, lifted by the bend."""
         corners = box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
         return corners + np.array([0, 0, self.bend])
 
@@ -49,7 +49,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Back:
-    """What the top card shows: a back, or the face."""
+    """What the top card shows: its back, a face or a picture."""
 
     family: str
     colour: np.ndarray  # (3,) RGB, 0 to 1
@@ -57,9 +57,9 @@ class Back:
     pitch: float
     contrast: float
     face: Face | None
-    picture: str | None  # path of the picture that is the back
+    picture: str | None  # path of a picture used as the back
     wear: float
-    scuffs: np.ndarray  # (h, w) 0 to 1, how much of the wear is met with where
+    scuffs: np.ndarray  # (h, w) local share of the wear, 0 to 1
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Table:
     colour: np.ndarray  # (3,) RGB, 0 to 1
     contrast: float
     folds: float
-    edge_bearing: float  # direction, from the packet, of the table's far edge, radians
+    edge_bearing: float  # direction from the packet to the table's far edge
     reach: float
-    wall: np.ndarray  # (3,) RGB of what lies beyond the edge
+    wall: np.ndarray  # (3,) RGB beyond the edge, 0 to 1
     texture_seed: int
-    picture: str | None  # path of the picture that is the surface
+    picture: str | None  # path of a picture used as the surface
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class Light:
     gains: np.ndarray  # (3,) RGB gains: white balance times exposure
 
     def shade(self, normal: np.ndarray) -> np.ndarray:
-        """Light on surfaces with unit normals (..., 3), 1 on one that faces straight up."""
+        """Irradiance (...) of surfaces with unit normals (..., 3), relative to one that faces up."""
         diffuse = np.maximum(normal @ self.direction, 0) / self.direction[2]
         return self.ambient * (0.8 + 0.2 * normal[..., 2]) + (1 - self.ambient) * np.minimum(diffuse, 1.4)
 
 
 @dataclass(frozen=True)
 class Finger:
-    """A finger, or a hand with its arm: round about a line from joint to joint."""
+    """A finger, or a hand with its arm: a chain of rounded cones."""
 
     joints: np.ndarray  # (n, 3) to the tip, mm
     radii: np.ndarray  # (n,) at the joints
@@ -105,14 +105,14 @@ class Finger:
 
 @dataclass(frozen=True)
 class Coin:
-    place: np.ndarray  # (3,) its upper face's middle, mm
+    place: np.ndarray  # (3,) centre of its upper face, mm
     radius: float
     colour: np.ndarray  # (3,) RGB, 0 to 1
 
 
 @dataclass(frozen=True)
 class Glass:
-    place: np.ndarray  # (3,) its foot's middle, mm
+    place: np.ndarray  # (3,) centre of its foot, mm
     radius: float
     height: float
     clearness: float  # brightness of its rims, 0 to 1
@@ -131,7 +131,7 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Wave:
-    """A quantity that swings about a mean; `rate` in hertz."""
+    """A quantity that oscillates around a mean; `rate` in hertz."""
 
     mean: float
     amplitude: float
@@ -144,10 +144,10 @@ class Wave:
 
 @dataclass(frozen=True)
 class Path:
-    """The way of a hand-held camera around the packet, over time in s. Angles in radians, lengths in mm."""
+    """The path of a hand-held camera around the packet over time. Angles in radians, lengths in mm, times in s."""
 
     focal: float  # of a 640 px wide image, scaled with the image
-    heading: Wave  # 0: the camera stands before the lower short edge
+    heading: Wave  # 0: the camera faces the lower short edge
     elevation: Wave
     distance: Wave
     aim_x: Wave  # pixels of a 640 px wide image
@@ -159,6 +159,7 @@ class Path:
     readout: float
 
     def camera(self, time: float, width: int, height: int, target: np.ndarray) -> Camera:
+        """The camera at `time`, for images of `width` x `height` pixels; `target` (3,) is at the aim."""
         heading, elevation, distance = self.heading(time), self.elevation(time), self.distance(time)
         bearing = np.array([np.sin(heading), -np.cos(heading)])
         position = target + distance * np.append(np.cos(elevation) * bearing, np.sin(elevation))
@@ -174,14 +175,14 @@ class Shot:
 
     index: int
     timestamp: float  # s
-    camera: Camera  # in the middle of the exposure of the middle row
-    motion: np.ndarray  # (2,) way of the packet's centre in the image during the exposure, pixels
-    noise_offset: tuple[int, int]  # where in the clip's noise field this frame's noise starts, 0 to 63
+    camera: Camera  # at mid-exposure of the middle row
+    motion: np.ndarray  # (2,) displacement of the packet's centre in the image during the exposure, pixels
+    noise_offset: tuple[int, int]  # origin of this frame in the noise field, 0 to 63
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: a packet on a table, filmed for a few seconds."""
+    """A packet on a table, filmed for a few seconds."""
 
     number: int
     seed: int
@@ -196,7 +197,7 @@ class Clip:
     sensor: Sensor
     path: Path
     occluders: tuple[Occluder, ...]
-    target: np.ndarray = field(init=False)  # (3,) what the camera looks at: the packet's centre
+    target: np.ndarray = field(init=False)  # (3,) the packet's centre, mm
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", np.array([0, 0, self.packet.thickness / 2]))

@@ -1,4 +1,4 @@
-"""Endless labelled frames, rendered when they are asked for."""
+"""An endless stream of labelled frames, rendered on demand."""
 
 from functools import lru_cache
 
@@ -8,26 +8,26 @@ from cardpose.common.errors import InputError
 from cardpose.common.packet import CARDS_PER_DECK, Annotation
 from cardpose.synth.records import Clip
 from cardpose.synth.rendering.labels import annotate
-from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.distributions import SceneConfig
 from cardpose.synth.sampling.scene import Part, sample_clip, sample_shot, stream
 
 
 class SceneStream:
-    """Frame `index` of an endless film, a function of seed and index alone: the same in any process.
+    """Maps an index to a frame; the result depends on seed and index only, not on the process.
 
-    `frames_per_clip` successive frames show one packet, so that what a clip shares is made once for them. Counts
-    are uniform over 1 to 52.
+    `frames_per_clip` successive frames show one packet and share what is computed per clip. Counts are uniform over
+    1 to 52.
 
     Args:
         scene: the distributions.
-        size: (H, W) of the frames, even.
+        size: (H, W) of the frames in pixels, even.
         frames_per_clip: frames of one packet.
-        rate: of a clip's frames, per second.
-        seed: another seed gives other scenes.
+        rate: frames per second of a clip.
+        seed: of the scenes.
 
     Raises:
-        InputError: a number that is out of its range.
+        InputError: a number is out of range.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SceneStream:
     ) -> None:
         for name, value in (("frames_per_clip", frames_per_clip), ("rate", rate)):
             if not value > 0:
-                raise InputError(f"data.stream.{name}={value}: write a number above 0")
+                raise InputError(f"data.stream.{name}={value}: choose a number above 0")
         self.scene, self.height, self.width = scene, size[0], size[1]
         self.frames_per_clip, self.rate, self.seed = frames_per_clip, rate, seed
 
@@ -47,21 +47,20 @@ class SceneStream:
         return renderer.frame(shot), annotate(clip, shot, f"stream/{number}")
 
     def clip(self, number: int) -> tuple[Clip, Renderer]:
-        """A clip and what draws it; a process keeps the last one."""
+        """A clip and its renderer; each process caches the last one."""
         return _open_clip(self, number)
 
 
 @lru_cache(maxsize=1)
-def _open_clip(film: SceneStream, number: int) -> tuple[Clip, Renderer]:
-    """The clip that is being shown; a process keeps one."""
+def _open_clip(scenes: SceneStream, number: int) -> tuple[Clip, Renderer]:
     clip = sample_clip(
-        film.scene,
-        seed=film.seed,
+        scenes.scene,
+        seed=scenes.seed,
         number=number,
-        cards=int(stream(film.seed, number, Part.COUNT).integers(1, CARDS_PER_DECK + 1)),
-        frames=film.frames_per_clip,
-        rate=film.rate,
-        width=film.width,
-        height=film.height,
+        cards=int(stream(scenes.seed, number, Part.COUNT).integers(1, CARDS_PER_DECK + 1)),
+        frames=scenes.frames_per_clip,
+        rate=scenes.rate,
+        width=scenes.width,
+        height=scenes.height,
     )
     return clip, Renderer(clip)

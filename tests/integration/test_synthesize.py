@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.data.footage.folder import DatasetFolder
-from cardpose.synth.dataset import Footage
-from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.scene import sample_shot
-from cardpose.synthesize import ensure, main
+from cardpose.synth.dataset import Footage, ensure
+from cardpose.synthesize import main
 
 ROOT = Path(__file__).parents[2]
 TINY = ["clips=3", "frames_per_clip=2", "width=96", "height=64", "seed=5", "rate=10"]
@@ -109,7 +109,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "of 400 clips rendered: run the same command to go on" in errors
+    assert "of 400 clips: run the same command to continue" in errors
     assert "Traceback" not in errors
     assert (out / "videos" / "0000.mp4").exists()
     assert not list((out / "videos").glob(".*")), "the clip in the making leaves nothing"

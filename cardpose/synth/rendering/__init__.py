@@ -1,1 +1,1 @@
-"""TODO map of cardpose.synth.rendering."""
+"""How a clip looks: pixels and labels from the records; the map is in cardpose.synth."""

@@ -1,4 +1,4 @@
-"""The packet's geometry: outlines of its cards, its eight corners, their names, which of them can be seen."""
+"""The packet's geometry: the outlines of its cards, and its eight corners, their names and visibility."""
 
 from functools import cache
 
@@ -8,11 +8,11 @@ from cardpose.common.packet import CORNERS, HIDDEN, NOT_LABELLED, VISIBLE
 from cardpose.synth.rendering.camera import Camera
 
 ARC_FACETS = 5
-"""Flat facets to a rounded corner."""
+"""Flat facets per rounded corner."""
 SIDE_FACETS = 3
-"""Facets to a straight side, so that its tone can vary along it."""
+"""Facets per straight side, so that the tone can vary along it."""
 FACETS = 4 * (ARC_FACETS + SIDE_FACETS)
-"""Facets, and points, of an outline."""
+"""Facets, and points, of an outline (P)."""
 
 # In the packet's own frame, counter-clockwise from above: (-x, -y), (+x, -y), (+x, +y), (-x, +y).
 _SIGNS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], float)
@@ -27,6 +27,7 @@ def outline(width: float, height: float, radius: float) -> tuple[np.ndarray, np.
     Returns:
         points (P, 2) in mm; outward normals (P, 2) of the facets from point i to point i + 1.
     """
+    # Arc by arc, with the straight side before each.
     half = np.array([width, height]) / 2
     points: list[np.ndarray] = []
     for i, signs in enumerate(_SIGNS):
@@ -36,6 +37,7 @@ def outline(width: float, height: float, radius: float) -> tuple[np.ndarray, np.
             points.extend(_between(points[-1], arc[0]))
         points.extend(arc)
     points.extend(_between(points[-1], points[0]))
+    # The outward normal of an edge is its direction turned by -90 degrees.
     closed = np.array(points)
     edges = np.roll(closed, -1, 0) - closed
     normals = np.stack([edges[:, 1], -edges[:, 0]], 1)
@@ -47,21 +49,21 @@ def _between(start: np.ndarray, end: np.ndarray) -> list[np.ndarray]:
 
 
 def placed(points: np.ndarray, offsets: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """A card's points (P, 2) -> n cards' (n, P, 2), moved by `offsets` (n, 2), turned by `turns` (n,) rad."""
+    """Points (P, 2) of a card -> of n cards (n, P, 2), turned by `turns` (n,) rad and moved by `offsets` (n, 2)."""
     cos, sin = np.cos(turns), np.sin(turns)
     rotation = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
     return np.einsum("nij,pj->npi", rotation, points) + offsets[:, None]
 
 
 def apexes(width: float, height: float) -> np.ndarray:
-    """(4, 2) corners of a card as if it were not rounded: where its straight edges would meet."""
+    """(4, 2) corners of a card without rounding: the intersections of its straight edges."""
     return _SIGNS * np.array([width, height]) / 2
 
 
 def box_corners(
     width: float, height: float, thickness: float, offsets: np.ndarray, turns: np.ndarray
 ) -> np.ndarray:
-    """World corners (4, 2, 3) of a packet, around it; on the bottom card (face), then the top (back)."""
+    """World corners (4, 2, 3) in mm: around the packet, then of the bottom card (face) and the top card (back)."""
     bottom, top = placed(apexes(width, height), offsets[[0, -1]], turns[[0, -1]])
     return np.stack(
         [np.pad(bottom, ((0, 0), (0, 1))), np.pad(top, ((0, 0), (0, 1)), constant_values=thickness)], 1
@@ -69,24 +71,24 @@ def box_corners(
 
 
 def corner_facings(corners: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Which corners of a box (4, 2, 3) a camera at `position` sees past the box itself: (4, 2) bool.
+    """(4, 2) bool: which corners of a box (4, 2, 3) the box itself does not hide from a camera at `position` (3,).
 
-    A corner of a convex body is seen when at least one of its faces is turned to the camera. The face on the
-    table never is.
+    A corner of a convex body is visible if at least one of its faces is turned to the camera. The face on the table
+    never is.
     """
     bottom = corners[:, 0]
     edges = np.roll(bottom, -1, 0) - bottom
     normals = np.stack([edges[:, 1], -edges[:, 0], np.zeros(4)], 1)
     sides = np.einsum("ij,ij->i", position - bottom, normals) > 0  # side i runs from corner i to corner i + 1
-    either = sides | np.roll(sides, 1)
+    adjacent = sides | np.roll(sides, 1)
     above = position[2] > corners[0, 1, 2]
-    return np.stack([either, either | above], 1)
+    return np.stack([adjacent, adjacent | above], 1)
 
 
 def label(corners: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of a box (4, 2, 3) as an annotator with X-ray eyes would label them.
+    """Name the projected corners of a box (4, 2, 3) and determine their visibility.
 
-    Upper is the short edge farther up in the image; left and right follow, since the names run clockwise.
+    Upper is the short edge higher up in the image; left and right follow, since the names run clockwise.
 
     Returns:
         corners (8, 2) float32 in pixels, order of `CORNERS`, NaN outside the image; visibility (8,) int8.
@@ -94,8 +96,9 @@ def label(corners: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     points = camera.project(corners)  # (4, 2, 2)
     facing = corner_facings(corners, camera.position)
     near, far = points[:2, :, 1].mean(), points[2:, :, 1].mean()
-    turn = 0 if near >= far else 2  # half a turn swaps the short edges and, with them, left and right
+    turn = 0 if near >= far else 2  # half a turn swaps the short edges, and left and right with them
     slots = np.roll(_SLOTS, turn, 0)
+    # Corners outside the image are not labelled.
     limits = np.array([camera.width, camera.height]) - 0.5
     inside = np.all((points >= -0.5) & (points < limits), -1)
     named, visibility = np.full((len(CORNERS), 2), np.nan, np.float32), np.zeros(len(CORNERS), np.int8)

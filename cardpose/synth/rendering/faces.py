@@ -1,4 +1,4 @@
-"""The face of a card: its index, its pips, a court card's figure as a double portrait of coloured fields."""
+"""Card faces: index, pips, and court cards as a double portrait of coloured shapes."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ _COURT = ((217, 38, 26), (26, 51, 153), (242, 204, 38), (15, 15, 18))
 _RANKS = ("A", *map(str, range(2, 11)), "J", "Q", "K")
 _INDEX_MM = 8, 17
 _BITS = 4
-# Rows of pips, -1 (bottom) to 1 (top), of the outer columns and of the middle one.
+# Heights of the pips, -1 (bottom) to 1 (top), in the outer columns and in the middle one.
 _LAYOUT: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     1: ((), (0.0,)),
     2: ((), (-1.0, 1.0)),
@@ -28,9 +28,9 @@ _LAYOUT: dict[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 def card_face(face: Face, packet: Packet, px_per_mm: float) -> np.ndarray:
-    """(height, width, 3) float32, 0 to 1; +y of the world is up. A half turn shows the same."""
+    """(height, width, 3) float32 RGB, 0 to 1, with +y of the world up. Symmetric under half a turn."""
     w, h = round(packet.width * px_per_mm), round(packet.height * px_per_mm)
-    card = np.empty((h, w, 3), np.uint8)  # OpenCV writes text on nothing else
+    card = np.empty((h, w, 3), np.uint8)  # the only type on which OpenCV draws text
     card[:] = np.round(255 * packet.paper)
     ink = _RED if face.suit % 2 else _BLACK
     if face.rank > 10:
@@ -45,6 +45,7 @@ def card_face(face: Face, packet: Packet, px_per_mm: float) -> np.ndarray:
         for dx, dy in places:
             _draw_pip(card, face.suit, w / 2 + dx, h / 2 - dy, size if dy >= 0 else -size, ink)
     _draw_index(card, face, ink, px_per_mm)
+    # The lower half, or the second index, is the first one turned.
     other = card[::-1, ::-1].copy()
     if face.rank > 10:
         card[h // 2 :] = other[h // 2 :]
@@ -59,7 +60,7 @@ def _fill(card: np.ndarray, points: np.ndarray, colour: Colour) -> None:
 
 
 def _draw_pip(card: np.ndarray, suit: int, x: float, y: float, size: float, ink: Colour) -> None:
-    """A suit's sign about (x, y), `size` pixels to either side; a negative size stands it on its head."""
+    """A suit symbol centred on (x, y), `size` pixels to either side; a negative size turns it upside down."""
     t = np.linspace(0, 2 * np.pi, 48)
     circle = np.stack([np.cos(t), np.sin(t)], 1)
     stem = np.array([[-0.35, 1.0], [0.35, 1.0], [0.06, 0.1], [-0.06, 0.1]])
@@ -78,7 +79,7 @@ def _draw_pip(card: np.ndarray, suit: int, x: float, y: float, size: float, ink:
 
 
 def _draw_index(card: np.ndarray, face: Face, ink: Colour, px_per_mm: float) -> None:
-    """Rank and suit in the upper left corner; the lower right one comes by the half turn."""
+    """Rank and suit in the upper left corner."""
     label = _RANKS[face.rank - 1]
     scale = 0.26 * px_per_mm
     thickness = max(1, round(0.7 * px_per_mm))
@@ -88,11 +89,12 @@ def _draw_index(card: np.ndarray, face: Face, ink: Colour, px_per_mm: float) -> 
 
 
 def _draw_court(card: np.ndarray, face: Face, px_per_mm: float) -> None:
-    """Half a portrait in a frame: head, crown and a robe in stripes of the four colours."""
+    """The upper half of a portrait in a frame: robe, head and crown."""
     h, w = card.shape[:2]
     left, top = 9 * px_per_mm, 8 * px_per_mm
     rng = np.random.default_rng([face.suit, face.rank])
     middle = w / 2
+    # The robe: random shapes in four colours.
     for i in range(14):
         colour = _COURT[int(rng.integers(4))]
         x = left + (w - 2 * left) * rng.uniform(0, 1, 4)
@@ -101,6 +103,7 @@ def _draw_court(card: np.ndarray, face: Face, px_per_mm: float) -> None:
             _fill(card, np.stack([x, y], 1), colour)
         else:
             cv2.circle(card, (round(x[0]), round(y[0])), round(2.5 * px_per_mm), colour, -1, cv2.LINE_AA)
+    # Head and crown.
     t = np.linspace(0, 2 * np.pi, 40)
     head = np.stack([7 * np.cos(t), 8.5 * np.sin(t)], 1) * px_per_mm
     _fill(card, head + np.array([middle, h * 0.27]), _SKIN)

@@ -1,4 +1,4 @@
-"""The annotations of a clip, from its geometry alone."""
+"""The annotation of a frame, from the geometry alone."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cardpose.synth.rendering.occluders import covered, in_front
 
 
 def annotate(clip: Clip, shot: Shot, video: str) -> Annotation:
-    """The exact label of a frame: a corner outside the image has none, one behind packet or occluder is hidden."""
+    """The exact label: corners outside the image are not labelled, those behind packet or occluder are hidden."""
     corners, visibility = label(clip.packet.corners, shot.camera)
     seen = np.flatnonzero(visibility == VISIBLE)
     visibility[seen[covered(corners[seen], in_front(clip, shot), shot.camera)]] = HIDDEN

@@ -1,4 +1,4 @@
-"""Things beside, on and before the packet: fingers, coins, a glass. What they cover is hidden."""
+"""Fingers, coins and glasses next to, on and in front of the packet, and the corners that they hide."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,26 +11,26 @@ from cardpose.synth.rendering.camera import Camera
 
 _CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 _SUBPIXEL_BITS = 4
-_NEAR_MM = 40.0  # what is nearer to the camera is not drawn
-_SHADES = 6  # capsules inside one another that round a finger
-_SOFTNESS = 0.15  # blur of a finger's shades, in its radii
+_NEAR_MM = 40.0  # near plane of the camera
+_SHADES = 6  # nested outlines that shade a finger as round
+_SOFTNESS = 0.15  # blur of that shading, in radii of the finger
 
 
 def in_front(clip: Clip, shot: Shot) -> list[Occluder]:
-    """Those that are drawn over the packet: they lie on it, or stand nearer to the camera."""
+    """The occluders drawn after the packet: they lie on it or are nearer to the camera."""
     return [occluder for occluder in clip.occluders if _is_in_front(occluder, clip, shot.camera)]
 
 
 def behind(clip: Clip, shot: Shot) -> list[Occluder]:
-    """Those that are drawn before the packet is."""
+    """The occluders drawn before the packet."""
     return [occluder for occluder in clip.occluders if not _is_in_front(occluder, clip, shot.camera)]
 
 
 def _is_in_front(occluder: Occluder, clip: Clip, camera: Camera) -> bool:
     if occluder.place[2] >= clip.packet.thickness:
         return True
-    away = np.linalg.norm(occluder.place[:2] - camera.position[:2])
-    return bool(away < np.linalg.norm(camera.position[:2])) and not isinstance(occluder, Coin)
+    distance = np.linalg.norm(occluder.place[:2] - camera.position[:2])
+    return bool(distance < np.linalg.norm(camera.position[:2])) and not isinstance(occluder, Coin)
 
 
 def draw(image: np.ndarray, occluders: Sequence[Occluder], camera: Camera, light: Light) -> None:
@@ -45,7 +45,7 @@ def draw(image: np.ndarray, occluders: Sequence[Occluder], camera: Camera, light
 
 
 def covered(points: np.ndarray, occluders: Sequence[Occluder], camera: Camera) -> np.ndarray:
-    """Which image points (N, 2) lie behind something opaque that is drawn over the packet, (N,) bool."""
+    """(N,) bool: which image points (N, 2) an opaque one of the occluders covers."""
     hidden = np.zeros(len(points), bool)
     for occluder in occluders:
         for shape in _opaque(occluder, camera):
@@ -55,29 +55,29 @@ def covered(points: np.ndarray, occluders: Sequence[Occluder], camera: Camera) -
 
 
 def _opaque(occluder: Occluder, camera: Camera) -> list[np.ndarray]:
-    """Convex outlines (P, 2) in the image of what cannot be seen through."""
+    """Convex outlines (P, 2) in the image; none for a glass, which is transparent."""
     if isinstance(occluder, Finger):
         return _capsules(occluder, camera, 1.0)
     return [camera.project(_disc(occluder.place, occluder.radius))] if isinstance(occluder, Coin) else []
 
 
 def _disc(place: np.ndarray, radius: float) -> np.ndarray:
-    """(40, 3) points of a level circle."""
+    """(40, 3) points of a horizontal circle around `place`."""
     circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE), np.zeros_like(_CIRCLE)], 1)
     return place + radius * circle
 
 
 def _capsules(finger: Finger, camera: Camera, share: float) -> list[np.ndarray]:
-    """Outlines (P, 2) of the finger's bones, `share` of its width: hulls about the joints' circles."""
-    joints, radii = _before_camera(finger, camera)
+    """Outlines (P, 2) of the finger's bones at a share of its width: the hull of two neighbouring joints' circles."""
+    joints, radii = _clip_near(finger, camera)
     depth = (joints - camera.position) @ camera.rotation[2]
     circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], 1)
     rings = camera.project(joints)[:, None] + (share * radii * camera.focal / depth)[:, None, None] * circle
     return [cv2.convexHull(np.concatenate(pair).astype(np.float32))[:, 0] for pair in pairwise(rings)]
 
 
-def _before_camera(finger: Finger, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """The finger's joints (n, 3) and radii (n,) from where it comes before the camera on, up to its tip."""
+def _clip_near(finger: Finger, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (n, 3) and radii (n,) of the part of the finger beyond the near plane, up to its tip."""
     joints, radii = finger.joints, finger.radii
     depth = (joints - camera.position) @ camera.rotation[2]
     behind = np.flatnonzero(depth < _NEAR_MM)
@@ -86,6 +86,7 @@ def _before_camera(finger: Finger, camera: Camera) -> tuple[np.ndarray, np.ndarr
     last = behind[-1]
     if last == len(joints) - 1:
         return joints[:0], radii[:0]
+    # Cut the bone that crosses the near plane.
     share = (_NEAR_MM - depth[last]) / (depth[last + 1] - depth[last])
     joints, radii = joints[last:].copy(), radii[last:].copy()
     joints[0] += share * (joints[1] - joints[0])
@@ -98,12 +99,12 @@ def _blend(image: np.ndarray, coverage: np.ndarray, colour: np.ndarray) -> None:
 
 
 def _fixed(outline: np.ndarray) -> np.ndarray:
-    """Pixels as OpenCV's fixed-point numbers, cut off far outside of any image."""
+    """Pixels as OpenCV's fixed-point numbers, clipped far outside of any image."""
     return np.round(np.clip(outline, -4e3, 8e3) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
 
 
 def _coverage(image: np.ndarray, outlines: Sequence[np.ndarray]) -> np.ndarray:
-    """(H, W) float32, 0 to 1, with soft borders."""
+    """Antialiased coverage (H, W) float32, 0 to 1."""
     mask = np.zeros(image.shape[:2], np.uint8)
     for outline in outlines:
         cv2.fillConvexPoly(mask, _fixed(outline), 255, cv2.LINE_AA, _SUBPIXEL_BITS)
@@ -113,6 +114,7 @@ def _coverage(image: np.ndarray, outlines: Sequence[np.ndarray]) -> np.ndarray:
 def _draw_finger(image: np.ndarray, finger: Finger, camera: Camera, light: Light) -> None:
     if not _capsules(finger, camera, 1.0):
         return
+    # The mean of nested outlines is bright along the middle and dark at the sides.
     steps = [_coverage(image, _capsules(finger, camera, 1 - i / _SHADES)) for i in range(_SHADES)]
     width = 2 * _SOFTNESS * finger.radii[-1] * camera.focal / float(np.linalg.norm(camera.position))
     shade = cv2.GaussianBlur(np.mean(steps, axis=0), (0, 0), max(1.0, width))
@@ -132,7 +134,7 @@ def _draw_coin(image: np.ndarray, coin: Coin, camera: Camera, light: Light) -> N
 
 
 def _draw_glass(image: np.ndarray, glass: Glass, camera: Camera) -> None:
-    """A tumbler: a little light lost within, bright rims; one sees through."""
+    """A transparent tumbler: slightly darker inside, with bright contours and rims."""
     foot = camera.project(_disc(glass.place, 0.85 * glass.radius))
     rim = camera.project(_disc(glass.place + np.array([0, 0, glass.height]), glass.radius))
     hull = cv2.convexHull(np.concatenate([foot, rim]).astype(np.float32))[:, 0]

@@ -11,7 +11,7 @@ NOISE_MARGIN = 64
 
 
 class Camcorder:
-    """What happens between the light in the scene and the 8-bit frame, for one clip."""
+    """Turns the radiance of the scene into 8-bit frames, for one clip."""
 
     def __init__(self, clip: Clip) -> None:
         self.defocus = clip.sensor.defocus * clip.width / 640
@@ -20,12 +20,12 @@ class Camcorder:
 
     @staticmethod
     def _vignette(clip: Clip) -> np.ndarray:
-        """(height, width): 1 in the middle, 1 - vignette in the corners."""
+        """(height, width) gain: 1 in the centre, 1 - vignette in the corners."""
         x, y = np.linspace(-1, 1, clip.width), np.linspace(-1, 1, clip.height)[:, None]
         return 1 - clip.sensor.vignette * (x**2 + y**2) / 2
 
     def expose(self, light: np.ndarray, shot: Shot) -> np.ndarray:
-        """Light (height, width, 3) float32 -> frame uint8 RGB."""
+        """Radiance (height, width, 3) float32 -> frame uint8 RGB."""
         if self.defocus > 0:
             light = cv2.GaussianBlur(light, (0, 0), self.defocus)
         kernel = motion_kernel(shot.motion)
@@ -39,13 +39,13 @@ class Camcorder:
 
 @cache
 def _noise_field(height: int, width: int) -> np.ndarray:
-    """Normal noise, float32, deviation 1, which a process makes once; every frame takes another part of it."""
+    """Standard normal noise, float32, computed once per process; every frame takes another crop."""
     shape = height + NOISE_MARGIN, width + NOISE_MARGIN, 3
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def motion_kernel(motion: np.ndarray) -> np.ndarray:
-    """Blur kernel (k, k) float32, sum 1: a line as long as `motion` (2,), in its direction, about the middle.
+    """Blur kernel (k, k) float32 of sum 1: a centred line along `motion` (2,), in pixels.
 
     >>> motion_kernel(np.array([2.0, 0.0])).round(2).tolist()[1]
     [0.25, 0.5, 0.25]

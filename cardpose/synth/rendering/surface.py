@@ -1,4 +1,4 @@
-"""The table as the camera sees it."""
+"""Renders the table."""
 
 import cv2
 import numpy as np
@@ -17,12 +17,12 @@ from cardpose.synth.rendering.textures import (
     table_tiles,
 )
 
-_GRID = 4  # the maps that vary slowly are computed at every fourth pixel
-_EDGE_SOFTNESS = 3.0  # pixels over which the table's edge fades
+_GRID = 4  # slowly varying maps are computed at every fourth pixel
+_EDGE_SOFTNESS = 3.0  # pixels of transition at the table's edge
 
 
 class Surface:
-    """The table of a clip: a tiling texture, light and shadow, an edge, a wall behind."""
+    """Draws the table of one clip: a tiling texture, light and shadow, its far edge and the wall behind."""
 
     def __init__(self, clip: Clip) -> None:
         self.table = clip.table
@@ -33,17 +33,18 @@ class Surface:
             if table.picture
             else table_tiles(table.kind, table.texture_seed % VARIANTS)
         )
-        self.laid = _laid(clip.table.texture_seed)
+        self.tile_to_table = _tile_to_table(clip.table.texture_seed)
         self.light = light_map(clip.packet, clip.table, clip.light)
         dark, bright = table_colours(clip.table)
         self.mix = 255 * np.stack([bright - dark, dark, clip.table.wall], 1)  # (RGB, [texture, light, wall])
 
     def draw(self, camera: Camera) -> np.ndarray:
-        """(height, width, 3) float32 RGB, 255 is a white surface in the open."""
+        """(height, width, 3) float32 RGB; 255 is a white surface without shadow."""
         size = camera.width, camera.height
         plane = camera.plane(0)
         level, beyond = self._grids(camera, plane)
         texture = self._texture(plane, level, size)
+        # Light and shadow, from the map of 1 mm pixels.
         shift = np.eye(3)
         shift[:2, 2] = (LIGHT_MAP_SIZE - 1) / 2
         light = cv2.warpPerspective(
@@ -53,6 +54,7 @@ class Surface:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
+        # Beyond the edge: no table, the wall instead.
         beyond = cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR)
         behind = np.clip(beyond / _EDGE_SOFTNESS + 0.5, 0, 1)
         light *= 1 - behind
@@ -64,12 +66,13 @@ class Surface:
         return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
 
     def _grids(self, camera: Camera, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """At every fourth pixel, (h, w) each: the texture level it covers; pixels beyond the table."""
+        """Two maps (h, w), for every fourth pixel: the texture level; pixels beyond the table's edge."""
+        # The level whose texels are as large as the area of the table in an image pixel.
         h, w = camera.height // _GRID, camera.width // _GRID
         to_table = np.linalg.inv(scaling(1 / _GRID, 1 / _GRID) @ plane)
         u, v = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
         inverse_depth = np.maximum(_linear(to_table[2], u, v), 1e-6)
-        area = abs(np.linalg.det(to_table)) / _GRID**2 / inverse_depth**3  # mm^2 of table in an image pixel
+        area = abs(np.linalg.det(to_table)) / _GRID**2 / inverse_depth**3  # mm^2 per image pixel
         distance = np.linalg.norm(camera.position)
         level = 0.5 * np.log2(area) + np.log2(TILE_PX_PER_MM)
         level += self.depth_blur * np.abs(np.log2(inverse_depth * distance))
@@ -82,7 +85,7 @@ class Surface:
         return np.clip(level, 0, TILE_LEVELS - 1).astype(np.float32), np.maximum(*beyond).astype(np.float32)
 
     def _texture(self, plane: np.ndarray, level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """The tile on the table (height, width[, 3]), each pixel blended from the two levels next to `level`."""
+        """The texture on the table (height, width[, 3]), interpolated between the two levels next to `level`."""
         texture = np.zeros((*size[::-1], *self.levels[0].shape[2:]), np.float32)
         for i in range(int(level.min()), int(np.ceil(level.max())) + 1):
             weight = np.maximum(0, 1 - np.abs(level - i))
@@ -91,7 +94,7 @@ class Surface:
                 continue
             top, end = int(rows[0]) * _GRID, int(rows[-1] + 1) * _GRID
             tile_to_mm = np.linalg.inv(scaling(0.5**i, 0.5**i) @ np.diag([TILE_PX_PER_MM, TILE_PX_PER_MM, 1]))
-            warp = scaling(1, 1, top=top) @ plane @ self.laid @ tile_to_mm
+            warp = scaling(1, 1, top=top) @ plane @ self.tile_to_table @ tile_to_mm
             strip = cv2.warpPerspective(
                 self.levels[i],
                 warp,
@@ -106,8 +109,8 @@ class Surface:
         return texture
 
 
-def _laid(seed: int) -> np.ndarray:
-    """(3, 3) map in mm: where on the table, and at what angle, the tile lies."""
+def _tile_to_table(seed: int) -> np.ndarray:
+    """(3, 3) map from the tile to the table in mm, of random position and angle."""
     rng = np.random.default_rng(seed)
     turn, (x, y) = rng.uniform(0, 2 * np.pi), rng.uniform(0, TILE_SIZE / TILE_PX_PER_MM, 2)
     cos, sin = np.cos(turn), np.sin(turn)

@@ -1,4 +1,4 @@
-"""Pixels from parameters: card backs, table surfaces, and the light that falls on the table. All in RGB."""
+"""Procedural textures: card backs, tables, and light and shadow on the table. All in RGB."""
 
 from collections.abc import Callable
 from functools import cache
@@ -15,12 +15,12 @@ TILE_SIZE = 1024
 TILE_PX_PER_MM = 3.0
 TILE_LEVELS = 6
 VARIANTS = 4
-"""Tiles of each kind of table that a process makes and keeps; each clip lays one at another place and angle."""
+"""Tiles per kind of table that a process caches; each clip uses one at another position and angle."""
 LIGHT_MAP_SIZE = 1024
-"""Pixels of 1 mm, the packet in the middle."""
+"""Pixels of 1 mm, with the packet in the middle."""
 
 Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Coordinates in cells, from the card's middle -> 0 (ground) to 1 (figure). Even: a back has no top."""
+"""Coordinates in cells from the card's middle -> 0 (ground) to 1 (figure); point-symmetric, as backs are."""
 
 
 def _smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -29,25 +29,25 @@ def _smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _cell(u: np.ndarray) -> np.ndarray:
-    """Signed offset from the middle of the cell, -0.5 to 0.5."""
+    """Signed offset from the centre of the cell, -0.5 to 0.5."""
     return u - np.round(u)
 
 
 def lattice(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Crossing diagonals with a dot in every diamond."""
+    """Crossing diagonals with a dot in each diamond."""
     lines = np.minimum(np.abs(_cell(u + v)), np.abs(_cell(u - v)))
     dots = np.hypot(_cell(u + 0.5), _cell(v))
     return np.maximum(1 - _smooth(lines, 0.06, 0.12), 1 - _smooth(dots, 0.14, 0.2))
 
 
 def rings(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Two concentric rings in every cell, interlocked with the neighbours'."""
+    """Two concentric rings in each cell, interlocked with the neighbours'."""
     radius = np.hypot(_cell(u), _cell(v))
     return 1 - _smooth(np.minimum(np.abs(radius - 0.22), np.abs(radius - 0.5)), 0.035, 0.09)
 
 
 def weave(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Bands of three threads that pass over and under one another."""
+    """Woven bands of three threads."""
     over = (np.round(u) + np.round(v)) % 2 == 0
     along = np.where(over, _cell(u), _cell(v))
     across = np.where(over, _cell(v), _cell(u))
@@ -56,7 +56,7 @@ def weave(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def petals(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Flowers of eight petals, and small stars where four cells meet."""
+    """Flowers of eight petals, with small stars where four cells meet."""
     x, y = _cell(u), _cell(v)
     flower = np.hypot(x, y) - 0.3 - 0.1 * np.cos(8 * np.arctan2(y, x))
     star = np.abs(_cell(u + 0.5)) + np.abs(_cell(v + 0.5))
@@ -70,7 +70,7 @@ def stripes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def diamonds(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A chequerboard on its point."""
+    """A chequerboard turned by 45 degrees."""
     a, b = (u + v) / 2, (u - v) / 2
     edge = np.minimum(0.25 - np.abs(_cell(a)), 0.25 - np.abs(_cell(b)))
     other = np.minimum(0.25 - np.abs(_cell(a + 0.5)), 0.25 - np.abs(_cell(b + 0.5)))
@@ -85,24 +85,25 @@ FAMILIES: dict[str, Pattern] = {
     "stripes": stripes,
     "diamonds": diamonds,
 }
-"""Adding a new family of backs: a function as above, its name here and in `families` of conf/scene."""
+"""Adding a new family of backs: write a function as above; add its name here and to `families` of a conf/scene file."""
 
 
 def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> np.ndarray:
-    """The top card (height, width, 3) float32, 0 to 1; +y of the world is up."""
+    """A printed back (height, width, 3) float32, 0 to 1, with +y of the world up."""
     w, h = round(packet.width * px_per_mm), round(packet.height * px_per_mm)
     x = ((np.arange(w, dtype=np.float32) + 0.5) * packet.width / w - packet.width / 2)[None]
     y = ((np.arange(h, dtype=np.float32) + 0.5) * packet.height / h - packet.height / 2)[:, None]
+    # Distance in mm from the white border inwards.
     depth = np.minimum(packet.width / 2 - np.abs(x), packet.height / 2 - np.abs(y)) - back.border
     figure = FAMILIES[back.family](*np.broadcast_arrays(x / back.pitch, y / back.pitch))
     printed = back.contrast * np.where(depth > 2.0, figure, 0)
-    printed = np.maximum(printed, back.contrast * ((depth > 0.7) & (depth < 1.1)))  # the frame's light line
+    printed = np.maximum(printed, back.contrast * ((depth > 0.7) & (depth < 1.1)))  # a light line as frame
     ink = _smooth(depth, -0.08, 0.08) * (1 - printed)
     return (packet.paper + ink[..., None] * (back.colour - packet.paper)).astype(np.float32)
 
 
-def worn(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
-    """A top card (height, width, 3), 0 to 1, with its ink rubbed off along the edge, here more and there less."""
+def wear_edges(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
+    """Rub off the ink along the edge of a top card (height, width, 3), 0 to 1, by an irregular width."""
     if back.wear == 0:
         return card
     h, w = card.shape[:2]
@@ -117,9 +118,9 @@ def worn(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
 def _periodic_noise(
     rng: np.random.Generator, size: int, low: float, high: float, stretch: float = 1.0
 ) -> np.ndarray:
-    """Tiling noise (size, size), mean 0 and deviation 1, of wavelengths from `low` to `high` pixels.
+    """Tiling noise (size, size) of mean 0, standard deviation 1 and wavelengths from `low` to `high` pixels.
 
-    `stretch` draws it out along x.
+    `stretch` elongates it along x.
     """
     spectrum = np.fft.rfft2(rng.standard_normal((size, size), dtype=np.float32))
     frequency = np.hypot(np.fft.rfftfreq(size)[None] * stretch, np.fft.fftfreq(size)[:, None])
@@ -153,7 +154,7 @@ def paper(rng: np.random.Generator) -> np.ndarray:
 
 
 def plain(rng: np.random.Generator) -> np.ndarray:
-    """Lacquer or plastic: nothing to see but the light."""
+    """Lacquer or plastic, almost without texture."""
     return 0.08 * _periodic_noise(rng, TILE_SIZE, 100, 500)
 
 
@@ -182,14 +183,15 @@ TABLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "marble": marble,
     "cloth": cloth,
 }
-"""Adding a new table: a function to tiling noise of deviation about 1, its name here and in conf/scene."""
+"""Adding a new table: write a function that returns tiling noise of standard deviation about 1; add its name here and
+to `kinds` of a conf/scene file."""
 
 
 @cache
 def table_tiles(kind: str, variant: int) -> tuple[np.ndarray, ...]:
-    """A table's surface, uint8, about 128; it tiles. TILE_SIZE pixels wide, then half, ...
+    """A tiling surface as a mip map, uint8 around 128: TILE_SIZE pixels wide, then half as wide, ...
 
-    The levels are those of mip mapping (L. Williams, Pyramidal Parametrics, SIGGRAPH 1983).
+    Source: L. Williams, Pyramidal Parametrics, SIGGRAPH 1983.
     """
     noise = TABLES[kind](np.random.default_rng(variant))
     return _levels(np.clip(0.5 + 0.2 * noise, 0, 1))
@@ -197,7 +199,7 @@ def table_tiles(kind: str, variant: int) -> tuple[np.ndarray, ...]:
 
 @cache
 def picture_tiles(path: str) -> tuple[np.ndarray, ...]:
-    """A picture as a table's surface, as `table_tiles` but RGB: mirrored, so that it tiles."""
+    """A picture as a surface, as `table_tiles` but RGB; mirrored, so that it tiles."""
     half = cv2.resize(pictures.read(path), (TILE_SIZE // 2,) * 2, interpolation=cv2.INTER_AREA)
     wide = np.concatenate([half, half[:, ::-1]], 1)
     return _levels(np.concatenate([wide, wide[::-1]], 0))
@@ -207,25 +209,25 @@ def _levels(tile: np.ndarray) -> tuple[np.ndarray, ...]:
     levels = [np.ascontiguousarray(tile, np.float32)]
     for _ in range(TILE_LEVELS - 1):
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    # As bytes a processor's cache holds four times as much of them.
+    # As bytes, four times as much fits into the processor's cache.
     return tuple(np.round(255 * level).astype(np.uint8) for level in levels)
 
 
 def table_colours(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """RGB of the table where its tile is 0 and where it is 1."""
+    """RGB (3,) of the table where its texture is 0 and where it is 1."""
     colour = _wooden(table.colour) if table.kind == "wood" else table.colour
     return colour * (1 - table.contrast), colour * (1 + table.contrast)
 
 
 def _wooden(colour: np.ndarray) -> np.ndarray:
-    """A brown as light as the given colour."""
+    """A brown of the brightness of `colour`."""
     return np.array([0.9, 0.66, 0.45]) * (0.35 + 0.6 * colour.max())
 
 
 def light_map(packet: Packet, table: Table, light: Light) -> np.ndarray:
-    """Light on the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32: folds, shadow, the dark at its foot.
+    """Light on the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32: folds, shadow and ambient occlusion.
 
-    1 is the open, flat table. The rows run along +y of the world.
+    1 is the flat table without shadow. Rows run along +y of the world.
     """
     lit = 1 + 0.5 * table.folds * _folds(table.texture_seed % VARIANTS)
     half = _shadow_reach(packet, light)
@@ -237,16 +239,16 @@ def light_map(packet: Packet, table: Table, light: Light) -> np.ndarray:
 
 @cache
 def _folds(variant: int) -> np.ndarray:
-    """Slow shading of the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32, mean 0, fading to 0 at the border."""
+    """Large-scale shading (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32 of mean 0 that fades to 0 at the border."""
     small = _periodic_noise(np.random.default_rng(variant), 256, 12, 60)
     folds = cv2.resize(small, (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), interpolation=cv2.INTER_CUBIC)
     away = np.abs(np.linspace(-1, 1, LIGHT_MAP_SIZE))
-    fade = 1 - _smooth(np.maximum(away[:, None], away), 0.7, 1.0)  # the edge pixels go on for ever
+    fade = 1 - _smooth(np.maximum(away[:, None], away), 0.7, 1.0)  # the edge pixels are repeated outside
     return (folds * fade).astype(np.float32)
 
 
 def _shadow_reach(packet: Packet, light: Light) -> int:
-    """Millimetres from the middle of the light map, along either axis, beyond which the packet takes no light."""
+    """Distance in mm from the middle of the light map, along either axis, up to which the packet blocks light."""
     slope = np.abs(light.direction[:2]).max() / light.direction[2]
     blur = max(0.6 + light.softness * packet.thickness, 2 + 0.7 * packet.thickness)
     reach = np.hypot(packet.width, packet.height) / 2 + slope * packet.thickness + 4 * blur
@@ -254,7 +256,7 @@ def _shadow_reach(packet: Packet, light: Light) -> int:
 
 
 def _footprint(packet: Packet, shift: np.ndarray, size: int) -> np.ndarray:
-    """The packet's outline on the middle (size, size) of the light map, moved by `shift` mm; 0 or 1, float32."""
+    """The packet's outline, moved by `shift` mm, on the central (size, size) of the light map; 0 or 1, float32."""
     points, _ = outline(packet.width, packet.height, packet.radius)
     shape = placed(points, packet.offsets[:1], packet.turns[:1])[0] + shift + (size - 1) / 2
     canvas = np.zeros((size, size), np.float32)
@@ -263,7 +265,7 @@ def _footprint(packet: Packet, shift: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shadow(packet: Packet, light: Light, size: int) -> np.ndarray:
-    """Share of the main light that the packet takes: its outline at several heights, blurrier from higher."""
+    """Share of the main light that the packet blocks: the outline at several heights, blurred more from higher up."""
     slope = -light.direction[:2] / light.direction[2]
     shadow = np.zeros((size, size), np.float32)
     for height in np.linspace(0.15, 1, 6) * packet.thickness:
@@ -274,7 +276,7 @@ def _shadow(packet: Packet, light: Light, size: int) -> np.ndarray:
 
 
 def _occlusion(packet: Packet, size: int) -> np.ndarray:
-    """Share of the room's light that the packet takes away close to its foot."""
+    """Share of the ambient light that the packet blocks close to its foot."""
     foot = _footprint(packet, np.zeros(2), size)
     near, wide = (
         cv2.GaussianBlur(foot, (0, 0), 1.2),

@@ -1,1 +1,1 @@
-"""TODO map of cardpose.synth.sampling."""
+"""What a clip contains: everything random, drawn from (seed, clip, frame); the map is in cardpose.synth."""

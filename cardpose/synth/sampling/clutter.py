@@ -1,14 +1,14 @@
-"""Draws what lies about the packet."""
+"""Draws the occluders: fingers, coins and glasses."""
 
 import numpy as np
 
 from cardpose.synth.records import Coin, Finger, Glass, Occluder, Packet
 from cardpose.synth.sampling.distributions import OccluderRanges
-from cardpose.synth.sampling.draws import colour, draw, some
+from cardpose.synth.sampling.draws import colour, draw, one_to_three
 
-_BONES_MM = 22.0, 28.0, 38.0  # from the tip
-_RISE = 0.25, 0.5, 0.35  # of each bone, for each mm of its length
-_HAND_MM = np.array([[0.0, 30], [45, 37], [85, 29], [400, 38]])  # from knuckles to arm: how far back, radius
+_BONES_MM = 22.0, 28.0, 38.0  # lengths, from the tip
+_RISE = 0.25, 0.5, 0.35  # of each bone, per mm of its length
+_HAND_MM = np.array([[0.0, 30], [45, 37], [85, 29], [400, 38]])  # from knuckles to arm: distance, radius
 _COIN_THICKNESS_MM = 2.0
 _METALS = ((18, 28), (0.4, 0.7)), ((0, 360), (0.0, 0.08)), ((40, 50), (0.35, 0.6))  # copper, silver, gold
 
@@ -21,7 +21,7 @@ def sample_occluders(
     if rng.random() < ranges.fingers:
         found += _fingers(rng, ranges, packet)
     if rng.random() < ranges.coins:
-        found += [_coin(rng, ranges, packet) for _ in range(some(rng))]
+        found += [_coin(rng, ranges, packet) for _ in range(one_to_three(rng))]
     if rng.random() < ranges.glasses:
         radius = rng.uniform(28, 40)
         place = _beside(rng, packet, radius, 160)
@@ -30,7 +30,7 @@ def sample_occluders(
 
 
 def _beside(rng: np.random.Generator, packet: Packet, radius: float, within: float) -> np.ndarray:
-    """A place (3,) on the table off the packet by more than `radius`."""
+    """A place (3,) on the table at more than `radius` from the packet."""
     angle = rng.uniform(0, 2 * np.pi)
     away = np.hypot(packet.width, packet.height) / 2 + np.abs(packet.offsets).max() + radius
     return (away + rng.uniform(2, within)) * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -51,12 +51,17 @@ def _coin(rng: np.random.Generator, ranges: OccluderRanges, packet: Packet) -> C
 
 
 def _fingers(rng: np.random.Generator, ranges: OccluderRanges, packet: Packet) -> list[Finger]:
-    """One to three fingers of a hand that reaches in from one side, their tips at the packet's border."""
+    """A hand that reaches in from one side, with one to three fingers whose tips are at the packet's border."""
     skin, radius = colour(rng, (14, 32), (0.25, 0.6), (0.35, 0.95)), draw(rng, ranges.finger_radius)
     side = rng.integers(4) * np.pi / 2
     outward, along = np.array([np.cos(side), np.sin(side)]), np.array([-np.sin(side), np.cos(side)])
     depth, length = np.abs([outward, along]) @ np.array([packet.width, packet.height]) / 2
-    number, start, hand = some(rng), rng.uniform(-length, 0.3 * length), side + rng.uniform(-0.25, 0.25)
+    # Fingers next to each other, nearly parallel.
+    number, start, hand = (
+        one_to_three(rng),
+        rng.uniform(-length, 0.3 * length),
+        side + rng.uniform(-0.25, 0.25),
+    )
     fingers = []
     for i in range(number):
         inside = rng.uniform(-radius, 10)
@@ -74,7 +79,7 @@ def _fingers(rng: np.random.Generator, ranges: OccluderRanges, packet: Packet) -
 
 
 def _hand(fingers: list[Finger], bearing: float) -> Finger:
-    """The hand and arm behind some fingers' knuckles."""
+    """The hand and arm behind the fingers' knuckles."""
     knuckles = np.mean([finger.joints[0] for finger in fingers], 0)
     back, radii = _HAND_MM.T
     away = np.array([np.cos(bearing), np.sin(bearing), 0.25])

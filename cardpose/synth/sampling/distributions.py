@@ -1,6 +1,6 @@
-"""What a scene is drawn from: one range a quantity, given by conf/scene, checked here.
+"""The distributions of a scene: one range per quantity, from conf/scene, validated here.
 
-Every range is (low, high), drawn uniformly unless its comment says otherwise.
+Every range is (low, high) of a uniform distribution unless its comment says otherwise.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Distributions:
-    """Checks, for every subclass, that each range has two finite numbers in order."""
+    """Base class that checks that each range is two finite numbers in order."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -24,17 +24,17 @@ class Distributions:
             key = f"{type(self).__name__}.{field.name}"
             if field.type is Range and not _is_range(value):
                 raise InputError(
-                    f"conf/scene, {key}: {value!r} is no range: write [low, high] with low <= high"
+                    f"conf/scene, {key}: {value!r} is not a range: write [low, high] with low <= high"
                 )
 
 
 def _check_names(key: str, names: tuple[str, ...], known: Collection[str]) -> None:
-    """ErrorHandler of an empty choice, or of one that names what there is not."""
+    """Raise InputError if `names` is empty or not a subset of `known`."""
     if not names:
         raise InputError(f"conf/scene, {key}: is empty: name at least one of {', '.join(known)}")
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"conf/scene, {key}: no {unknown[0]!r}: choose among {', '.join(known)}")
+        raise InputError(f"conf/scene, {key}: unknown {unknown[0]!r}: choose among {', '.join(known)}")
 
 
 def _is_range(value: object) -> bool:
@@ -52,17 +52,17 @@ class PacketRanges(Distributions):
     height: float
     radius: float
     thickness: Range  # of one card, the same for all cards of a clip
-    slip: Range  # a card's offset from the stack's axis, mm
-    twist: Range  # a card's turn about the vertical, degrees
-    gap: Range  # share of a card's thickness that is the dark line between two cards
-    gap_shade: Range  # brightness of that line against the cards' edges
+    slip: Range  # a card's offset from the axis of the stack, mm
+    twist: Range  # a card's rotation about the vertical, degrees
+    gap: Range  # width of the dark line between two cards, share of a card's thickness
+    gap_shade: Range  # brightness of that line relative to the cards' edges
     tone: Range  # standard deviation of the brightness from card to card
     warmth: Range  # from cool white (0) to old ivory (1) paper
-    lean: Range  # how far the stack leans to a side, mm for each mm of height
+    lean: Range  # lateral lean of the stack, mm per mm of height
     puff: Range  # air between the cards of a loose packet, share of their thickness
-    bend: Range  # by how much the short edges stand higher than the middle
-    dirt: Range  # of the cards' edges, where hands hold and shuffle them; 0 none, 1 black
-    bridge: float  # share of packets of the narrower bridge cards, 57 mm, whatever `width` says
+    bend: Range  # height of the short edges above the middle, mm
+    dirt: Range  # on the cards' edges; 0 none, 1 black
+    bridge: float  # share of packets of bridge cards, 57 mm wide instead of `width`
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,18 @@ class BackRanges(Distributions):
     """The pattern on the top card. `families` is a choice among `textures.FAMILIES`."""
 
     families: tuple[str, ...]
-    classic: float  # share of backs in a red or a blue, whatever `hues` says
+    classic: float  # share of backs in red or blue instead of `hues`
     hues: Range  # degrees; 0 is red, 240 blue
     saturation: Range  # 0 to 1
     value: Range  # 0 to 1
     border: Range  # white border, mm
-    borderless: float  # share of backs that are printed to the edge
-    faces: float  # share of clips in which the top card shows its face
+    borderless: float  # share of backs printed to the edge
+    faces: float  # share of clips whose top card shows its face
     pictures: str | None  # a folder of pictures of backs, or null
-    picture_share: float  # of clips whose back is one of them
+    picture_share: float  # share of clips that use one of them
     wear: Range  # width of the band along the top card's edge in which the ink is rubbed off, mm
     pitch: Range  # of the pattern, mm
-    contrast: Range  # of the pattern's light lines against the back's colour
+    contrast: Range  # of the pattern against the back's colour
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,18 +92,18 @@ class BackRanges(Distributions):
 
 @dataclass(frozen=True)
 class CameraRanges(Distributions):
-    """A hand-held orbit: every quantity swings about a mean. Angles in degrees, lengths in mm."""
+    """A hand-held orbit: every quantity oscillates around a mean. Angles in degrees, lengths in mm."""
 
     field_of_view: Range  # horizontal
     distance: Range  # from the packet's centre
-    elevation: Range  # of the camera over the table
-    heading_limit: float  # the camera's bearing off the packet's long axis stays below this
+    elevation: Range  # of the camera above the table
+    heading_limit: float  # largest angle between the camera's bearing and the packet's long axis
     sweep: Range  # half the range of bearings within a clip
-    aim: Range  # of the packet's centre off the image's middle, in half images
+    aim: Range  # offset of the packet's centre from the image centre, in half images
     roll: Range
     shake: Range  # amplitude of the hand's tremor, pixels
     shutter: Range  # exposure time, s
-    readout: Range  # of a rolling shutter, from the first row to the last, s
+    readout: Range  # rolling shutter: from the first row to the last, s
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class TableRanges(Distributions):
     folds: Range  # depth of the large-scale shading
     reach: Range  # distance from the packet to the table's far edge, mm
     pictures: str | None  # a folder of pictures of tables, each shown 0.34 m wide, or null
-    picture_share: float  # of clips whose table is one of them
+    picture_share: float  # share of clips that use one of them
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,14 +129,14 @@ class TableRanges(Distributions):
 
 @dataclass(frozen=True)
 class LightRanges(Distributions):
-    """One main light and the room's diffuse light. Angles in degrees."""
+    """One main light and ambient light. Angles in degrees."""
 
     bearing: Range
     elevation: Range
-    ambient: Range  # share of the light that comes from everywhere
-    softness: Range  # standard deviation of the penumbra, mm for each mm of height
-    gloss: Range  # strength of the streak on the top card
-    shininess: Range  # exponent of the streak
+    ambient: Range  # share of the ambient light
+    softness: Range  # standard deviation of the penumbra, mm per mm of height
+    gloss: Range  # strength of the specular highlight on the top card
+    shininess: Range  # exponent of the highlight
     tint: Range  # white balance, from cool (-1) to warm (+1)
     exposure: Range
 
@@ -146,16 +146,14 @@ class SensorRanges(Distributions):
     """Lens and sensor."""
 
     defocus: Range  # standard deviation of the blur, pixels of a 640 px wide image
-    depth_blur: (
-        Range  # how much the table blurs with its distance from the packet, levels of the texture pyramid
-    )
+    depth_blur: Range  # blur of the table with the distance from the packet, levels of the texture
     noise: Range  # standard deviation, grey levels
-    vignette: Range  # loss of light in the image's corners
+    vignette: Range  # light fall-off in the image corners
 
 
 @dataclass(frozen=True)
 class OccluderRanges(Distributions):
-    """What lies about: shares of clips, lengths in mm."""
+    """Fingers, coins and glasses: shares of clips, lengths in mm."""
 
     fingers: float  # share of clips in which one to three fingers touch the packet
     finger_radius: Range
@@ -166,7 +164,7 @@ class OccluderRanges(Distributions):
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """All distributions of one choice of conf/scene."""
+    """All distributions of a file of conf/scene."""
 
     packet: PacketRanges
     back: BackRanges

@@ -1,4 +1,4 @@
-"""Small draws that all parts of a scene use."""
+"""Small random draws shared by all parts of a scene."""
 
 import colorsys
 
@@ -19,13 +19,13 @@ def colour(rng: np.random.Generator, hues: Range, saturation: Range, value: Rang
     return np.array(colorsys.hsv_to_rgb(hue, draw(rng, saturation), draw(rng, value)))
 
 
-def some(rng: np.random.Generator) -> int:
-    """One, two or three."""
+def one_to_three(rng: np.random.Generator) -> int:
+    """1, 2 or 3."""
     return int(rng.integers(1, 4))
 
 
 def one_of(rng: np.random.Generator, folder: str | None, share: float) -> str | None:
-    """The path of one of the folder's pictures, in a share of all cases."""
+    """The path of a random picture of the folder with probability `share`, else None."""
     chance, place = rng.random(2)
     if folder is None or chance >= share:
         return None

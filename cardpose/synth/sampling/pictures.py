@@ -1,4 +1,4 @@
-"""Pictures from a folder of the user's, for tables and card backs."""
+"""The user's own pictures of tables and card backs."""
 
 import hashlib
 from functools import cache
@@ -11,22 +11,22 @@ from cardpose.common.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 MIN_SIDE = 64
-"""Pixels below which a picture is too coarse for a table or a card."""
+"""Smallest width and height of a picture, in pixels."""
 
 
 @cache
 def find(folder: str) -> tuple[str, ...]:
-    """Paths of the folder's pictures, sorted by name; every one has been opened.
+    """Paths of the folder's pictures, sorted by name and checked.
 
     Raises:
-        InputError: no such folder, no picture in it, or one that is broken or tiny.
+        InputError: the folder does not exist or has no picture, or a picture is broken or too small.
     """
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"{folder}: no such folder of pictures: check the path")
     paths = sorted(str(path) for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise InputError(f"{folder}: holds no picture: add {', '.join(SUFFIXES)} files or write null")
+        raise InputError(f"{folder}: has no pictures: add {', '.join(SUFFIXES)} files or write null")
     for path in paths:
         read(path)
     return tuple(paths)
@@ -34,7 +34,7 @@ def find(folder: str) -> tuple[str, ...]:
 
 @cache
 def digest(folder: str) -> str:
-    """Changes when a picture of the folder does."""
+    """A hash of the folder's pictures."""
     sums = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in find(folder)]
     return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]
 
@@ -43,13 +43,13 @@ def read(path: str) -> np.ndarray:
     """(H, W, 3) float32 RGB, 0 to 1.
 
     Raises:
-        InputError: broken, or a side below `MIN_SIDE`.
+        InputError: the picture is broken or too small.
     """
     image = cv2.imread(path, cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError(f"{path}: is no picture that can be read: remove it or save it again")
+        raise InputError(f"{path}: cannot be read as a picture: remove it or save it again")
     if min(image.shape[:2]) < MIN_SIDE:
         raise InputError(
-            f"{path}: is {image.shape[1]}x{image.shape[0]}: want at least {MIN_SIDE} pixels a side"
+            f"{path}: is {image.shape[1]}x{image.shape[0]}: needs at least {MIN_SIDE} pixels per side"
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32) / 255

@@ -1,7 +1,7 @@
-"""Scenes: everything that is random about a clip, drawn from (seed, clip, frame) and nothing else.
+"""Samples clips and shots: everything random, from (seed, clip, frame) and nothing else.
 
-A `Clip` holds what does not change while the camera films, a `Shot` the moment of one frame. Each part of a
-scene has a random stream of its own, so a new quantity in one leaves the others as they were.
+A `Clip` is constant while the camera films; a `Shot` is one frame. Each part of a scene has its own random stream, so
+that a new quantity in one part does not change the others.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from cardpose.synth.sampling.draws import colour, draw, one_of
 
 BRIDGE_WIDTH_MM = 57.0
 TO_THE_EDGE_MM = -3.0
-"""A border so far outside that its frame is too."""
+"""A border outside of the card, so that neither border nor frame is visible."""
 
 
 class Part(IntEnum):
@@ -60,13 +60,13 @@ def sample_clip(
     width: int,
     height: int,
 ) -> Clip:
-    """Draw one clip. The same arguments give the same clip, in any process.
+    """Sample one clip. Equal arguments give equal clips, in any process.
 
     Raises:
         ValueError: `cards` is not 1 to 104.
     """
     if not 1 <= cards <= MAX_CARDS:
-        raise ValueError(f"cards is {cards}, want 1 to {MAX_CARDS}")
+        raise ValueError(f"cards is {cards}, expected 1 to {MAX_CARDS}")
 
     def rng(part: Part) -> np.random.Generator:
         return stream(seed, number, part)
@@ -90,20 +90,23 @@ def sample_clip(
 
 
 def sample_shot(clip: Clip, index: int) -> Shot:
-    """Frame `index` of the clip."""
+    """Sample frame `index` of the clip."""
     time = index / clip.rate
     offset = stream(clip.seed, clip.number, Part.SHOT, index).integers(0, 64, 2)
-    camera = replace(clip.camera(time), rolling=_way(clip, time, clip.path.readout))
-    return Shot(index, time, camera, _way(clip, time, clip.path.shutter), (int(offset[0]), int(offset[1])))
+    camera = replace(clip.camera(time), rolling=_displacement(clip, time, clip.path.readout))
+    return Shot(
+        index, time, camera, _displacement(clip, time, clip.path.shutter), (int(offset[0]), int(offset[1]))
+    )
 
 
-def _way(clip: Clip, time: float, duration: float) -> np.ndarray:
-    """(2,) pixels that the packet's centre goes in the image in `duration` s about `time`."""
+def _displacement(clip: Clip, time: float, duration: float) -> np.ndarray:
+    """(2,) displacement in pixels of the packet's centre in the image, in `duration` s around `time`."""
     before, after = (clip.camera(time + side * duration / 2) for side in (-1, 1))
     return after.project(clip.target) - before.project(clip.target)
 
 
 def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) -> Packet:
+    # The order of the draws is part of every scene: append new ones.
     slip, twist, tone = draw(rng, ranges.slip), np.radians(draw(rng, ranges.twist)), draw(rng, ranges.tone)
     paper = np.array([0.93, 0.92, 0.91]) - draw(rng, ranges.warmth) * np.array([0.02, 0.06, 0.16])
     thickness, gap, gap_shade = (draw(rng, r) for r in (ranges.thickness, ranges.gap, ranges.gap_shade))
@@ -111,6 +114,7 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
     turns = twist * rng.standard_normal(cards).clip(-2.5, 2.5)
     noise = rng.standard_normal((cards, 1)) + 0.4 * rng.standard_normal((cards, FACETS))
     lean, bearing, puff = draw(rng, ranges.lean), rng.uniform(0, 2 * np.pi), draw(rng, ranges.puff)
+    # A leaning stack is offset in proportion to the height.
     pitch = thickness * (1 + puff)
     leaning = lean * np.array([np.cos(bearing), np.sin(bearing)]) * pitch * np.arange(cards)[:, None]
     return Packet(
@@ -131,7 +135,7 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
 
 
 def _patches(rng: np.random.Generator, cards: int) -> np.ndarray:
-    """(cards, P) smooth patches, 0 to 1, along the outline and, slower, from card to card."""
+    """(cards, P) smooth patches, 0 to 1, along the outline and, more slowly, from card to card."""
     angle, height = 2 * np.pi * np.arange(FACETS) / FACETS, np.arange(cards)[:, None] / 20
     waves = [
         np.cos(turns * angle + 2 * np.pi * (rng.uniform(-1, 1) * height + rng.uniform()))
@@ -199,10 +203,10 @@ def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
 
 
 def sample_path(rng: np.random.Generator, ranges: CameraRanges) -> Path:
-    """A path whose every moment lies inside the ranges of distance, elevation, heading and roll."""
+    """A path that stays inside the ranges of distance, elevation, heading and roll at every time."""
 
     def wave(limits: Range, swing: float, rate: Range) -> Wave:
-        """Swings over a share of up to `swing` of the range, about a mean that keeps it inside."""
+        """An oscillation over up to `swing` of the range, around a mean that keeps it inside."""
         half = rng.uniform(0, swing) * (limits[1] - limits[0]) / 2
         mean = rng.uniform(limits[0] + half, limits[1] - half)
         return Wave(mean, half, rng.uniform(*rate), rng.uniform())

@@ -7,7 +7,7 @@ import pytest
 
 from cardpose.common.errors import InputError
 from cardpose.synth.dataset import Footage
-from cardpose.synth.rendering.render import Renderer
+from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling import pictures
 from cardpose.synth.sampling.distributions import SceneConfig
 from cardpose.synth.sampling.scene import sample_clip, sample_shot
@@ -79,14 +79,14 @@ def test_bad_folders_are_named(scene_config: SceneConfig, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"nowhere: no such folder"):
         scene(scene_config, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: holds no picture"):
+    with pytest.raises(InputError, match=r"empty: has no pictures"):
         scene(scene_config, tmp_path / "empty")
     broken, tiny = tmp_path / "a", tmp_path / "b"
     for path in (broken, tiny):
         path.mkdir()
     (broken / "x.jpg").write_bytes(b"\xff\xd8 no more")
-    with pytest.raises(InputError, match=r"x\.jpg: is no picture"):
+    with pytest.raises(InputError, match=r"x\.jpg: cannot be read as a picture"):
         scene(scene_config, broken)
     cv2.imwrite(str(tiny / "y.png"), np.zeros((100, 20, 3), np.uint8))
-    with pytest.raises(InputError, match=r"y\.png: is 20x100: want at least 64"):
+    with pytest.raises(InputError, match=r"y\.png: is 20x100: needs at least 64"):
         scene(scene_config, tiny)

@@ -112,9 +112,9 @@ def test_other_settings_are_refused_by_name(footage: Footage, tmp_path: Path) ->
 
 def test_a_folder_of_something_else_is_left_alone(footage: Footage, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="holds something other than synthetic footage"):
+    with pytest.raises(InputError, match="contains something other than synthetic footage"):
         claim(footage, tmp_path)
-    with pytest.raises(InputError, match="holds something other"):
+    with pytest.raises(InputError, match="contains something other"):
         claim(footage, tmp_path / "thesis.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -126,13 +126,13 @@ def test_a_folder_of_something_else_is_left_alone(footage: Footage, tmp_path: Pa
         ({"frames_per_clip": -1}, "frames_per_clip=-1"),
         ({"rate": 0}, "rate=0"),
         ({"seed": -1}, "seed=-1"),
-        ({"width": 97}, "width=97: write an even number"),
+        ({"width": 97}, "width=97: choose an even number"),
         ({"height": 10}, "height=10"),
         ({"counts": []}, r"counts=\[\]"),
-        ({"counts": [0]}, "counts: 0 is no count"),
-        ({"counts": [105]}, "counts: 105 is no count"),
-        ({"counts": [3.5]}, "counts: 3.5 is no count"),
-        ({"counts": ["many"]}, "counts: 'many' is no count"),
+        ({"counts": [0]}, "counts: 0 is not a count"),
+        ({"counts": [105]}, "counts: 105 is not a count"),
+        ({"counts": [3.5]}, "counts: 3.5 is not a count"),
+        ({"counts": ["many"]}, "counts: 'many' is not a count"),
     ],
 )
 def test_impossible_footage_is_refused(footage: Footage, change: dict, message: str) -> None:

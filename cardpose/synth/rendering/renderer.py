@@ -1,4 +1,4 @@
-"""A clip's pixels."""
+"""The frames of a clip."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from cardpose.synth.rendering.sensor import Camcorder
 from cardpose.synth.rendering.stack import Stack
 from cardpose.synth.rendering.surface import Surface
 
-RENDERER = 5
-"""Raise it when the same scenes give other pixels or labels: rendered folders then count as stale."""
+VERSION = 5
+"""Increase it when the same scenes give other pixels or labels: rendered folders then count as stale."""
 
 
 class Renderer:
-    """Draws the frames of one clip; what all of them share is made once."""
+    """Draws the frames of one clip; what they share is computed once."""
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
