@@ -22,6 +22,7 @@ CLASSES = {
     "cardpose.schedules.warmup_cosine": "cardpose.training.schedules.warmup_cosine",
     "cardpose.synth.distributions": "cardpose.synth.sampling.distributions",
     "cardpose.synth.generate.Footage": "cardpose.synth.dataset.Footage",
+    "cardpose.synthesize.read_or_render": "cardpose.synth.dataset.read_or_render",
 }
 """Old dotted path -> new one; a module's path stands for all that it defines."""
 

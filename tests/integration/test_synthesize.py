@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.data.footage.folder import DatasetFolder
+from cardpose.synth.dataset import Footage, ensure
 from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.scene import sample_shot
-from cardpose.synth.dataset import Footage, ensure
 from cardpose.synthesize import main
 
 ROOT = Path(__file__).parents[2]
