@@ -18,7 +18,7 @@ from filelock import FileLock
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
-from cardpose.common.progress import frame_bar
+from cardpose.common.progress import ProgressBar
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
@@ -206,11 +206,12 @@ def _complete(footage: Footage, root: Path) -> bool:
 
 
 def _render_missing(footage: Footage, out: Path, workers: int) -> None:
-    clips = len(missing(footage, out))
+    frames, clips = footage.frames_per_clip, len(missing(footage, out))
+    done = footage.clips - clips
     try:
-        with frame_bar("rendering", clips * footage.frames_per_clip) as advance:
+        with ProgressBar(f"rendering {out}", footage.clips * frames, completed=done * frames) as bar:
             for _ in generate(footage, out, VideoWriter, min(workers, clips) or 1):
-                advance(footage.frames_per_clip)
+                bar.advance(frames)
     except KeyboardInterrupt:
         done = footage.clips - len(missing(footage, out))
         raise InputError(
