@@ -16,17 +16,8 @@ from cardpose.evaluation.report.tables import flatten_config
 from cardpose.training.callbacks.best_scores import best_scores
 
 KEYS = (
-    *(
-        "model",
-        "augment",
-        "count_features",
-        "count_head",
-        "optim.lr",
-        "trainer.max_epochs",
-        "split.fold",
-        "seed",
-    ),
-    *("loss.heatmaps", "loss.coordinates", "loss.cards", "loss.distribution", "loss.visibility"),
+    *("model", "augment", "optim.lr", "trainer.max_epochs", "split.fold", "seed"),
+    *("loss.heatmaps", "loss.cards", "loss.visibility"),
 )
 """Columns of a single run: groups of conf/ and keys."""
 SWEEP = "multirun.yaml"
