@@ -35,6 +35,14 @@ RENAMED_KEYS = {
     "model.head.readout": "model.head.count_head",
 }
 """Old key of a command line -> the one to use instead."""
+REMOVED = {
+    "loss=focal": "use loss=default",
+    "loss=adaptive_wing": "use loss=default",
+    "loss.heatmap_loss": "leave it out, the loss of the heatmaps is the squared error",
+    "loss.card_loss": "leave it out, the loss of the count is the squared error",
+    "count_head=ordinal": "use count_head=distribution",
+}
+"""Choice or key that is gone since it gained nothing -> what to do instead."""
 OPTIONS = (
     *(
         "--help",
@@ -98,6 +106,8 @@ def composition_line(error: Exception, keys: Iterable[str]) -> str:
         return f"{error.override}: Hydra cannot read this value: if it is text, quote it: {quoted}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, choice = error.missing_cfg_file.rpartition("/")
+        if instead := REMOVED.get(f"{group}={choice}"):
+            return f"{group}={choice} was removed: {instead}"
         options = sorted(option for option in error.options if not option.startswith("_"))
         near = did_you_mean(choice, options)
         return f"{group}={choice}: no such choice: {near + ' ' if near else ''}choose {', '.join(options)}"
@@ -109,6 +119,8 @@ def composition_line(error: Exception, keys: Iterable[str]) -> str:
         )
     if found := re.search(r"(?:Could not override|delete from config\.) '([^']+)'", said):
         key = found[1]
+        if instead := REMOVED.get(key):
+            return f"{key} was removed: {instead}"
         return renamed(key) or f"{key}: no such key: {nearest_keys(key, list(keys))}"
     if found := re.search(r"An item is already at '([^']+)'", said):
         return f"+{found[1]}: this key exists: leave out the +"

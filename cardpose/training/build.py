@@ -184,9 +184,7 @@ def build_loss(cfg: DictConfig) -> PacketLoss:
     weights |= {str(key): value for key, value in cfg.loss.items()}
     for key in ("heatmap_loss", "card_loss"):
         if (name := weights.pop(key, "mse")) != "mse":
-            raise InputError(
-                f"loss.{key}={name} was removed, since it gained nothing: leave it out, the loss is mse"
-            )
+            raise InputError(f"loss.{key}={name} was removed: leave it out, the loss is the squared error")
     readout = instantiate(cfg.count_head) if "count_head" in cfg else Regression()
     return PacketLoss(weights, cfg.heatmap.sigma, readout.loss)
 
