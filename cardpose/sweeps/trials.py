@@ -16,7 +16,7 @@ from cardpose.sweeps.folder import TRIAL, Job
 from cardpose.training.callbacks.prune import PruneTrial
 
 PLUGINS = {
-    "sampler": {"tpe": "TPESampler", "random": "RandomSampler", "cmaes": "CmaEsSampler", "gp": "GPSampler"},
+    "sampler": {"tpe": "TPESampler", "random": "RandomSampler", "gp": "GPSampler"},
     "pruner": {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "NopPruner"},
 }
 """Names in conf/sweep -> classes of optuna.samplers and optuna.pruners."""
