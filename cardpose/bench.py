@@ -130,7 +130,7 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
     """Training steps on batches as the loaders bring them, on the CPU: from the cache, and rendered when needed."""
     cached, streamed = (build.build_data(cfg, build.build_net(cfg)) for _ in range(2))
     size = cfg.data.size[0], cfg.data.size[1]
-    streamed.film = SceneStream(instantiate(cfg.scene), size, CLIP, rate=1.0, seed=cfg.seed)
+    streamed.stream = SceneStream(instantiate(cfg.scene), size, CLIP, rate=1.0, seed=cfg.seed)
     streamed.samples_per_epoch = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
     cached.prepare_data()
     for name, data in (("cache", cached), ("stream", streamed)):

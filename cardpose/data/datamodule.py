@@ -18,7 +18,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.packet import Annotation, Batch, FrameId, Sample
 from cardpose.common.threads import cores, processes_here
 from cardpose.data.cache import FrameCache, open_or_build
-from cardpose.data.dataset import Augment, CardDataset, FrameStream, MixedDataset, unchanged
+from cardpose.data.dataset import Augment, CardDataset, FrameStream, MixedDataset, subsample, unchanged
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.loading import choose_num_workers, seed_worker
 from cardpose.data.sampler import (
@@ -26,33 +26,17 @@ from cardpose.data.sampler import (
     ResumableDataLoader,
     ResumableDistributedSampler,
     check_divisible,
-    dealt_batch_size,
-    position,
+    eval_batch_size,
+    resume_position,
 )
 from cardpose.data.splits import Split
 
 log = logging.getLogger(__name__)
 
 
-def subsample(annotations: Sequence[Annotation], stride: int) -> tuple[Annotation, ...]:
-    """The annotations of every `stride`-th frame, counted from frame 0.
-
-    Raises:
-        InputError: `stride` is below 1, or no annotation is left.
-    """
-    if stride < 1:
-        raise InputError(f"data.stride={stride}: choose 1 or more")
-    kept = tuple(annotation for annotation in annotations if annotation.frame_index % stride == 0)
-    if not kept:
-        raise InputError(
-            f"data.stride={stride} skips all {len(annotations)} annotated frames: choose a smaller one"
-        )
-    return kept
-
-
 @dataclass(frozen=True)
 class TestFootage:
-    """Other footage that is tested, whole, in place of the split's test side.
+    """Other footage, all of which is tested instead of the test frames of the split.
 
     Args:
         read: opens `root`.
@@ -72,29 +56,31 @@ class CardDataModule(LightningDataModule):
     """Batches (`cardpose.common.packet.Batch`) of a dataset folder.
 
     Args:
-        name: what reports call the data.
-        read: opens `root`, for example `DatasetFolder.read`. Adding a new layout: write such a
-            function and a file in conf/data/ that names it.
+        name: of the data, in reports.
+        read: opens `root`, for example `DatasetFolder.read`.
         root: the dataset folder.
         size: (H, W) of the network's images; frames are letterboxed to it.
         stride: keep every `stride`-th frame of a video, counted from 0.
         split: annotations -> `Split`.
         augment: changes training examples.
-        encode_heatmaps: (B, 8, 2) corners in image pixels and (B, 8) visibility -> (B, 8, h, w) target
-            heatmaps.
+        encode_heatmaps: (B, 8, 2) corners in image pixels and (B, 8) visibility -> (B, 8, h, w) target heatmaps.
         cache_dir: parent folder of the frame caches.
-        batch_size: frames per batch, of all the processes that train together.
-        num_workers: processes per loader; None chooses by the machine.
+        batch_size: frames per optimizer step, over all processes.
+        num_workers: worker processes per loader; None chooses by the machine.
         seed: of the order and the augmentation.
-        mean, std: RGB of the encoder's training images, 0 to 1; the batch is normalised by them.
-        test: other footage to test on; None tests on the split's test side.
-        film: endless labelled frames of `size` to train on.
-        samples_per_epoch: of an epoch, where training sees the film alone; the footage validates and tests.
-        synthetic_ratio: frames of the film for each training frame of the footage, where training sees both.
+        mean, std: RGB of the encoder's training images, 0 to 1, by which batches are normalised.
+        test: other footage to test on; None tests on the test frames of the split.
+        stream: endless labelled frames of `size` to train on.
+        samples_per_epoch: frames of the stream in an epoch that consists of them alone; the footage is used for
+            validation and test.
+        synthetic_ratio: frames of the stream for each training frame of the footage, in epochs of both.
+
+    Attributes:
+        train_dataset: the training examples, after `setup`.
+        datasets: the examples of "val", "test" and "predict", after `setup`; not augmented.
 
     Raises:
-        InputError: from the methods, for what the user can mend: see `open_or_build`, `subsample` and the
-            split.
+        InputError: from the methods, for invalid input: see `open_or_build`, `subsample` and the split.
     """
 
     def __init__(
@@ -154,17 +140,13 @@ class CardDataModule(LightningDataModule):
     def split(self) -> Split:
         """The split of `annotations`."""
         split = self.make_split(self.annotations)
-        log.info(
-            "%d frames to train, %d to validate, %d to test",
-            len(split.train),
-            len(split.val),
-            len(split.test),
-        )
+        counts = len(split.train), len(split.val), len(split.test)
+        log.info("%d frames to train, %d to validate, %d to test", *counts)
         return split
 
     @property
-    def streamed(self) -> int:
-        """Frames of the film in an epoch."""
+    def stream_samples(self) -> int:
+        """Frames of the stream in an epoch."""
         if self.stream is None:
             return 0
         if self.samples_per_epoch is not None:
@@ -178,122 +160,119 @@ class CardDataModule(LightningDataModule):
 
     @property
     def test_videos(self) -> tuple[str, ...]:
-        """As `videos`, for the test side."""
+        """As `videos`, for the test batches."""
         return self.videos if self.test is None else tuple(video.file for video in self.test.footage.videos)
 
     @property
     def unseen_videos(self) -> list[int]:
-        """The validation videos of which no frame is trained on, as indices into `videos`."""
+        """Indices in `videos` of the validation videos without a training frame."""
         unseen = {video for video, _ in self.split.val} - {video for video, _ in self.split.train}
         return [number for number, video in enumerate(self.videos) if video in unseen]
 
     @property
     def train_cards(self) -> np.ndarray:
-        """Known counts of the training frames, float32: what a constant predictor learns from."""
+        """(N,) float32 known counts of the training frames, the basis of a constant predictor."""
         train = set(self.split.train)
-        counts = [
-            a.cards for a in self.annotations if (a.video, a.frame_index) in train and a.cards is not None
-        ]
+        counts = [a.cards for a in self.annotations if a.frame_id in train and a.cards is not None]
         return np.array(counts, np.float32)
 
     def prepare_data(self) -> None:
-        """Build the frame cache where it is missing; the trainer calls this in one process only.
+        """Build the frame caches if they are missing; the trainer calls this in one process only.
 
-        The split is made first: a mistake in it is told before the long work, not after.
+        The split is made first, so that an error in it is reported before the long work.
         """
         frames = len(self.split.train) if self.samples_per_epoch is None else 0
-        frames += self.streamed
+        frames += self.stream_samples
         if 0 < frames < self.batch_size:
             raise InputError(
                 f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
             )
-        self._open_cache()
+        self._open_cache(self.footage, self.annotations)
         if self.test is not None:
-            self._other_test_side(self.test)
+            self._other_test_dataset(self.test)
 
     def setup(self, stage: str) -> None:
-        """Open the cache, split, and make the datasets of all sides. Does nothing the second time."""
-        if hasattr(self, "sides"):
+        """Open the cache, split, and make all datasets. Does nothing the second time."""
+        if hasattr(self, "datasets"):
             return
-        cache = self._open_cache()
-        row_of: dict[FrameId, int] = {(a.video, a.frame_index): row for row, a in enumerate(self.annotations)}
+        cache = self._open_cache(self.footage, self.annotations)
+        row_of: dict[FrameId, int] = {a.frame_id: row for row, a in enumerate(self.annotations)}
 
-        def dataset(frames: Sequence[FrameId], augment: Augment) -> CardDataset:
+        def dataset(frames: Sequence[FrameId], augment: Augment = unchanged) -> CardDataset:
             rows = [row_of[frame] for frame in frames]
             return CardDataset(cache, self.annotations, rows, self.videos, augment, self.seed)
 
         self.train_dataset: CardDataset | MixedDataset = dataset(self.split.train, self.augment)
         if self.stream is not None:
             footage = self.train_dataset if self.samples_per_epoch is None else None
-            self.train_dataset = MixedDataset(footage, self.stream, self.streamed, self.augment, self.seed)
-        self.sides = {
-            "val": dataset(self.split.val, unchanged),
-            "test": dataset(self.split.test, unchanged)
-            if self.test is None
-            else self._other_test_side(self.test),
-            "predict": dataset(list(row_of), unchanged),
-        }
+            self.train_dataset = MixedDataset(
+                footage, self.stream, self.stream_samples, self.augment, self.seed
+            )
+        test = dataset(self.split.test) if self.test is None else self._other_test_dataset(self.test)
+        self.datasets = {"val": dataset(self.split.val), "test": test, "predict": dataset(list(row_of))}
 
     def check_divisible(self, world: int) -> None:
         """See `cardpose.data.sampler.check_divisible`."""
         other = self.test and subsample(self.test.footage.annotations, self.stride)
-        sides = {"validation": len(self.split.val), "test": len(other or self.split.test)}
-        check_divisible(self.batch_size, sides, world)
+        frames = {"validation": len(self.split.val), "test": len(other or self.split.test)}
+        check_divisible(self.batch_size, frames, world)
 
     @property
-    def share(self) -> ProcessRank:
-        """Which of the processes this is."""
+    def process(self) -> ProcessRank:
+        """Rank of this process, and how many there are."""
         trainer = self.trainer
         return SINGLE_PROCESS if trainer is None else ProcessRank(trainer.global_rank, trainer.world_size)
 
-    def train_dataloader(self) -> DataLoader:
-        dataset, share = self.train_dataset, self.share
-        epoch, batches = position(self.trainer) if self.trainer is not None else (0, 0)
-        skip = batches * self.batch_size
-        sampler = ResumableDistributedSampler(
-            len(dataset), self.seed, epoch, skip, self.streamed, self.batch_size, share
-        )
-        own = self.batch_size // share.world
-        return self._loader(dataset, own, ResumableDataLoader, sampler=sampler)
-
     @property
     def num_training_batches(self) -> int:
-        """Batches of an epoch, told without making the loader."""
+        """Batches per epoch, known without making the loader."""
         return len(self.train_dataset) // self.batch_size
 
+    def train_dataloader(self) -> DataLoader:
+        epoch, batches = resume_position(self.trainer) if self.trainer is not None else (0, 0)
+        sampler = ResumableDistributedSampler(
+            len(self.train_dataset),
+            self.seed,
+            epoch,
+            skip=batches * self.batch_size,
+            in_order=self.stream_samples,
+            batch_size=self.batch_size,
+            process=self.process,
+        )
+        own = self.batch_size // self.process.world
+        return self._loader(self.train_dataset, own, ResumableDataLoader, sampler=sampler)
+
     def val_dataloader(self) -> DataLoader:
-        return self._dealt(self.sides["val"])
+        return self._eval_loader("val")
 
     def test_dataloader(self) -> DataLoader:
-        return self._dealt(self.sides["test"])
+        return self._eval_loader("test")
 
     def predict_dataloader(self) -> DataLoader:
-        """Every annotated frame of the folder that `stride` keeps, unaugmented, in the folder's order."""
-        return self._dealt(self.sides["predict"])
+        """Every annotated frame that `stride` keeps, not augmented, in the order of the folder."""
+        return self._eval_loader("predict")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """On the device: normalise the images and draw the target heatmaps of the whole batch."""
+        """On the device: normalise the images and render the target heatmaps of the whole batch."""
         device = batch["image"].device
-        image = batch["image"].float().div_(255)  # images travel as uint8, a quarter of the bytes
+        image = batch["image"].float().div_(255)  # transferred as uint8, a quarter of the bytes
         batch["image"] = image.sub_(self.mean.to(device)).div_(self.std.to(device))
         batch["heatmaps"] = self.encode_heatmaps(batch["corners"], batch["visibility"])
         return batch
 
-    def _other_test_side(self, test: TestFootage) -> CardDataset:
+    def _other_test_dataset(self, test: TestFootage) -> CardDataset:
         annotations = subsample(test.footage.annotations, self.stride)
-        wanted = [(a.video, a.frame_index) for a in annotations]
-        cache = open_or_build(test.footage, wanted, self.size, self.cache_dir)
+        cache = self._open_cache(test.footage, annotations)
         return CardDataset(cache, annotations, range(len(annotations)), self.test_videos)
 
-    def _open_cache(self) -> FrameCache:
-        wanted = [(a.video, a.frame_index) for a in self.annotations]
-        return open_or_build(self.footage, wanted, self.size, self.cache_dir)
+    def _open_cache(self, footage: DatasetFolder, annotations: Sequence[Annotation]) -> FrameCache:
+        return open_or_build(footage, [a.frame_id for a in annotations], self.size, self.cache_dir)
 
-    def _dealt(self, dataset: CardDataset) -> DataLoader:
-        """Every frame once, in order, by one of the processes."""
-        share = self.share
-        batch_size = dealt_batch_size(len(dataset), self.batch_size, share.world)
-        sampler = InterleavedEvalSampler(len(dataset), batch_size, share) if share.world > 1 else None
+    def _eval_loader(self, name: str) -> DataLoader:
+        """Every frame exactly once, in order, in one of the processes."""
+        dataset, process = self.datasets[name], self.process
+        batch_size = eval_batch_size(len(dataset), self.batch_size, process.world)
+        sampler = InterleavedEvalSampler(len(dataset), batch_size, process) if process.world > 1 else None
         return self._loader(dataset, batch_size, sampler=sampler)
 
     def _loader(

@@ -1,4 +1,4 @@
-"""One labelled frame after another, from the frame cache."""
+"""Examples: labelled frames of the frame cache and of a synthetic stream."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,13 +7,30 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from cardpose.common.errors import InputError
 from cardpose.common.packet import NOT_LABELLED, Annotation, Sample
 from cardpose.data.cache import FrameCache
 from cardpose.geometry.letterbox import invert_affine
 
 
+def subsample(annotations: Sequence[Annotation], stride: int) -> tuple[Annotation, ...]:
+    """The annotations of every `stride`-th frame, counted from frame 0.
+
+    Raises:
+        InputError: `stride` is below 1, or no annotation is left.
+    """
+    if stride < 1:
+        raise InputError(f"data.stride={stride}: choose 1 or more")
+    kept = tuple(annotation for annotation in annotations if annotation.frame_index % stride == 0)
+    if not kept:
+        raise InputError(
+            f"data.stride={stride} skips all {len(annotations)} annotated frames: choose a smaller one"
+        )
+    return kept
+
+
 class Augment(Protocol):
-    """Change image (H, W, 3) uint8, corners (8, 2) and visibility (8,) together, by `seed` alone."""
+    """Change image (H, W, 3) uint8, corners (8, 2) and visibility (8,) together, determined by `seed` alone."""
 
     def __call__(
         self, image: np.ndarray, corners: np.ndarray, visibility: np.ndarray, seed: int
@@ -30,14 +47,14 @@ def unchanged(
 class CardDataset(Dataset[Sample]):
     """Frames `rows` of the cache with their labels.
 
-    The key of `__getitem__` is `epoch * len(self) + i`: the augmentation's seed comes from (seed, epoch, i),
-    so an example is the same whatever the number of workers, and after a resume. Unaugmented, keys are 0 to
+    The key of `__getitem__` is `epoch * len(self) + i`: the seed of the augmentation is derived from (seed, epoch, i),
+    so that an example does not depend on the number of workers, nor on a resume. Without augmentation, keys are 0 to
     len - 1.
 
     Args:
-        cache: the frames, row n of which belongs to `annotations[n]`.
+        cache: the frames, whose row n belongs to `annotations[n]`.
         annotations: the labels of all rows.
-        rows: the rows of this side.
+        rows: the rows of this dataset.
         videos: names of the folder's videos; a sample's `video` is an index into them.
         augment: applied to each example.
         seed: of the run.
@@ -68,17 +85,14 @@ class CardDataset(Dataset[Sample]):
 
     def __getitem__(self, key: int) -> Sample:
         epoch, i = divmod(key, len(self))
-        image, corners, visibility = self.cache.frame(self.rows[i]), self.corners[i], self.visibility[i]
-        image, corners, visibility = self.augment(image, corners, visibility, _draw_seed(self.seed, epoch, i))
-        return Sample(
-            image=_channels_first(image),
-            corners=torch.from_numpy(np.array(corners, np.float32)),
-            visibility=torch.from_numpy(np.array(visibility, np.int64)),
-            cards=torch.tensor(self.cards[i]),
-            video=torch.tensor(self.video[i]),
-            frame_index=torch.tensor(self.frame_index[i]),
-            to_source=torch.from_numpy(self.to_source[i].copy()),
-            source_size=torch.from_numpy(self.source_size[i].copy()),
+        example = self.cache.frame(self.rows[i]), self.corners[i], self.visibility[i]
+        return _sample(
+            *self.augment(*example, _draw_seed(self.seed, epoch, i)),
+            cards=self.cards[i],
+            video=self.video[i],
+            frame_index=self.frame_index[i],
+            to_source=self.to_source[i],
+            source_size=self.source_size[i],
         )
 
 
@@ -89,61 +103,79 @@ class FrameStream(Protocol):
 
 
 class MixedDataset(Dataset[Sample]):
-    """Footage of the cache, then `streamed` frames of a film; every epoch sees the next frames of the film.
+    """Footage of the cache, followed by frames of a stream; every epoch contains the next frames of the stream.
 
-    Keys as in `CardDataset`. A sample of the film has the `video` -1.
+    Keys as in `CardDataset`. A sample of the stream has the `video` -1.
 
     Args:
-        footage: of the cache; may be None.
-        film: where the other frames come from.
-        streamed: frames of the film in an epoch.
-        augment: applied to the film's examples.
+        footage: of the cache, or None.
+        stream: the source of the other frames.
+        stream_samples: frames of the stream in an epoch.
+        augment: applied to the examples of the stream.
         seed: of the run.
     """
 
     def __init__(
-        self, footage: CardDataset | None, stream: FrameStream, streamed: int, augment: Augment, seed: int
+        self,
+        footage: CardDataset | None,
+        stream: FrameStream,
+        stream_samples: int,
+        augment: Augment,
+        seed: int,
     ) -> None:
-        self.footage, self.stream, self.streamed = footage, stream, streamed
+        self.footage, self.stream, self.stream_samples = footage, stream, stream_samples
         self.augment, self.seed = augment, seed
-        self.recorded = 0 if footage is None else len(footage)
+        self.footage_samples = 0 if footage is None else len(footage)
 
     def __len__(self) -> int:
-        return self.recorded + self.streamed
+        return self.footage_samples + self.stream_samples
 
     def __getitem__(self, key: int) -> Sample:
         epoch, i = divmod(key, len(self))
-        if self.footage is not None and i < self.recorded:
-            return self.footage[epoch * self.recorded + i]
-        image, label = self.stream(epoch * self.streamed + i - self.recorded)
-        corners = np.nan_to_num(label.corners)
-        image, corners, visibility = self.augment(
-            image, corners, label.visibility, _draw_seed(self.seed, epoch, i)
+        if self.footage is not None and i < self.footage_samples:
+            return self.footage[epoch * self.footage_samples + i]
+        image, label = self.stream(epoch * self.stream_samples + i - self.footage_samples)
+        example = image, np.nan_to_num(label.corners), label.visibility
+        return _sample(
+            *self.augment(*example, _draw_seed(self.seed, epoch, i)),
+            cards=np.nan if label.cards is None else label.cards,
+            video=-1,
+            frame_index=label.frame_index,
+            to_source=np.eye(2, 3),
+            source_size=(label.width, label.height),
         )
-        return Sample(
-            image=_channels_first(image),
-            corners=torch.from_numpy(np.array(corners, np.float32)),
-            visibility=torch.from_numpy(np.array(visibility, np.int64)),
-            cards=torch.tensor(np.float32(np.nan if label.cards is None else label.cards)),
-            video=torch.tensor(-1),
-            frame_index=torch.tensor(label.frame_index),
-            to_source=torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
-            source_size=torch.tensor([float(label.width), float(label.height)]),
-        )
+
+
+def _sample(
+    image: np.ndarray,
+    corners: np.ndarray,
+    visibility: np.ndarray,
+    *,
+    cards: float,
+    video: int,
+    frame_index: int,
+    to_source: np.ndarray,
+    source_size: Sequence[float] | np.ndarray,
+) -> Sample:
+    return Sample(
+        image=torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")),
+        corners=torch.from_numpy(np.array(corners, np.float32)),
+        visibility=torch.from_numpy(np.array(visibility, np.int64)),
+        cards=torch.tensor(cards, dtype=torch.float32),
+        video=torch.tensor(video, dtype=torch.int64),
+        frame_index=torch.tensor(frame_index, dtype=torch.int64),
+        to_source=torch.from_numpy(np.array(to_source, np.float32)),
+        source_size=torch.from_numpy(np.array(source_size, np.float32)),
+    )
 
 
 def _draw_seed(seed: int, epoch: int, i: int) -> int:
-    """Of what is random about example i in this epoch."""
+    """The seed of everything random about example i in this epoch."""
     return int(np.random.SeedSequence([seed, epoch, i]).generate_state(1)[0])
 
 
-def _channels_first(image: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) to (3, H, W), whole in memory."""
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
-
-
 def _to_network(corners: Sequence[np.ndarray], visibility: np.ndarray, to_source: np.ndarray) -> np.ndarray:
-    """Source pixels to network pixels, (N, 8, 2) float32, 0 where not labelled."""
+    """Source pixels to network pixels, (N, 8, 2) float32, 0 if not labelled."""
     if not corners:
         return np.zeros((0, 8, 2), np.float32)
     to_network = np.stack([invert_affine(affine) for affine in to_source])  # (N, 2, 3)

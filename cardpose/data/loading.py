@@ -1,4 +1,4 @@
-"""The processes that load: how many, and what each does first."""
+"""The worker processes of the data loaders."""
 
 import gc
 import random
@@ -10,8 +10,7 @@ import torch
 
 
 def choose_num_workers(cores: int, gpu: bool) -> int:
-    """Worker processes for loading: on a GPU machine one per core but one, at most 8; else half the cores,
-    since the network computes on the same ones.
+    """Worker processes per loader. With a GPU one per core but one, at most 8; without, half the cores, at most 4.
 
     >>> choose_num_workers(2, gpu=False), choose_num_workers(16, gpu=False), choose_num_workers(16, gpu=True)
     (1, 4, 8)
@@ -20,15 +19,14 @@ def choose_num_workers(cores: int, gpu: bool) -> int:
 
 
 def seed_worker(worker: int) -> None:
-    """Seed what a worker process could draw from, keep its OpenCV from starting threads, leave Ctrl-C alone.
+    """Seed the global generators of a worker, keep OpenCV from starting threads, and ignore Ctrl-C.
 
-    A forked worker shares the memory of the process that it came from as long as neither writes to it. The garbage
-    collector would write to every object that it looks at, each frame's label among them, so it is to look at none
-    of those.
+    A forked worker shares memory with its parent until one of them writes to it. The garbage collector writes to every
+    object that it visits, including each frame's label, so the existing objects are excluded from it.
     """
     gc.freeze()
     seed = torch.initial_seed() % 2**32
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, and it ends its batch
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it, and finishes its batch
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (a library may still use the global generator)
     cv2.setNumThreads(0)

@@ -1,5 +1,4 @@
-"""The training order, a function of seed and epoch alone, the place in it after an interruption, and which process
-takes which frames."""
+"""The order of the examples: the same after a resume, and the same batches for any number of processes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,19 +14,22 @@ from cardpose.common.errors import InputError
 class ResumableDistributedSampler(Sampler[int]):
     """Shuffle by (seed, epoch) and yield `epoch * length + i`.
 
-    The epoch travels inside the key because persistent workers copy the dataset once and never hear of the
-    next epoch. Without state, the order after a resume is the order without the interruption.
+    The epoch is part of the key because persistent workers copy the dataset once and never learn of the next epoch. The
+    order has no state, so that it is the same after a resume.
+
+    torch's DistributedSampler deals single examples and pads the last batch, so that batches depend on the number of
+    processes. torchdata's StatefulDataLoader stores the state of its workers in the checkpoint; here there is none.
 
     Args:
         length: number of examples.
         seed: of the run.
-        epoch: the epoch to start in; the trainer calls `set_epoch` before each later one.
-        skip: examples of that first epoch that were seen before the interruption, left out once.
-        in_order: of the examples, the last so many come in their order, between the shuffled others: the frames of
-            a film, of which neighbours are cheaper together.
-        batch_size: of all processes together.
-        share: which of them this is. Each takes its part of every batch, so that the batches of all together are
-            those of one process alone; the last, smaller batch is left out.
+        epoch: the first epoch; the trainer calls `set_epoch` before each later one.
+        skip: examples of the first epoch that were seen before the interruption.
+        in_order: this many examples at the end of the dataset stay in order between the shuffled others: the frames of
+            a stream, of which adjacent ones are cheaper together.
+        batch_size: over all processes.
+        process: rank of this process. Each takes its part of every batch, so that all parts together are the batches of
+            a single process; the last, smaller batch is dropped.
     """
 
     def __init__(
@@ -38,11 +40,10 @@ class ResumableDistributedSampler(Sampler[int]):
         skip: int = 0,
         in_order: int = 0,
         batch_size: int = 1,
-        share: ProcessRank = SINGLE_PROCESS,
+        process: ProcessRank = SINGLE_PROCESS,
     ) -> None:
         self.length, self.seed, self.epoch, self.skip = length, seed, epoch, skip
-        self.in_order = in_order
-        self.batch_size, self.share = batch_size, share
+        self.in_order, self.batch_size, self.process = in_order, batch_size, process
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -53,50 +54,51 @@ class ResumableDistributedSampler(Sampler[int]):
         order[order >= first] = np.arange(first, self.length)
         skip, self.skip = self.skip, 0
         batches = order[: self.length // self.batch_size * self.batch_size].reshape(-1, self.batch_size)
-        own = np.split(batches, self.share.world, axis=1)[self.share.rank].ravel()
-        return iter((self.epoch * self.length + own[skip // self.share.world :]).tolist())
+        own = np.split(batches, self.process.world, axis=1)[self.process.rank].ravel()
+        return iter((self.epoch * self.length + own[skip // self.process.world :]).tolist())
 
     def __len__(self) -> int:
-        """This process's examples of a whole epoch; the trainer counts the skipped ones as done."""
-        return self.length // self.batch_size * (self.batch_size // self.share.world)
+        """Examples of a whole epoch in this process; the trainer counts the skipped ones as done."""
+        return self.length // self.batch_size * (self.batch_size // self.process.world)
 
 
-def check_divisible(batch_size: int, sides: Mapping[str, int], world: int) -> None:
-    """Refuse what `world` processes cannot share.
+def check_divisible(batch_size: int, frames: Mapping[str, int], world: int) -> None:
+    """Check that `world` processes can share the batches.
 
     Args:
-        batch_size: of all of them together.
-        sides: number of frames by the name of what evaluates them; 0 is none to share.
+        batch_size: over all processes.
+        frames: number of frames by the name of the evaluation; 0 means that there is none.
         world: number of processes.
 
     Raises:
-        InputError: a batch that they do not divide, or fewer frames than processes.
+        InputError: the batch size is not divisible, or there are fewer frames than processes.
     """
     if batch_size % world:
         raise InputError(
             f"data.batch_size={batch_size} does not divide by the {world} processes that share each batch: choose a "
             f"multiple of {world}"
         )
-    for side, frames in sides.items():
-        if 0 < frames < world:
+    for name, number in frames.items():
+        if 0 < number < world:
             raise InputError(
-                f"{frames} {side} frames are fewer than the {world} processes: lower trainer.devices"
+                f"{number} {name} frames are fewer than the {world} processes: lower trainer.devices"
             )
 
 
 class InterleavedEvalSampler(Sampler[int]):
-    """Batches in order, dealt to the processes in turn; each example once, the last batch may be smaller.
+    """Batches in order, assigned to the processes in turn; each example exactly once, the last batch may be smaller.
 
-    `cardpose.common.distributed.collectives.all_gather_interleaved` puts together again what was made of them.
+    `cardpose.common.distributed.collectives.all_gather_interleaved` restores the order. torch's DistributedSampler
+    repeats examples to give every process the same number, which would count them twice in the metrics.
 
     Args:
-        length: number of examples, at least one a process.
-        batch_size: of each process, as its loader's; see `dealt_batch_size`.
-        share: which of the processes this is.
+        length: number of examples, at least one per process.
+        batch_size: of each process, see `eval_batch_size`.
+        process: rank of this process.
     """
 
-    def __init__(self, length: int, batch_size: int, share: ProcessRank) -> None:
-        starts = range(share.rank * batch_size, length, share.world * batch_size)
+    def __init__(self, length: int, batch_size: int, process: ProcessRank) -> None:
+        starts = range(process.rank * batch_size, length, process.world * batch_size)
         self.own = [i for start in starts for i in range(start, min(start + batch_size, length))]
 
     def __iter__(self) -> Iterator[int]:
@@ -106,23 +108,22 @@ class InterleavedEvalSampler(Sampler[int]):
         return len(self.own)
 
 
-def dealt_batch_size(length: int, batch_size: int, world: int) -> int:
-    """A process's part of `batch_size`, less where some would get no batch: they have to keep step.
+def eval_batch_size(length: int, batch_size: int, world: int) -> int:
+    """The part of `batch_size` of each process, lowered if a process would get no batch: all have to stay in step.
 
-    >>> dealt_batch_size(39, 16, world=1), dealt_batch_size(39, 16, world=2), dealt_batch_size(10, 16, world=8)
+    >>> eval_batch_size(39, 16, world=1), eval_batch_size(39, 16, world=2), eval_batch_size(10, 16, world=8)
     (16, 8, 1)
     """
     return batch_size if world == 1 else max(1, min(batch_size, length) // world)
 
 
-def position(trainer: Trainer) -> tuple[int, int]:
-    """Where training is about to go on: the epoch, and the batches of it already done.
+def resume_position(trainer: Trainer) -> tuple[int, int]:
+    """Where training continues: the epoch, and how many of its batches are already done.
 
-    On a resume Lightning makes the loader's iterator, which prefetches, before it tells the sampler the
-    epoch, and after an interruption in mid-epoch it starts the loader from the front. So the sampler has to
-    know beforehand. Both numbers come from the restored progress of the loops, as far as the weights have
-    seen: an epoch whose last batch is processed is over, even where the checkpoint was written before
-    Lightning counted it.
+    On a resume, Lightning makes the loader's iterator, which prefetches, before it tells the sampler the epoch; after
+    an interruption within an epoch it starts the loader from the beginning. So the sampler has to know both numbers
+    before. They come from the restored progress of the loops, as far as the weights have seen: an epoch whose last
+    batch is processed is over, even if the checkpoint was written before Lightning counted it.
     """
     epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
     if batches.is_last_batch or epochs.started == 0:
@@ -131,9 +132,9 @@ def position(trainer: Trainer) -> tuple[int, int]:
 
 
 class ResumableDataLoader(DataLoader):
-    """Tells Lightning, which warns otherwise, that it goes on in mid-epoch where the interrupted run stopped.
+    """Tells Lightning, which warns otherwise, that the loader continues within an epoch.
 
-    There is nothing to save: the place comes from `position`.
+    There is no state to save: the position comes from `resume_position`.
     """
 
     def state_dict(self) -> dict[str, Any]:

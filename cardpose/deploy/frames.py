@@ -47,7 +47,7 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
 
 def labelled_frames(data: CardDataModule, most: int) -> Batch:
     """Labelled frames of the test side, evenly spread, images still uint8."""
-    side = data.sides["test"]
+    side = data.datasets["test"]
     return default_collate([side[row] for row in spread_rows(len(side), most)])
 
 

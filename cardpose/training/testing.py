@@ -117,7 +117,7 @@ def describe_test(
     return TestResult(
         metrics=metrics,
         results=results,
-        frames=Frames(data.sides["test"], data.test_videos),
+        frames=Frames(data.datasets["test"], data.test_videos),
         footage=f"{root}, {len(results)} frames of {videos} videos",
         constant=float(module.test_metrics.cards.constant),
         interval=module.interval,

@@ -18,7 +18,7 @@ from cardpose.data.sampler import (
     InterleavedEvalSampler,
     ResumableDistributedSampler,
     check_divisible,
-    dealt_batch_size,
+    eval_batch_size,
 )
 
 WORLDS = (1, 2, 3, 4, 8)
@@ -43,7 +43,7 @@ def test_the_batches_of_all_processes_are_those_of_one(length: int, world: int) 
     )
     assert len(alone) == length // batch
     samplers = [
-        ResumableDistributedSampler(length, 3, 2, batch_size=batch, share=ProcessRank(r, world))
+        ResumableDistributedSampler(length, 3, 2, batch_size=batch, process=ProcessRank(r, world))
         for r in range(world)
     ]
     shares = [list(sampler) for sampler in samplers]
@@ -56,11 +56,11 @@ def test_the_batches_of_all_processes_are_those_of_one(length: int, world: int) 
 def test_processes_go_on_together_after_an_interruption(world: int) -> None:
     for rank in range(world):
         whole = list(
-            ResumableDistributedSampler(61, 3, epoch=2, batch_size=24, share=ProcessRank(rank, world))
+            ResumableDistributedSampler(61, 3, epoch=2, batch_size=24, process=ProcessRank(rank, world))
         )
         rest = list(
             ResumableDistributedSampler(
-                61, 3, epoch=2, skip=24, batch_size=24, share=ProcessRank(rank, world)
+                61, 3, epoch=2, skip=24, batch_size=24, process=ProcessRank(rank, world)
             )
         )
         assert rest == whole[24 // world :]
@@ -69,7 +69,7 @@ def test_processes_go_on_together_after_an_interruption(world: int) -> None:
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize(("length", "batch"), [(8, 8), (9, 16), (39, 16), (101, 8), (101, 64)])
 def test_every_frame_is_evaluated_once_in_step(length: int, batch: int, world: int) -> None:
-    size = dealt_batch_size(length, batch, world)
+    size = eval_batch_size(length, batch, world)
     dealt = []
     for rank in range(world):
         own = list(InterleavedEvalSampler(length, size, ProcessRank(rank, world)))

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from cardpose.common.errors import InputError
 from cardpose.common.packet import Annotation, Batch
 from cardpose.data.augment import Augmenter, Warp
-from cardpose.data.datamodule import CardDataModule, TestFootage, subsample
-from cardpose.data.dataset import unchanged
+from cardpose.data.datamodule import CardDataModule, TestFootage
+from cardpose.data.dataset import subsample, unchanged
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.splits import all_test, by_video, from_file
 from cardpose.models import heatmaps

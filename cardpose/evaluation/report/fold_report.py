@@ -105,7 +105,7 @@ def write_frames(
     write_csv(folder / "videos.csv", videos)
     results = [frame_of(row) for row in rows]
     data.setup("predict")
-    frames = Frames(data.sides["predict"], data.videos)
+    frames = Frames(data.datasets["predict"], data.videos)
     true = np.array([result.cards for result in results])
     errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
     write_csv(folder / "errors.csv", errors)
