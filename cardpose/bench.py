@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -26,18 +25,20 @@ from cardpose.benchmarks.predict import bench_predict
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import entry
+from cardpose.common.hydra_entry import entry, plain
 from cardpose.common.packet import NOT_LABELLED, NUM_CORNERS, Batch
 from cardpose.common.threads import one_torch_thread
 from cardpose.data.datamodule import CardDataModule
 from cardpose.geometry.boxes import fit_frames
-from cardpose.models import heatmaps
+from cardpose.models import builder, heatmaps
 from cardpose.models.checkpoints import git_commit
+from cardpose.models.from_config import build_net
 from cardpose.synth.records import Shot
 from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.scene import sample_shot
 from cardpose.synth.stream import SceneStream
 from cardpose.training import build, hardware
+from cardpose.training.trainer import quiet_lightning
 
 BATCH, SIZE, STRIDE, SIGMA = 32, (192, 256), 2, 2.0
 """Of the rendered heatmaps: 32 x 8 x 96 x 128."""
@@ -90,7 +91,7 @@ def bench_heatmaps(cfg: DictConfig) -> Iterator[Timing]:
 
 def bench_loader(cfg: DictConfig) -> Iterator[Timing]:
     """One pass over the training frames each repeat, every batch as a training would take it."""
-    data = build.build_data(cfg, build.build_net(cfg))
+    data = build.build_data(plain(cfg), build_net(plain(cfg)))
     data.prepare_data()
     data.setup("fit")
     loader = data.train_dataloader()
@@ -128,9 +129,11 @@ def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[],
 
 def bench_training(cfg: DictConfig) -> Iterator[Timing]:
     """Training steps on batches as the loaders bring them, on the CPU: from the cache, and rendered when needed."""
-    cached, streamed = (build.build_data(cfg, build.build_net(cfg)) for _ in range(2))
+    cached, streamed = (build.build_data(plain(cfg), build_net(plain(cfg))) for _ in range(2))
     size = cfg.data.size[0], cfg.data.size[1]
-    streamed.stream = SceneStream(instantiate(cfg.scene), size, CLIP, rate=1.0, seed=cfg.seed)
+    streamed.stream = SceneStream(
+        builder.build(plain(cfg)["scene"], "scene"), size, CLIP, rate=1.0, seed=cfg.seed
+    )
     streamed.samples_per_epoch = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
     cached.prepare_data()
     for name, data in (("cache", cached), ("stream", streamed)):
@@ -150,10 +153,10 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
 def trainer_of(cfg: DictConfig, device: torch.device, memory_format: str, precision: str) -> Step:
     """Training steps of a fresh network on batches that lie on `device`."""
     torch.manual_seed(cfg.seed)
-    chosen = cfg.copy()
-    chosen.trainer.memory_format = memory_format
-    module = build.build_module(chosen, build.build_net(cfg), 26.0, {}).to(device)
-    optimizer = instantiate(cfg.optim)(module.parameters())
+    config = plain(cfg)
+    config["trainer"]["memory_format"] = memory_format
+    module = build.build_module(config, build_net(config), 26.0, {}).to(device)
+    optimizer = module.optimizer(module.parameters())
 
     def step(batch: Batch) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == hardware.BF16):
@@ -170,7 +173,7 @@ def random_batch(cfg: DictConfig, device: torch.device) -> Batch:
     size, count = tuple(cfg.data.size), cfg.data.batch_size
     corners = torch.rand(count, NUM_CORNERS, 2) * min(size)
     visibility = torch.full((count, NUM_CORNERS), 2)
-    encode = instantiate(cfg.data.encode_heatmaps)
+    encode = builder.build(plain(cfg)["data"]["encode_heatmaps"], "data.encode_heatmaps")
     tensors = {
         "image": torch.randn(count, 3, *size),
         "corners": corners,
@@ -201,7 +204,7 @@ def bench_render(cfg: DictConfig) -> Iterator[Timing]:
     """Synthetic frames on one core, without and with what each clip of `CLIP` frames sets up."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    scene = instantiate(cfg.scene)
+    scene = builder.build(plain(cfg)["scene"], "scene")
     for width, height in ((256, 192), (640, 480)):
         film = SceneStream(scene, (height, width), CLIP, rate=1.0, seed=cfg.seed)
         for index in range(0, FILMED, CLIP):  # the tables' tiles are made once a process
@@ -270,8 +273,8 @@ def main(cfg: DictConfig) -> None:
     unknown = [name for name in cfg.benchmarks if name not in BENCHES]
     if unknown:
         raise InputError(f"benchmarks={unknown[0]}: no such benchmark: choose {', '.join(BENCHES)}")
-    build.plain(cfg)
-    build.quiet_lightning()
+    plain(cfg)
+    quiet_lightning()
     timings = [timing for name in cfg.benchmarks for timing in BENCHES[name](cfg)]
     machine = hardware.describe()
     with replace_file(folder / "bench.json") as path:

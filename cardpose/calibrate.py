@@ -6,15 +6,15 @@ A count is read from a thickness, so another deck's cards or another camera shif
 clip (a full deck is 52) says how far; the more, and the more different, the better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cardpose.common.errors import InputError
@@ -28,6 +28,7 @@ from cardpose.geometry.box_fit import field_of_view
 from cardpose.geometry.boxes import labelled
 from cardpose.geometry.focal_length import estimate_focal
 from cardpose.models import checkpoints
+from cardpose.models.builder import build
 from cardpose.training import testing as measure
 
 CALIBRATION = "net.head.calibration"
@@ -78,12 +79,12 @@ def calibrate(cfg: DictConfig) -> Path:
     return out
 
 
-def camera(config: DictConfig, clips: Sequence[str]) -> float | None:
+def camera(config: Mapping[str, Any], clips: Sequence[str]) -> float | None:
     """Degrees across the longer side of its frames that the camera sees, by the clips' labelled corners.
 
     None where the boxes that fit them do not tell (`focal.estimate_focal`).
     """
-    footage = instantiate(config.data.read)(config.data.root)
+    footage = build(config["data"]["read"], "data.read")(config["data"]["root"])
     focal = estimate_focal(*labelled([a for a in footage.annotations if a.video in clips]))
     return None if focal is None else round(field_of_view(focal), 2)
 

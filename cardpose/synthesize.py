@@ -6,10 +6,10 @@ Writes a dataset folder. The same command continues an interrupted run; a comple
 `preview=sheet.png` draws a contact sheet with the corners instead.
 """
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from cardpose.common.hydra_entry import entry
+from cardpose.common.hydra_entry import entry, plain
+from cardpose.models.builder import build
 from cardpose.synth.dataset import Footage, ensure
 from cardpose.synth.preview import draw_preview
 
@@ -17,11 +17,12 @@ from cardpose.synth.preview import draw_preview
 @entry("synthesize")
 def main(cfg: DictConfig) -> None:
     """Render `cfg.out`, or draw `cfg.preview`; prints the path."""
+    config = plain(cfg)
     footage = Footage(
-        scene=instantiate(cfg.scene),
+        scene=build(config["scene"], "scene"),
         clips=cfg.clips,
         frames_per_clip=cfg.frames_per_clip,
-        counts=cfg.counts and list(cfg.counts),
+        counts=config["counts"],
         seed=cfg.seed,
         width=cfg.width,
         height=cfg.height,

@@ -6,7 +6,7 @@ With several devices every process follows the recipe, and the first one writes.
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
@@ -24,14 +22,15 @@ from torch import nn
 
 from cardpose.common.distributed import launch, ranks
 from cardpose.common.errors import InputError, Pruned
-from cardpose.common.hydra_entry import entry, is_run_checkpoint, path_override, user_line
+from cardpose.common.hydra_entry import entry, is_run_checkpoint, path_override, plain
 from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import explicit
 from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.sections import describe_run, write_report
 from cardpose.evaluation.report.tables import metrics_table, write_metrics
-from cardpose.models import checkpoints
+from cardpose.models import builder, checkpoints
+from cardpose.models.from_config import build_net
 from cardpose.sweeps.folder import PRUNED
 from cardpose.sweeps.trials import trial_callbacks
 from cardpose.training import build
@@ -44,11 +43,12 @@ from cardpose.training.loggers import log_images, log_test_scores
 from cardpose.training.rerun import write_rerun
 from cardpose.training.run_folder import COST
 from cardpose.training.testing import describe_test
+from cardpose.training.trainer import build_trainer, quiet_lightning
 
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None) -> dict[str, float]:
+def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None = None) -> dict[str, float]:
     """Train, test the best checkpoint, and leave everything in the run folder.
 
     Args:
@@ -63,23 +63,27 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
         InputError: what the user can mend.
         SystemExit: Ctrl-C, after a checkpoint was left.
     """
-    checkpoint = checkpoints.read(cfg.resume) if cfg.resume else None
-    config = build.plain(cfg)
-    build.quiet_lightning()
-    build.check(cfg)
-    seed_everything(cfg.seed, verbose=False)
-    net = build.build_net(cfg)
-    build.load_start(cfg, net)
-    data = build.build_data(cfg, net)
+    config = plain(cfg)
+    resume = config["resume"]
+    checkpoint = checkpoints.read(resume) if resume else None
+    quiet_lightning()
+    build.check(config)
+    seed_everything(config["seed"], verbose=False)
+    net = build_net(config)
+    build.load_start(config, net)
+    data = build.build_data(config, net)
     if checkpoint is not None:
-        data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=cfg.resume)
+        data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=resume)
     collect = CollectFrames()
-    chosen = [callback for callback in instantiate(cfg.callbacks).values() if callback is not None]
+    chosen = [
+        callback
+        for callback in builder.build(config["callbacks"], "callbacks").values()
+        if callback is not None
+    ]
     timer = Timer()  # its state is in the checkpoints, so that a resume goes on counting
     trials = trial_callbacks()
-    trainer = build.build_trainer(
-        cfg, [*chosen, *trials, collect, timer], instantiate(cfg.logger), default_root_dir=folder
-    )
+    logger = builder.build(config["logger"], "logger")
+    trainer = build_trainer(config, [*chosen, *trials, collect, timer], logger, default_root_dir=folder)
     if trials and trainer.world_size > 1:
         raise InputError("sweep: a trial of a search trains on one device: set trainer.devices=1")
     data.check_divisible(trainer.world_size)
@@ -87,16 +91,16 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
     if not (data.split.train and data.split.val):
         raise InputError("split: no frame to train or to validate with: choose another split")
     description = checkpoints.describe(config, data.split.to_dict())
-    module = build.build_module(cfg, net, mean_cards(data.train_cards), description)
+    module = build.build_module(config, net, mean_cards(data.train_cards), description)
     if trainer.is_global_zero:
         data.split.save(folder / "split.json")
-        if overrides is not None and not cfg.resume:
-            write_rerun(folder, overrides, chosen_by_the_machine(cfg))
+        if overrides is not None and not resume:
+            write_rerun(folder, overrides, chosen_by_the_machine(config))
     with say_how_to_go_on(folder / "checkpoints" / "last.ckpt"):
-        trainer.fit(module, data, ckpt_path=cfg.resume, weights_only=True)
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
         best = folder / "checkpoints" / "best.ckpt"
         module.load(checkpoints.read(best), best)
-        validated = validate(cfg, module, data)
+        validated = validate(config, module, data)
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}
     cost = {"train_seconds": timer.time_elapsed("train"), "parameters": float(parameters(net))}
@@ -116,7 +120,7 @@ def train(cfg: DictConfig, folder: Path, overrides: Sequence[str] | None = None)
 
 
 def train_on_devices(
-    cfg: DictConfig,
+    cfg: Mapping[Any, Any],
     folder: Path,
     overrides: Sequence[str] | None = None,
     logging: dict[str, Any] | None = None,
@@ -137,38 +141,30 @@ def train_on_devices(
     Raises:
         RuntimeError: a process failed, and the others were ended.
     """
-    config = build.plain(cfg)
-    build.quiet_lightning()
-    build.check(cfg)
-    count = launch.processes_to_start(build.build_trainer(cfg, [], logger=False))
+    config = plain(cfg)
+    quiet_lightning()
+    build.check(config)
+    count = launch.processes_to_start(build_trainer(config, [], logger=False))
     if not count:
-        return train(cfg, folder, overrides)
-    return launch.run(partial(_train_in_process, config, folder, overrides), count, logging)
+        return train(config, folder, overrides)
+    return launch.run(partial(train, config, folder, overrides), count, logging)
 
 
-def _train_in_process(
-    config: dict[str, Any], folder: Path, overrides: Sequence[str] | None
-) -> dict[str, float]:
-    try:
-        return train(OmegaConf.create(config), folder, overrides)
-    except InstantiationException as error:
-        raise InputError(user_line(error)) from None
-
-
-def validate(cfg: DictConfig, module: CardposeModule, data: CardDataModule) -> dict[str, float]:
+def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataModule) -> dict[str, float]:
     """Scores of the validation side, val/..., with the weights that `module` has.
 
     By a trainer of its own: the training's averages the weights, and would validate the last average instead.
     """
-    trainer = build.build_trainer(cfg, [], logger=False, enable_progress_bar=False)
+    trainer = build_trainer(config, [], logger=False, enable_progress_bar=False)
     return dict(trainer.validate(module, data, verbose=False)[0])
 
 
-def chosen_by_the_machine(cfg: DictConfig) -> list[str]:
+def chosen_by_the_machine(config: Mapping[str, Any]) -> list[str]:
     """What `auto` stands for here, as overrides."""
-    if cfg.trainer.precision != "auto":
+    trainer = config["trainer"]
+    if trainer["precision"] != "auto":
         return []
-    return [f"trainer.precision={choose_precision(cfg.trainer.accelerator)}"]
+    return [f"trainer.precision={choose_precision(trainer['accelerator'])}"]
 
 
 def parameters(net: nn.Module) -> int:

@@ -19,11 +19,10 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from in_process import Command, Done
 
-from cardpose.common.hydra_entry import user_line
 from cardpose.common.packet import BACK, CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.folder import Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
-from cardpose.models import checkpoints
+from cardpose.models import builder, checkpoints
 from cardpose.models.from_config import end_to_end
 
 EXTRAS = {
@@ -57,6 +56,18 @@ def pytest_configure() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="module")
+def allow_target() -> Iterator[Callable[[str], str]]:
+    """allow_target(name) lets configurations name a class of the tests; returns the name."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def allow(name: str) -> str:
+            patch.setattr(builder, "ALLOWED", builder.ALLOWED | {name})
+            return name
+
+        yield allow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -205,7 +216,7 @@ def missing_extra() -> Callable[[Exception], str]:
         return True
 
     def check(error: Exception) -> str:
-        line = user_line(error)  # type: ignore[arg-type]
+        line = str(error)
         named = re.search(r'pip install -e "\.\[(\w+)\]"$', line)
         assert named, line
         assert not all(importable(library) for library in EXTRAS[named[1]]), line

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 import torch
 from hydra import compose
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.errors import MissingExtra
-from cardpose.common.hydra_entry import CONF, user_line
+from cardpose.common.hydra_entry import CONF, plain
 from cardpose.common.threads import one_torch_thread
+from cardpose.models.from_config import build_net
 from cardpose.models.unet import UNet
-from cardpose.training import build, hardware
+from cardpose.training import hardware
 
 IMAGES = 8
 """Images through a network in a repeat."""
@@ -47,17 +47,15 @@ def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
     A choice whose library is not installed is left out with a warning.
 
     Raises:
-        InstantiationException: what is wrong of any other choice.
+        InputError: what is wrong of any other choice.
     """
     for file in sorted((CONF / "model").glob("[!_]*.yaml")):
         chosen = cfg.copy()
         chosen.model = compose("bench", [f"model={file.stem}"]).model
         try:
-            yield file.stem, build.build_net(chosen, trained=True).eval()
-        except InstantiationException as error:
-            if not isinstance(error.__cause__, MissingExtra):
-                raise
-            log.warning("%s left out: %s", file.stem, user_line(error))
+            yield file.stem, build_net(plain(chosen), trained=True).eval()
+        except MissingExtra as error:
+            log.warning("%s left out: %s", file.stem, error)
 
 
 def cost(net: UNet, image: Tensor) -> tuple[int, int]:

@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cardpose.benchmarks.timing import Timing
 from cardpose.common.distributed import collectives as processes
 from cardpose.common.distributed import launch
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import plain
 from cardpose.common.threads import cores, processes_here
+from cardpose.models.from_config import build_net
 from cardpose.training import build
 from cardpose.training.callbacks.throughput import Throughput
+from cardpose.training.trainer import build_trainer, quiet_lightning
 
 STEPS = 12
 """Training steps of a repeat, the first of which does not count."""
@@ -34,17 +37,16 @@ class Rates(Throughput):
 
 def training_rates(config: dict[str, Any], epochs: int) -> list[float]:
     """Images a second of each of so many short epochs; in every process of `config.trainer`, which share the cores."""
-    cfg = OmegaConf.create(config)
     torch.set_num_threads(max(1, cores() // processes_here()))
-    build.quiet_lightning()
-    net = build.build_net(cfg)
-    data = build.build_data(cfg, net)
+    quiet_lightning()
+    net = build_net(config)
+    data = build.build_data(config, net)
     rates = Rates()
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
     limits = {"max_epochs": epochs, "limit_train_batches": STEPS}
-    trainer = build.build_trainer(cfg, [rates], logger=False, **quiet, **limits)
+    trainer = build_trainer(config, [rates], logger=False, **quiet, **limits)
     data.check_divisible(trainer.world_size)
-    trainer.fit(build.build_module(cfg, net, 26.0, {}), data)
+    trainer.fit(build.build_module(config, net, 26.0, {}), data)
     return rates.values
 
 
@@ -54,13 +56,13 @@ def bench_ddp(cfg: DictConfig) -> Iterator[Timing]:
     Raises:
         InputError: a trainer of one device.
     """
-    count = build.build_trainer(cfg, [], logger=False).world_size
+    several = plain(cfg)
+    count = build_trainer(several, [], logger=False).world_size
     if count == 1:
         raise InputError(
             "benchmarks=[ddp]: choose trainer=ddp, trainer=ddp_spawn_cpu or more trainer.devices"
         )
-    build.build_data(cfg, build.build_net(cfg)).prepare_data()
-    several = build.plain(cfg)
+    build.build_data(several, build_net(several)).prepare_data()
     one = {
         **several,
         "trainer": several["trainer"] | {"devices": 1, "strategy": "auto", "sync_batchnorm": False},

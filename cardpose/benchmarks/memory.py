@@ -17,7 +17,6 @@ from statistics import mean, median
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose.benchmarks.timing import Timing
@@ -27,6 +26,7 @@ from cardpose.data.datamodule import CardDataModule
 from cardpose.data.footage.folder import DatasetFolder, Video
 from cardpose.data.splits import by_video
 from cardpose.models import heatmaps
+from cardpose.models.builder import build
 from cardpose.synth.stream import SceneStream
 
 SIZE = (48, 64)
@@ -97,7 +97,7 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
     """A worker's memory after each of so many epochs, the mean over the workers, which are started by this method."""
     multiprocessing.set_start_method(start_method, force=True)
     cfg = OmegaConf.create(config)
-    film = SceneStream(instantiate(cfg.scene), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
+    film = SceneStream(build(config["scene"], "scene"), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
     with tempfile.TemporaryDirectory(dir=cfg.paths.cache) as folder:
         data = CardDataModule(
             name="memory",
@@ -106,7 +106,7 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
             size=SIZE,
             stride=1,
             split=partial(by_video, folds=5, fold=0, val_videos=1),
-            augment=instantiate(cfg.augment),
+            augment=build(config["augment"], "augment"),
             encode_heatmaps=partial(heatmaps.encode, size=SIZE, stride=4, sigma=1.0),
             cache_dir=folder,
             batch_size=cfg.data.batch_size,

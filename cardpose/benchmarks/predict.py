@@ -12,14 +12,15 @@ import torch
 from omegaconf import DictConfig
 
 from cardpose.benchmarks.timing import Timing, measure
+from cardpose.common.hydra_entry import plain
 from cardpose.common.threads import one_torch_thread
 from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.models import checkpoints
+from cardpose.models.from_config import build_net
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.pipeline import Run
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.sources import VideoSource
-from cardpose.training import build
 
 FRAMES, WIDTH, HEIGHT = 192, 640, 480
 BATCH = 16
@@ -74,8 +75,9 @@ def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
 
 def write_checkpoint(cfg: DictConfig, path: Path) -> Path:
     """A checkpoint of `cfg.model` with random weights."""
-    weights = {f"net.{key}": value for key, value in build.build_net(cfg, trained=True).state_dict().items()}
-    torch.save({"state_dict": weights, checkpoints.KEY: checkpoints.describe(build.plain(cfg), {})}, path)
+    config = plain(cfg)
+    weights = {f"net.{key}": value for key, value in build_net(config, trained=True).state_dict().items()}
+    torch.save({"state_dict": weights, checkpoints.KEY: checkpoints.describe(config, {})}, path)
     return path
 
 

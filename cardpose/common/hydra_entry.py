@@ -91,6 +91,21 @@ OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cach
 OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
 
 
+def plain(cfg: Mapping[Any, Any]) -> dict[str, Any]:
+    """The resolved configuration as plain containers, as a checkpoint holds it.
+
+    Raises:
+        InputError: a key that has to be given is not.
+    """
+    config = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(dict(cfg))
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise InputError(f"{missing[0]} is not given: add {missing[0]}=...")
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
 def full_key(word: str, paths: Mapping[str, str]) -> str:
     """A word of the command line; `data=x` as `data.root=x` where that is to be a path, not a choice of conf/data.
 

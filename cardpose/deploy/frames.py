@@ -28,8 +28,7 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
         InputError: the footage is not there, or what the user can mend otherwise.
     """
     config = measure.merge(dict(described["config"]), cfg)
-    config.data.size = described["config"]["data"]["size"]  # the graph is for no other
-    build.plain(config)
+    config["data"]["size"] = described["config"]["data"]["size"]  # the graph is for no other
     data = build.build_data(config, net)
     data.augment = unchanged
     if not cfg.split:

@@ -18,6 +18,7 @@ from cardpose import __version__
 from cardpose.common.errors import InputError, first_line
 from cardpose.common.packet import CORNERS, MAX_CARDS
 from cardpose.fusion.intervals import Interval
+from cardpose.models import builder, migrations
 
 KEY = "cardpose"
 SAYS = {
@@ -71,7 +72,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
     Raises:
         InputError: no such file; truncated or not a checkpoint; a pickle with code in it; not of cardpose; of
-            another keypoint order.
+            another keypoint order; a configuration that names what may not be built.
     """
     path = Path(path)
     if not path.is_file():
@@ -86,6 +87,11 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
         )
+    try:
+        described["config"] = migrations.migrate(described["config"])
+        builder.check(described["config"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     held = described.get("interval")
     if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL):
         raise InputError(

@@ -1,68 +1,68 @@
-"""The network of a checkpoint's stored configuration, built without Hydra and without trust.
+"""The network and the decoder of a configuration: of conf/ in a training, of a checkpoint afterwards."""
 
-A checkpoint comes from anywhere, and `_target_` names what is called: here only classes of `cardpose.models` are.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from typing import Any
 
+from torch import Tensor
+
 from cardpose.common.errors import InputError
+from cardpose.models.builder import build
 from cardpose.models.end_to_end import EndToEnd
 from cardpose.models.heatmaps import decode
 from cardpose.models.peaks import locator
+from cardpose.models.unet import UNet
 
-PACKAGE = "cardpose.models."
+Decoder = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8)."""
+MIN_MAP = 3
+"""Least rows and columns of a heatmap: a peak is located below a pixel by its neighbours."""
+
+
+def build_net(config: Mapping[str, Any], *, trained: bool = False) -> UNet:
+    """Build the network of `config["model"]` for images of `config["data"]["size"]`, with random weights.
+
+    Args:
+        config: plain containers.
+        trained: a checkpoint's weights are loaded afterwards, so the encoder downloads none.
+
+    Raises:
+        InputError: the parts do not fit each other, the encoder cannot halve the size often enough, or a library or
+            weights are not installed.
+    """
+    model = dict(config["model"])
+    if trained and "pretrained" in model["encoder"]:
+        model["encoder"] = {**model["encoder"], "pretrained": False}
+    net: UNet = build(model, "model")
+    size, stride, deepest = config["data"]["size"], config["heatmap"]["stride"], net.encoder.strides[-1]
+    if any(side < deepest or side % deepest for side in size):
+        raise InputError(f"data.size={list(size)}: choose multiples of {deepest}, the encoder's stride")
+    if min(size) < MIN_MAP * stride:
+        raise InputError(
+            f"data.size={list(size)}: heatmaps of stride {stride} would have fewer than {MIN_MAP} rows or columns: "
+            "choose a larger size"
+        )
+    return net
+
+
+def build_decoder(config: Mapping[str, Any]) -> Decoder:
+    """Build the decoder that `config["heatmap"]["decode"]` names.
+
+    Raises:
+        InputError: an unknown decoder.
+    """
+    heatmap = config["heatmap"]
+    locate = locator(heatmap["decode"], heatmap["sigma"])
+    return partial(decode, stride=heatmap["stride"], locate=locate)
 
 
 def end_to_end(config: Mapping[str, Any]) -> EndToEnd:
-    """The module of a run's resolved configuration, with random weights.
+    """Build the network of a run's resolved configuration with normalisation and decoding, with random weights.
 
     Raises:
-        InputError: keys are missing, a target lies outside of `cardpose.models`, or the parts do not fit.
+        InputError: keys are missing, a target is not allowed, or the parts do not fit.
     """
     try:
-        model, heatmap = dict(config["model"]), config["heatmap"]
-        if "pretrained" in model["encoder"]:  # the checkpoint's own weights follow
-            model["encoder"] = {**model["encoder"], "pretrained": False}
-        locate = locator(heatmap.get("decode", "quadratic"), heatmap["sigma"])
-        return EndToEnd(build(model), partial(decode, stride=heatmap["stride"], locate=locate))
+        return EndToEnd(build_net(config, trained=True), build_decoder(config))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the configuration is not one of this version's networks ({error!r})") from error
-
-
-def build(node: Any) -> Any:
-    """What a part of the configuration describes: nested mappings with a `_target_` become objects.
-
-    `_partial_` gives a partial; `_convert_` says nothing here, where all containers are plain.
-
-    >>> build({"_target_": "cardpose.models.head.PooledFeatures", "grid": [2, 3]}).size
-    48
-    >>> build({"_target_": "os.system", "command": "true"})
-    Traceback (most recent call last):
-        ...
-    cardpose.common.errors.InputError: _target_ os.system is no class of cardpose.models
-    """
-    if isinstance(node, list):
-        return [build(item) for item in node]
-    if not isinstance(node, Mapping):
-        return node
-    settings = {key: build(value) for key, value in node.items() if not key.startswith("_")}
-    if "_target_" not in node:
-        return settings
-    target = _find(node["_target_"])
-    return partial(target, **settings) if node.get("_partial_") else target(**settings)
-
-
-def _find(target: str) -> type:
-    """The class of that name, if a module of `cardpose.models` defines it."""
-    module, _, name = str(target).rpartition(".")
-    if f"{module}.".startswith(PACKAGE) and module.replace(".", "").replace("_", "").isalnum():
-        try:
-            found = getattr(import_module(module), name, None)
-        except ModuleNotFoundError:
-            found = None
-        if isinstance(found, type) and found.__module__ == module:
-            return found
-    raise InputError(f"_target_ {target} is no class of cardpose.models")

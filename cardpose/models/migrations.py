@@ -1,4 +1,14 @@
-"""Configurations of older checkpoints, rewritten to today's class paths and keys where a checkpoint is read."""
+"""Configurations of older checkpoints, rewritten to today's class paths and keys where a checkpoint is read.
+
+A class or key that is renamed gets a row in `CLASSES` or `KEYS`; a key that is new in conf/ gets the value that stands
+for what older versions did in `DEFAULTS`; a class that was removed gets a row in `REMOVED`.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from cardpose.common.errors import InputError
 
 CLASSES = {
     "cardpose.callbacks.interrupt.StopOnCtrlC": "cardpose.training.callbacks.interrupt.GracefulInterrupt",
@@ -23,6 +33,7 @@ CLASSES = {
     "cardpose.synth.distributions": "cardpose.synth.sampling.distributions",
     "cardpose.synth.generate.Footage": "cardpose.synth.dataset.Footage",
     "cardpose.synthesize.read_or_render": "cardpose.synth.dataset.read_or_render",
+    "lightning.pytorch.loggers.TensorBoardLogger": "cardpose.training.loggers.TensorBoard",
 }
 """Old dotted path -> new one; a module's path stands for all that it defines."""
 
@@ -40,3 +51,85 @@ KEYS = {
     "model.head.readout": "model.head.count_head",
 }
 """Old key of a stored configuration -> new one, dotted from its root."""
+
+DEFAULTS: dict[str, Any] = {
+    "heatmap.decode": "quadratic",
+    "loss.coordinates": 0.0,
+    "loss.distribution": 0.0,
+    "count_head": {"_target_": "cardpose.models.counts.Regression"},
+}
+"""Key that older configurations lack -> the value that means what they did; set where the key's parent exists."""
+
+DROPPED: dict[str, Any] = {"loss.heatmap_loss": "mse", "loss.card_loss": "mse"}
+"""Key that no longer exists -> the value that means what every version does; another value stays, to be refused."""
+
+REMOVED = {"cardpose.models.counts.Ordinal": "count=ordinal"}
+"""Class that no longer exists -> the choice on the command line that named it."""
+
+
+def migrate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Rewrite a stored configuration of any version to today's; the argument stays as it is.
+
+    Raises:
+        InputError: it names a choice that was removed.
+
+    >>> migrate({"head": {"_target_": "cardpose.models.head.FittedBox"}})["count_features"]
+    {'_target_': 'cardpose.models.head.BoxFeatures'}
+    """
+    migrated: dict[str, Any] = copy.deepcopy(dict(config))
+    for old, new in KEYS.items():
+        parent, name = _parent(migrated, old)
+        if parent is not None and name in parent:
+            value = parent.pop(name)
+            target, new_name = _parent(migrated, new)
+            if target is not None:
+                target.setdefault(new_name, value)
+    for key, value in DEFAULTS.items():
+        parent, name = _parent(migrated, key)
+        if parent is not None:
+            parent.setdefault(name, copy.deepcopy(value))
+    for key, value in DROPPED.items():
+        parent, name = _parent(migrated, key)
+        if parent is not None and parent.get(name) == value:
+            del parent[name]
+    _rename_targets(migrated)
+    return migrated
+
+
+def new_target(target: str) -> str:
+    """Today's dotted path of a class.
+
+    >>> new_target("cardpose.synth.distributions.SceneConfig")
+    'cardpose.synth.sampling.distributions.SceneConfig'
+
+    Raises:
+        InputError: the class was removed.
+    """
+    if target in REMOVED:
+        raise InputError(
+            f"trained with {REMOVED[target]}, which this version no longer has: use cardpose 0.1.0, or train again"
+        )
+    for old, new in CLASSES.items():
+        if target == old or target.startswith(f"{old}."):
+            return new + target.removeprefix(old)
+    return target
+
+
+def _rename_targets(node: Any) -> None:
+    if isinstance(node, dict):
+        if isinstance(target := node.get("_target_"), str):
+            node["_target_"] = new_target(target)
+        for value in node.values():
+            _rename_targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            _rename_targets(value)
+
+
+def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """The mapping that holds the last name of a dotted key, None where there is none, and that name."""
+    *path, name = key.split(".")
+    node: Any = config
+    for part in path:
+        node = node.get(part) if isinstance(node, dict) else None
+    return (node if isinstance(node, dict) else None), name

@@ -12,17 +12,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import run_folder
+from cardpose.common.hydra_entry import plain, run_folder
 from cardpose.common.hydra_words import path_override
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split
 from cardpose.evaluation.report.tables import check_begun
+from cardpose.models import builder
+from cardpose.models.from_config import build_net
 from cardpose.training import build
 from cardpose.training.run_folder import is_finished, train_command
 
@@ -58,12 +59,15 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
         raise InputError(f"split.folds={cfg.split.folds}: choose a whole number from 2")
     if cfg.data.get("test") is not None:
         raise InputError("data.test is the same footage in every fold: leave it out, or use cardpose.train")
-    build.plain(cfg)
-    build.check(cfg)
-    net = build.build_net(cfg)
-    build.load_start(cfg, net)
-    data = build.build_data(cfg, net)
-    splits = [instantiate(cfg.split, fold=fold)(data.annotations) for fold in range(cfg.split.folds)]
+    config = plain(cfg)
+    build.check(config)
+    net = build_net(config)
+    build.load_start(config, net)
+    data = build.build_data(config, net)
+    splits = [
+        builder.build({**config["split"], "fold": fold}, "split")(data.annotations)
+        for fold in range(cfg.split.folds)
+    ]
     data.prepare_data()
     return data, splits
 
@@ -74,7 +78,7 @@ def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
     Raises:
         InputError: `cfg.dir` holds something else.
     """
-    config = {key: value for key, value in build.plain(cfg).items() if key != "dir"}
+    config = {key: value for key, value in plain(cfg).items() if key != "dir"}
     if cfg.dir is None:
         now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         folder = Path(run_folder(None, f"{cfg.name}_folds", now)).absolute()

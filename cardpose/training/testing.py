@@ -8,17 +8,19 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cardpose.common.errors import InputError
-from cardpose.common.hydra_entry import require
+from cardpose.common.hydra_entry import plain, require
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
+from cardpose.models.from_config import build_decoder, build_net
 from cardpose.training import build
 from cardpose.training.callbacks.collect import CollectFrames
 from cardpose.training.callbacks.progress import TrainingProgress
 from cardpose.training.lightning_module import CardposeModule
+from cardpose.training.trainer import build_trainer, quiet_lightning
 
 
 def read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def checkpoint_paths(cfg: DictConfig, most: int = 1) -> list[str]:
 
 
 def run(
-    config: DictConfig,
+    config: Mapping[str, Any],
     path: str,
     checkpoint: dict[str, Any],
     make_split: Callable[[Sequence[Annotation]], Split] | None = None,
@@ -61,16 +63,15 @@ def run(
     Raises:
         InputError: what the user can mend.
     """
-    build.plain(config)
-    build.quiet_lightning()
-    net = build.build_net(config, trained=True)
+    quiet_lightning()
+    net = build_net(config, trained=True)
     data = build.build_data(config, net)
     data.make_split = make_split or data.make_split
     data.prepare_data()
     module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
     module.load(checkpoint, path)
     collect = CollectFrames()
-    trainer = build.build_trainer(config, [collect, TrainingProgress()], logger=False)
+    trainer = build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
     return describe_test(metrics, collect.results, module, data)
 
@@ -93,8 +94,8 @@ def evaluate_on_own_split(cfg: DictConfig, path: str, checkpoint: dict[str, Any]
         make_split = partial(explicit, sides=described["split"], name=name)
     config = merge(described["config"], cfg)
     if cfg.heatmap.decode:
-        config.heatmap.decode = cfg.heatmap.decode
-        build.build_decoder(config)  # an unknown one is refused before the frames are read
+        config["heatmap"]["decode"] = cfg.heatmap.decode
+        build_decoder(config)  # an unknown one is refused before the frames are read
     return run(config, path, checkpoint, make_split)
 
 
@@ -130,7 +131,7 @@ def frames_to_test(checkpoint: dict[str, Any]) -> list[FrameId]:
     return [(video, index) for video, indices in side.items() for index in indices]
 
 
-def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
+def merge(trained: dict[str, Any], cfg: DictConfig) -> dict[str, Any]:
     """The checkpoint's configuration with what the command line replaces: data, split and device."""
     config = OmegaConf.create(trained)
     if "read" in cfg.data:
@@ -152,7 +153,7 @@ def merge(trained: dict[str, Any], cfg: DictConfig) -> DictConfig:
         config.trainer.accelerator = cfg.accelerator
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
     config.trainer = OmegaConf.merge(config.trainer, alone)
-    return config
+    return plain(config)
 
 
 def overrides() -> list[str]:

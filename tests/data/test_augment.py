@@ -2,13 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import CORNERS, FLIP_INDEX
 from cardpose.data.augment import MAX_ROTATE_DEG, Augmenter, Warp, apply_warp, sample_warp
 from cardpose.data.dataset import Augment
+from cardpose.models.builder import build
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
 SIZE = (192, 256)
@@ -56,7 +57,7 @@ def augmenter(warp: Warp | None = None, probability: float = 0.0, **changes: flo
 
 
 def from_conf(name: str) -> Augment:
-    return instantiate(OmegaConf.load(CONF / f"{name}.yaml"), _convert_="all")
+    return build(plain(OmegaConf.load(CONF / f"{name}.yaml")))
 
 
 @pytest.mark.parametrize("seed", range(20))

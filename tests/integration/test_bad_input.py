@@ -124,7 +124,7 @@ def with_code(path: Path) -> None:
     torch.save({KEY: Code()}, path)
 
 
-@pytest.mark.parametrize("key", ["resume", "weights", "ckpt"])
+@pytest.mark.parametrize("key", ["resume", "init_from", "ckpt"])
 @pytest.mark.parametrize("damage", [truncated, with_code])
 def test_a_damaged_checkpoint(
     refused: Command, tmp_path: Path, tiny_folder: Path, key: str, damage: Callable[[Path], None]
@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint(
     path = tmp_path / "run" / "checkpoints" / "a.ckpt"
     path.parent.mkdir(parents=True)
     damage(path)
-    rest = {"weights": ["data=folder", f"data.root={tiny_folder}"]}.get(key, [])
+    rest = {"init_from": ["data=folder", f"data.root={tiny_folder}"]}.get(key, [])
     line = refused("evaluate" if key == "ckpt" else "train", f"{key}={path}", *rest)
     assert str(path) in line
     assert list(path.parent.iterdir()) == [path]

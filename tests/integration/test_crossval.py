@@ -141,7 +141,8 @@ def test_every_video_is_tested_once_and_the_table_is_of_the_runs(run_folds: Fold
     assert f"dir={folder}" in text
 
 
-def test_going_on_equals_no_interruption(run_folds: Folds) -> None:
+def test_going_on_equals_no_interruption(run_folds: Folds, allow_target: Callable[[str], str]) -> None:
+    allow_target(CTRL_C)
     whole, _ = run_folds("whole")
     ctrl_c = {"_target_": CTRL_C, "epoch": 1, "batch": 1}
     with pytest.raises(SystemExit) as stop:

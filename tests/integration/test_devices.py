@@ -18,10 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from cardpose import train
 from cardpose.common.distributed import launch
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluate import evaluate
-from cardpose.models import checkpoints
+from cardpose.models import builder, checkpoints
+from cardpose.models.from_config import build_net
 from cardpose.training import build
 
 Compose = Callable[..., DictConfig]
@@ -67,6 +69,7 @@ class PressInSecond(Callback):
 
 def whole_interrupted_resumed(configs: list[dict[str, Any]], folders: list[Path]) -> int:
     """Three trainings in the same two processes, which costs less time than six; the exit code of Ctrl-C."""
+    builder.ALLOWED |= {f"{__name__}.Record", f"{__name__}.PressInSecond"}
     whole, interrupted, resumed = (OmegaConf.create(config) for config in configs)
     train.train(whole, folders[0])
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -102,7 +105,7 @@ def pair(compose_train: Compose, drawn_checkpoint: Path, tmp_path_factory: pytes
     )
     interrupted = compose_train(folders[1], *TWO, *start, f"+callbacks.press={module}.PressInSecond}}")
     resumed = compose_train(folders[1], *TWO, *start, f"resume='{folders[1]}/checkpoints/last.ckpt'")
-    configs = [build.plain(cfg) for cfg in (whole, interrupted, resumed)]
+    configs = [plain(cfg) for cfg in (whole, interrupted, resumed)]
     before = dict(os.environ)
     code = launch.run(partial(whole_interrupted_resumed, configs, folders), 2)
     assert dict(os.environ) == before, "the next run of a sweep starts from there"
@@ -116,11 +119,11 @@ def test_scores_are_those_of_one_process(
     together = json.loads((pair.whole / "metrics.json").read_text())
     alone = evaluate(compose_entry("evaluate", tmp_path / "test", f"ckpt='{best}'"), tmp_path / "test")
     cfg = compose_train(tmp_path / "val", *TWO, "trainer=cpu", "model.decoder.max_width=8")
-    net = build.build_net(cfg)
-    data = build.build_data(cfg, net)
+    net = build_net(plain(cfg))
+    data = build.build_data(plain(cfg), net)
     data.prepare_data()
     assert len(data.split.val) % 2 == len(data.split.test) % 2 == 1, "where it divides, nothing is shown"
-    module = build.build_module(cfg, net, train.mean_cards(data.train_cards), {})
+    module = build.build_module(plain(cfg), net, train.mean_cards(data.train_cards), {})
     module.load(checkpoints.read(best), best)
     alone |= train.validate(cfg, module, data)
     assert together.keys() == alone.keys()
@@ -142,7 +145,7 @@ def test_each_step_takes_the_frames_that_one_process_would(
     pair: Pair, compose_train: Compose, tmp_path: Path
 ) -> None:
     cfg = compose_train(tmp_path / "run", *TWO, "trainer=cpu")
-    data: CardDataModule = build.build_data(cfg, build.build_net(cfg))
+    data: CardDataModule = build.build_data(plain(cfg), build_net(plain(cfg)))
     data.prepare_data()
     data.setup("fit")
     first, second = (pair.rank(rank)["seen"] for rank in range(2))

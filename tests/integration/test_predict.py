@@ -15,8 +15,10 @@ from omegaconf import DictConfig
 
 from cardpose import predict
 from cardpose.common.files import replace_file
+from cardpose.common.hydra_entry import plain
 from cardpose.data.footage.video import VideoFrame, iterate, probe
 from cardpose.models import checkpoints
+from cardpose.models.from_config import build_net
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.sources import CameraSource
@@ -92,8 +94,8 @@ def test_the_module_and_the_predictor_agree_on_odd_sizes(finished_run: Path) -> 
     best = finished_run / "checkpoints" / "best.ckpt"
     checkpoint = checkpoints.read(best)
     config = DictConfig(checkpoint[checkpoints.KEY]["config"])
-    net = build.build_net(config, trained=True)
-    module = build.build_module(config, net, 26.0, {}).eval()
+    net = build_net(plain(config), trained=True)
+    module = build.build_module(plain(config), net, 26.0, {}).eval()
     module.load_state_dict(checkpoint["state_dict"], strict=False)
     predictor = Predictor.from_checkpoint(best)
     image = np.random.default_rng(0).integers(0, 256, (77, 131, 3), np.uint8)

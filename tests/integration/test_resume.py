@@ -36,6 +36,12 @@ class Interrupt(Callback):
                 os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.fixture(autouse=True)
+def interrupt_is_allowed(allow_target: Callable[[str], str]) -> None:
+    """The configurations here name `Interrupt`."""
+    allow_target(f"{__name__}.Interrupt")
+
+
 def interrupted(cfg: DictConfig, folder: Path, epoch: int, batch: int, times: int = 1) -> Any:
     """Train until Ctrl-C; the exit code."""
     with open_dict(cfg):

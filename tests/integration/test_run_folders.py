@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from cardpose import evaluate, train
 from cardpose.data.datamodule import CardDataModule
 from cardpose.models import checkpoints
-from cardpose.training import build
+from cardpose.training import trainer as trainers
 
 MAINS = {"train": train.main, "evaluate": evaluate.main}
 TINY = (
@@ -93,7 +93,7 @@ def work(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """command("train", *arguments, callback=None) is `python -m cardpose.train` with one callback more."""
-    build_trainer = build.build_trainer
+    build_trainer = trainers.build_trainer
 
     def run(name: str, *arguments: str, callback: Callback | None = None) -> Done:
         def with_callback(
@@ -102,7 +102,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
             extra = [] if callback is None else [callback]
             return build_trainer(cfg, [*callbacks, *extra], *args, **kwargs)
 
-        monkeypatch.setattr(build, "build_trainer", with_callback)
+        monkeypatch.setattr(train, "build_trainer", with_callback)
         monkeypatch.setattr(sys, "argv", [f"cardpose.{name}", *arguments])
         code: Any = 0
         try:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra.utils import instantiate
 from in_process import Command
 from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import plain
 from cardpose.data.footage.folder import DatasetFolder
+from cardpose.models.builder import build
 from cardpose.synth.dataset import Footage, ensure
 from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.scene import sample_shot
@@ -25,7 +26,7 @@ TINY = ["clips=3", "frames_per_clip=2", "width=96", "height=64", "seed=5", "rate
 
 @pytest.fixture
 def footage() -> Footage:
-    scene = instantiate(OmegaConf.load(ROOT / "conf" / "scene" / "baseline.yaml"))
+    scene = build(plain(OmegaConf.load(ROOT / "conf" / "scene" / "baseline.yaml")))
     return Footage(scene, clips=3, frames_per_clip=2, counts=None, seed=5, width=96, height=64, rate=10)
 
 

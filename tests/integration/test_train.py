@@ -18,9 +18,11 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
 from cardpose.common.errors import InputError
+from cardpose.common.hydra_entry import plain
 from cardpose.data.splits import SIDES
 from cardpose.evaluate import evaluate
 from cardpose.models import checkpoints
+from cardpose.models.from_config import build_net
 from cardpose.train import train
 from cardpose.training import build
 from cardpose.training.callbacks.best_scores import NAMED
@@ -171,7 +173,7 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
 ) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
-    del config["heatmap"]["decode"], config["count"]
+    del config["heatmap"]["decode"], config["count_head"]
     del config["model"]["head"]["count_head"], config["model"]["head"]["detach"]
     del config["loss"]["coordinates"], config["loss"]["distribution"]
     config["loss"] |= {"heatmap_loss": "mse", "card_loss": "mse"}
@@ -290,8 +292,8 @@ def test_a_new_training_starts_from_weights_without_their_calibration(
     best["state_dict"]["net.head.calibration"] = torch.tensor([1.2, 0.1])
     torch.save(best, tmp_path / "calibrated.ckpt")
     cfg = compose_train(tmp_path / "run", f"init_from={tmp_path / 'calibrated.ckpt'}")
-    net = build.build_net(cfg)
-    build.load_start(cfg, net)
+    net = build_net(plain(cfg))
+    build.load_start(plain(cfg), net)
     assert net.head.calibration.tolist() == [1.0, 0.0]
 
 
@@ -314,8 +316,8 @@ def test_parts_of_the_weights_start_a_network_with_another_head(
     cfg = compose_train(
         tmp_path / "run", f"init_from={best}", parts, "count_features=pooled", "count_head=distribution"
     )
-    net = build.build_net(cfg)
-    build.load_start(cfg, net)
+    net = build_net(plain(cfg))
+    build.load_start(plain(cfg), net)
     own, other = net.state_dict(), weights(best)
     shared = [name for name in own if not name.startswith("head.")]
     assert shared
@@ -326,13 +328,13 @@ def test_parts_of_the_weights_start_a_network_with_another_head(
 def test_parts_are_a_list_of_some_weights(compose_train: Compose, tmp_path: Path, given: list[str]) -> None:
     cfg = compose_train(tmp_path / "run", *given)
     with pytest.raises(InputError, match=r"init_modules=.*give a list such as \[encoder,decoder\]"):
-        build.load_start(cfg, build.build_net(cfg))
+        build.load_start(plain(cfg), build_net(plain(cfg)))
 
 
 def test_a_size_that_the_encoder_cannot_halve_is_refused(compose_train: Compose, tmp_path: Path) -> None:
     cfg = compose_train(tmp_path / "run", "data.size=[30,64]")
     with pytest.raises(InputError, match=r"data\.size=.*multiples of 8"):
-        build.build_net(cfg)
+        build_net(plain(cfg))
 
 
 def test_heatmaps_too_small_to_find_a_peak_in_are_refused(compose_train: Compose, tmp_path: Path) -> None:
@@ -340,4 +342,4 @@ def test_heatmaps_too_small_to_find_a_peak_in_are_refused(compose_train: Compose
     with pytest.raises(
         InputError, match=r"data\.size=\[8, 16\]: heatmaps of stride 4 would have fewer than 3"
     ):
-        build.build_net(cfg)
+        build_net(plain(cfg))

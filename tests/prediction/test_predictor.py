@@ -150,7 +150,7 @@ def test_a_configuration_with_code_runs_nothing(drawn_checkpoint: Path, tmp_path
     checkpoint = torch.load(drawn_checkpoint, weights_only=True)
     checkpoint[checkpoints.KEY]["config"]["model"]["_target_"] = "os.mkdir"
     torch.save(checkpoint, tmp_path / "bad.ckpt")
-    with pytest.raises(InputError, match=r"bad\.ckpt: _target_ os\.mkdir is no class of cardpose\.models"):
+    with pytest.raises(InputError, match=r"bad\.ckpt: model: _target_ os\.mkdir is not allowed"):
         load(tmp_path / "bad.ckpt")
 
 

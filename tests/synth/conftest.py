@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from cardpose.common.hydra_entry import plain
+from cardpose.models.builder import build
 from cardpose.synth.dataset import Footage
 from cardpose.synth.records import Clip
 from cardpose.synth.sampling.distributions import SceneConfig
@@ -17,13 +18,13 @@ CONF = Path(__file__).parents[2] / "conf" / "scene"
 @pytest.fixture(scope="session")
 def scene_config() -> SceneConfig:
     """The baseline's distributions."""
-    return instantiate(OmegaConf.load(CONF / "baseline.yaml"))
+    return build(plain(OmegaConf.load(CONF / "baseline.yaml")))
 
 
 @pytest.fixture(scope="session")
 def rich_config() -> SceneConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose("rich"))
+        return build(plain(compose("rich")))
 
 
 @pytest.fixture(scope="session")

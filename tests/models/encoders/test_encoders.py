@@ -5,12 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from cardpose.common.errors import InputError
-from cardpose.common.hydra_entry import CONF
+from cardpose.common.errors import InputError, MissingExtra
+from cardpose.common.hydra_entry import CONF, plain
+from cardpose.models.builder import build
 from cardpose.models.encoders.base import Encoder
 from cardpose.models.encoders.conv import ConvEncoder
 from cardpose.models.encoders.mobilenetv3 import MobileNetV3
@@ -36,8 +35,8 @@ def encoder(request: pytest.FixtureRequest, missing_extra: Callable[[Exception],
         chosen.pretrained = False
     torch.manual_seed(0)
     try:
-        return instantiate(chosen)
-    except InstantiationException as error:
+        return build(plain(chosen), "model.encoder")
+    except MissingExtra as error:
         pytest.skip(missing_extra(error))
 
 
