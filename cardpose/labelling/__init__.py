@@ -1,15 +1,23 @@
-"""The labelling page: a small web server on this machine, and the page that it shows.
+"""Labelling: which frames to label, the page on which they are labelled, and checks of the labels.
 
 ::
 
-    worklist.py   which frames, in which order
-    pictures.py   their pictures, as files that a browser shows
-    boxcheck.py   the box that fits the corners: where the others must be, and which does not belong
-    proposals.py  what a model says of each frame, and how unsure it is
-    app.py        what the page asks for, over HTTP (Starlette)
-    guard.py      who may ask
-    serve.py      an address to listen on, and uvicorn
-    page/         the page itself: HTML, CSS and JavaScript modules, as they are
+    frame_selection.py  selects frames of a video: every n-th, the sharpest, the most diverse (`cardpose subsample`)
+    suggestion.py       ranks frames by what their label would add to a model (`cardpose suggest`)
+    checks/             finds faults in footage and labels (`cardpose check`)
 
-The labels are `cardpose.data.labels.store.LabelFolder`'s.
+    the page (`cardpose label`), a web server on this machine
+    worklist.py   the frames to label and their order
+    pictures.py   the frames as files that a browser displays
+    boxcheck.py   the box fitted to a frame's corners: predicts the missing ones and detects an outlier
+    proposals.py  a model's prediction and uncertainty for each frame
+    app.py        the HTTP interface (Starlette)
+    guard.py      access control
+    serve.py      the listening socket, and uvicorn
+    page/         the page: HTML, CSS, JavaScript modules and corners.svg, the picture of the corner names
+
+Labels are stored by `cardpose.data.labels.store.LabelFolder`.
+
+Adding a new request of the page: a function in app.py, its row in `build_app` and in the table of its docstring, and a
+call of `ask` in page/. tests/labelling/test_app.py tests the interface, test_page*.py the page in Chromium.
 """

@@ -1,17 +1,17 @@
-"""What the page asks for, over HTTP.
+"""The HTTP interface of the labelling page.
 
     GET  /                            the page
-    GET  /page/NAME                   its parts
-    GET  /api/session                 corners, videos, frames and how far each is
-    GET  /api/progress                what the model has seen so far
+    GET  /page/NAME                   its files
+    GET  /api/session                 corners, videos, frames and their states
+    GET  /api/progress                uncertainty of the frames that the model has predicted so far
     GET  /api/frames/N                marks, revision, proposal and check of frame N
-    GET  /api/frames/N/previous       marks of the nearest frame before that has a label, in the same video
+    GET  /api/frames/N/previous       marks of the nearest earlier frame of the video that has any
     PUT  /api/frames/N                {"marks": [...], "revision": "..."}
     PUT  /api/videos/N                {"cards": 17, "before": null}
     GET  /pictures/N                  the picture of frame N
 
-Frames and videos are asked for by their number in the session, never by a path. What is wrong is said as {"error": one
-line}: 400 a bad request, 404 no such frame, 409 changed elsewhere meanwhile, 413 too large, 507 not on the disk.
+Frames and videos are addressed by their number in the session, never by a path. An error is {"error": one line} with
+status 400 (invalid), 404 (unknown frame), 409 (changed by another client), 413 (too large) or 507 (not written).
 """
 
 import asyncio
@@ -41,22 +41,22 @@ from cardpose.labelling.pictures import Pictures
 from cardpose.labelling.proposals import Proposals
 
 FOLD_SECONDS = 10.0
-"""How far annotations.json may be behind while the page is open; the journal is never behind."""
+"""Interval at which annotations.json is updated while the page is open; the journal is always current."""
 _PAGE = files("cardpose.labelling") / "page"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @dataclass
 class Session:
-    """What is labelled.
+    """The state of a labelling session.
 
     Args:
-        folder: holds the labels.
-        frames: in the order of labelling; a frame's number is its place here.
+        folder: the labels.
+        frames: in the order of labelling; a frame's number is its index here.
         pictures: of the frames.
-        proposals: of a model, where there is one.
-        ordered: whether the order of `frames` is asked for and the model's doubt does not change it.
-        problem: why the tables could not be written of late, or "".
+        proposals: of a model, if one is used.
+        ordered: whether to keep the order of `frames` instead of sorting by the model's uncertainty.
+        problem: why the last write of the tables failed, or "".
     """
 
     folder: LabelFolder
@@ -68,16 +68,16 @@ class Session:
 
     @property
     def progress(self) -> str:
-        """How far the labels are, in words."""
+        """For example "3 of 20 frames labelled"."""
         done = sum(state(self.folder.marks(key)) == "done" for key in self.frames)
         return f"{done} of {len(self.frames)} frames labelled"
 
     def size(self, key: FrameId) -> tuple[int, int]:
-        """Of a frame, in pixels."""
+        """Width and height of a frame in pixels."""
         return self.folder.size(key) or self.pictures.size(key)
 
     def fold(self) -> None:
-        """Write the tables; what hinders it is the `problem`."""
+        """Write the journal into the tables; a failure becomes `problem`."""
         try:
             self.folder.fold()
             self.problem = ""
@@ -86,10 +86,10 @@ class Session:
 
 
 def build_app(session: Session, token: str, local: bool, port: int) -> Starlette:
-    """The server's application; see `Guard` for the last three."""
+    """The ASGI application; `token`, `local` and `port` as of `Guard`."""
     routes = [
         Route("/", lambda request: HTMLResponse(_index(token))),
-        Route("/page/{name}", _part),
+        Route("/page/{name}", _page_file),
         Route("/api/session", _session),
         Route("/api/progress", _progress),
         Route("/api/frames/{number:int}", _frame),
@@ -101,7 +101,7 @@ def build_app(session: Session, token: str, local: bool, port: int) -> Starlette
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, local=local, port=port)],
-        exception_handlers={HTTPException: _say, InputError: _say_input, ConflictError: _say_conflict},
+        exception_handlers={HTTPException: _http_error, InputError: _input_error, ConflictError: _conflict},
         lifespan=_lifespan,
     )
     app.state.session = session
@@ -110,7 +110,7 @@ def build_app(session: Session, token: str, local: bool, port: int) -> Starlette
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    """Tables written every few seconds and at the end; the model at work between."""
+    """Write the tables every few seconds and at the end, and run the model meanwhile."""
     session: Session = app.state.session
 
     async def keep_folding() -> None:
@@ -134,12 +134,12 @@ def _index(token: str) -> str:
     return (_PAGE / "index.html").read_text(encoding="utf-8").replace("{{token}}", token)
 
 
-def _part(request: Request) -> Response:
+def _page_file(request: Request) -> Response:
     name = request.path_params["name"]
-    part = next((item for item in _PAGE.iterdir() if item.name == name and item.name != "index.html"), None)
-    if part is None:
-        raise HTTPException(404, "the page has no such part")
-    return Response(part.read_bytes(), media_type=_TYPES[f".{name.rpartition('.')[2]}"])
+    file = next((item for item in _PAGE.iterdir() if item.name == name and item.name != "index.html"), None)
+    if file is None:
+        raise HTTPException(404, "the page has no such file")
+    return Response(file.read_bytes(), media_type=_TYPES[f".{name.rpartition('.')[2]}"])
 
 
 def _session(request: Request) -> Response:
@@ -164,10 +164,10 @@ def _session(request: Request) -> Response:
 
 def _progress(request: Request) -> Response:
     session: Session = request.app.state.session
-    doubts = session.proposals.doubts() if session.proposals else {}
+    known = session.proposals.uncertainties() if session.proposals else {}
     return JSONResponse(
         {
-            "doubts": [round(doubts[key], 4) if key in doubts else None for key in session.frames],
+            "uncertainties": [round(known[key], 4) if key in known else None for key in session.frames],
             "finished": session.proposals is None or session.proposals.finished,
             "problem": session.problem,
         }
@@ -175,69 +175,69 @@ def _progress(request: Request) -> Response:
 
 
 def _frame(request: Request) -> Response:
-    session, key = _asked(request)
+    session, key = _requested(request)
     marks, size = session.folder.marks(key), session.size(key)
     proposal = session.proposals.of(key) if session.proposals else None
-    answer = _described(marks, size) | {
+    answer = _describe(marks, size) | {
         "marks": marks,
         "width": size[0],
         "height": size[1],
         "proposal": proposal and proposal.marks,
-        "doubt": proposal and proposal.doubt,
+        "uncertainty": proposal and proposal.uncertainty,
     }
     return JSONResponse(answer)
 
 
-def _described(marks: Marks, size: tuple[int, int]) -> dict[str, Any]:
-    """What the page shows of a frame's marks beside themselves."""
+def _describe(marks: Marks, size: tuple[int, int]) -> dict[str, Any]:
+    """Everything about a frame's marks that the server derives from them."""
     check = check_box(marks, *size)
     return {
         "revision": revision(marks),
         "state": state(marks),
         "box": None if check.box is None else check.box.round(2).tolist(),
         "hidden": check.hidden.tolist(),
-        "blamed": check.blamed,
-        "warning": check.words,
+        "outlier": check.blamed,
+        "warning": check.warning,
     }
 
 
 async def _save_frame(request: Request) -> Response:
-    session, key = _asked(request)
-    said = await _json(request, "marks", "revision")
+    session, key = _requested(request)
+    body = await _json(request, "marks", "revision")
 
     def save() -> dict[str, Any]:
         size = session.size(key)
-        marks = parse_marks(said["marks"], *size, f"{key[0]} frame {key[1]}")
-        _keep(lambda: session.folder.save_marks(key, marks, str(said["revision"]), size))
-        return _described(marks, size) | {"problem": session.problem}
+        marks = parse_marks(body["marks"], *size, f"{key[0]} frame {key[1]}")
+        _save(lambda: session.folder.save_marks(key, marks, str(body["revision"]), size))
+        return _describe(marks, size) | {"problem": session.problem}
 
     return JSONResponse(await run_in_threadpool(save))
 
 
 def _previous(request: Request) -> Response:
-    session, (video, index) = _asked(request)
+    session, (video, index) = _requested(request)
     before = [i for file, i in session.frames if file == video and i < index]
     for other in sorted(before, reverse=True):
         marks = session.folder.marks((video, other))
         if state(marks) != "empty":
             return JSONResponse({"marks": marks, "frame_index": other})
-    raise HTTPException(404, "no frame before this one has corners")
+    raise HTTPException(404, "no earlier frame has corners")
 
 
 async def _save_video(request: Request) -> Response:
     session: Session = request.app.state.session
-    said = await _json(request, "cards", "before")
+    body = await _json(request, "cards", "before")
     videos, number = session.folder.videos, request.path_params["number"]
     if number >= len(videos):
         raise HTTPException(404, f"there is no video {number}")
     file = videos[number].file
-    cards, before = (parse_cards(said[name], name) for name in ("cards", "before"))
-    await run_in_threadpool(_keep, lambda: session.folder.save_cards(file, cards, before))
+    cards, before = (parse_cards(body[name], name) for name in ("cards", "before"))
+    await run_in_threadpool(_save, lambda: session.folder.save_cards(file, cards, before))
     return JSONResponse({"cards": cards, "problem": session.problem})
 
 
 def _picture(request: Request) -> Response:
-    session, key = _asked(request)
+    session, key = _requested(request)
     try:
         path = session.pictures.file(key)
     except InputError as error:
@@ -245,8 +245,8 @@ def _picture(request: Request) -> Response:
     return FileResponse(path, headers={"cache-control": "private, max-age=600"})
 
 
-def _asked(request: Request) -> tuple[Session, FrameId]:
-    """The session, and the frame of a request's number."""
+def _requested(request: Request) -> tuple[Session, FrameId]:
+    """The session and the frame that a request addresses."""
     session: Session = request.app.state.session
     number = request.path_params["number"]
     if number >= len(session.frames):
@@ -255,37 +255,37 @@ def _asked(request: Request) -> tuple[Session, FrameId]:
 
 
 async def _json(request: Request, *names: str) -> dict[str, Any]:
-    """The request's object with these keys."""
+    """The JSON object of a request, which must have the keys `names`."""
     body = bytearray()
-    async for chunk in request.stream():  # its length need not have been told
+    async for chunk in request.stream():  # content-length may be missing
         body += chunk
         if len(body) > MAX_BODY:
             raise HTTPException(413, f"a request has at most {MAX_BODY} bytes")
     try:
-        said = json.loads(bytes(body))
+        content = json.loads(bytes(body))
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the request is not JSON") from error
-    if not isinstance(said, dict) or not all(name in said for name in names):
-        raise HTTPException(400, f"the request wants an object with {' and '.join(names)}")
-    return said
+    if not isinstance(content, dict) or not all(name in content for name in names):
+        raise HTTPException(400, f"the request must be an object with {' and '.join(names)}")
+    return content
 
 
-def _keep(save: Any) -> None:
-    """Save, and tell a disk that does not take it from a request that is wrong."""
+def _save(save: Any) -> None:
+    """Save; a failure to write is status 507, not an invalid request."""
     try:
         save()
     except InputError as error:
         raise HTTPException(507, f"not saved: {error}") from error
 
 
-def _say(request: Request, error: Exception) -> Response:
+def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return refusal(error.status_code, error.detail)
 
 
-def _say_input(request: Request, error: Exception) -> Response:
+def _input_error(request: Request, error: Exception) -> Response:
     return refusal(400, str(error))
 
 
-def _say_conflict(request: Request, error: Exception) -> Response:
+def _conflict(request: Request, error: Exception) -> Response:
     return refusal(409, str(error))

@@ -35,7 +35,7 @@ class BoxCheck:
     away: float
 
     @property
-    def words(self) -> str:
+    def warning(self) -> str:
         """What to tell the person, "" where all is well."""
         if self.blamed is None:
             return ""

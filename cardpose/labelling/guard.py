@@ -1,9 +1,9 @@
-"""Who may ask: this machine's own page, or whoever has the token.
+"""Access control: only the page itself, on this machine, or clients that have the token.
 
-A page of another site can send requests to 127.0.0.1, and with a name of its own that leads there even read the
-answers (DNS rebinding). So on the machine itself a request must be addressed to it by a local name, and a write must
-carry the token that only the page's own HTML holds. On any other address every request needs the token, which the
-first link brings and a cookie keeps.
+Another website can send requests to 127.0.0.1 and, with a host name that resolves there, read the answers (DNS
+rebinding). Therefore, on a loopback address the Host header must be a local name, and writes must carry the token that
+only the page's HTML contains. On any other address every request needs the token: the link contains it, and a cookie
+stores it.
 """
 
 import secrets
@@ -31,7 +31,7 @@ _SAFE_HEADERS = {
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches an address.
+    """Whether an address is reachable from this machine only.
 
     >>> is_local("127.0.0.1"), is_local("localhost"), is_local("::1"), is_local("0.0.0.0")
     (True, True, True, False)
@@ -45,13 +45,13 @@ def is_local(host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware that answers what is not allowed, and adds the headers that a browser heeds.
+    """ASGI middleware that rejects unauthorised requests and adds security headers to responses.
 
     Args:
-        app: what is guarded.
+        app: the application.
         token: the secret.
-        local: whether only this machine reaches the server.
-        port: of the server; part of the cookie's name, since browsers keep one jar for all ports.
+        local: whether the server is reachable from this machine only.
+        port: of the server; part of the cookie's name, as browsers share cookies between ports.
     """
 
     def __init__(self, app: ASGIApp, token: str, local: bool, port: int) -> None:
@@ -69,10 +69,10 @@ class Guard:
                 MutableHeaders(scope=message).update(_SAFE_HEADERS)
             await send(message)
 
-        await (self._answer(scope) or self._app)(scope, receive, send_safely)
+        await (self._reject(scope) or self._app)(scope, receive, send_safely)
 
-    def _answer(self, scope: Scope) -> Response | None:
-        """The answer to what goes no further."""
+    def _reject(self, scope: Scope) -> Response | None:
+        """The response to a request that is not passed on."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
@@ -89,10 +89,10 @@ class Guard:
         return None
 
     def _welcome(self, scope: Scope) -> Response:
-        """Take the token out of the first link into a cookie."""
+        """Move the token of the link into a cookie."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not (scope["method"] == "GET" and scope["path"] == "/" and self._is_token(given)):
-            return refusal(401, "open the link with the token that cardpose.label has printed")
+            return refusal(401, "open the link with the token that cardpose label printed")
         response = RedirectResponse("/", status_code=303)
         response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
         return response
@@ -109,7 +109,7 @@ class Guard:
 
 
 def refusal(status: int, why: str) -> JSONResponse:
-    """An answer that says in one line what is wrong."""
+    """An error response with one line of explanation."""
     return JSONResponse({"error": why}, status)
 
 
@@ -120,7 +120,7 @@ def _local_name(host: str) -> bool:
 
 
 def _same_site(headers: Headers) -> bool:
-    """A browser says where a write comes from; another program says nothing."""
+    """Whether the request comes from this page or from a program that is not a browser."""
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2] != headers.get("host"):
         return False

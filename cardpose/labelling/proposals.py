@@ -1,4 +1,4 @@
-"""What a model says of the frames to label: corners to correct, and how unsure it is."""
+"""A model's predictions for the frames to label: corners to correct, and the uncertainty."""
 
 import threading
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from cardpose.prediction.predictor import FramePrediction, Predictor
 
 @dataclass(frozen=True)
 class Proposal:
-    """A model's word on a frame.
+    """A model's prediction for a frame.
 
     Args:
-        marks: corners where it found them or the box has them; None elsewhere.
-        doubt: how unsure it is, 0 to 1.
+        marks: corners that it found or the fitted box predicts; None elsewhere.
+        uncertainty: 0 to 1.
     """
 
     marks: Marks
-    doubt: float
+    uncertainty: float
 
 
 def propose(prediction: FramePrediction) -> Proposal:
-    """From a prediction to marks that a person corrects."""
+    """Convert a prediction to marks."""
     size = prediction.width, prediction.height
     corners = zip(prediction.completed().tolist(), prediction.visibility, strict=True)
-    (doubt,) = frame_uncertainty(
+    (uncertainty,) = frame_uncertainty(
         prediction.confidence[None], prediction.visibility[None], np.array([prediction.flag])
     )
-    return Proposal(tuple(_mark(x, y, visible, size) for (x, y), visible in corners), float(doubt))
+    return Proposal(tuple(_mark(x, y, visible, size) for (x, y), visible in corners), float(uncertainty))
 
 
 def _mark(x: float, y: float, visible: float, size: tuple[int, int]) -> Mark | None:
@@ -43,7 +43,7 @@ def _mark(x: float, y: float, visible: float, size: tuple[int, int]) -> Mark | N
 
 
 class Proposals:
-    """Predicts frames one after another in a thread, and at once those that are asked for.
+    """Predicts the frames in a background thread, and requested ones immediately.
 
     Args:
         predictor: the model.
@@ -53,39 +53,39 @@ class Proposals:
 
     def __init__(self, predictor: Predictor, pictures: Pictures, frames: Sequence[FrameId]) -> None:
         self._predictor, self._pictures, self._frames = predictor, pictures, frames
-        self._said: dict[FrameId, Proposal | None] = {}
-        self._one = threading.Lock()
+        self._proposals: dict[FrameId, Proposal | None] = {}
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._all, daemon=True)
 
     def start(self) -> None:
-        """Begin with the first frame."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the frame that is being predicted."""
+        """End the thread after the current frame."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def of(self, key: FrameId) -> Proposal | None:
-        """The proposal for a frame, predicted now where it has not been; None where its picture cannot be read."""
-        with self._one:
-            if key not in self._said:
+        """The proposal for a frame, predicted now if necessary; None if its picture cannot be read."""
+        with self._lock:
+            if key not in self._proposals:
                 try:
-                    self._said[key] = propose(self._predictor(self._pictures.image(key)))
+                    self._proposals[key] = propose(self._predictor(self._pictures.image(key)))
                 except InputError:
-                    self._said[key] = None
-            return self._said[key]
+                    self._proposals[key] = None
+            return self._proposals[key]
 
-    def doubts(self) -> dict[FrameId, float]:
-        """How unsure the model is of the frames that it has seen so far."""
-        return {key: proposal.doubt for key, proposal in list(self._said.items()) if proposal is not None}
+    def uncertainties(self) -> dict[FrameId, float]:
+        """Uncertainty of the frames predicted so far."""
+        return {key: one.uncertainty for key, one in list(self._proposals.items()) if one is not None}
 
     @property
     def finished(self) -> bool:
         """Whether all frames are predicted."""
-        return len(self._said) >= len(self._frames)
+        return len(self._proposals) >= len(self._frames)
 
     def _all(self) -> None:
         for key in self._frames:

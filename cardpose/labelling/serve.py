@@ -1,4 +1,4 @@
-"""An address to listen on, and uvicorn on it."""
+"""The listening socket and the web server (uvicorn)."""
 
 import socket
 
@@ -9,10 +9,10 @@ from cardpose.common.errors import InputError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes a free one.
+    """Open a listening socket; port 0 selects a free one.
 
     Raises:
-        InputError: the port is taken or may not be used, or there is no such address on this machine.
+        InputError: the port is in use or not permitted, or this machine has no such address.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def server(app: Starlette) -> uvicorn.Server:
-    """What serves it, once it is `run(sockets=[...])`."""
+    """The web server; start it with `run(sockets=[...])`."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -46,7 +46,7 @@ def server(app: Starlette) -> uvicorn.Server:
 
 
 def link(host: str, listener: socket.socket, token: str | None) -> str:
-    """What to open in the browser."""
+    """The URL of the page."""
     port = listener.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

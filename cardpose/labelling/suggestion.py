@@ -1,10 +1,7 @@
-"""Which frames are most worth a label: those that the model is unsure of, that contradict their neighbours in time, and
-that look unlike what is labelled already.
+"""Ranks frames by what their label would add to a model (active learning).
 
-    seen = Observations...              what the model says of candidates, their neighbours and the labelled frames
-    ranked = rank(seen, n)              the frames to label, the most worth first
-
-Scores are ranks among the candidates, 0 to 1, so that no unit outweighs another.
+A frame is valuable if the model is uncertain about it, if its prediction disagrees with its neighbours in time, and if
+it looks different from the labelled frames. Scores are ranks among the candidates, 0 to 1, so that units do not matter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,45 +15,45 @@ from cardpose.fusion.clips import FOUND, Flag, corner_uncertainty, frame_uncerta
 from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.predictor import FramePrediction
 
-_LEAST = 1e-6  # so that a row of no worth, or like another, may still be picked last
+_EPSILON = 1e-6  # so that rows of score or distance 0 are picked last, not never
 
 GAP = 3
-"""Frames from a frame to its neighbour, at most, for its corners to be held against that."""
+"""Largest distance in frames to a neighbour with which corners are compared."""
 WINDOW = 2
-"""Frames before and after that a frame's count is held against."""
+"""Frames before and after with which a count is compared."""
 
 
 class Features:
-    """The deepest features of a network at work, averaged over the picture: what it sees, in few numbers.
+    """Records the deepest encoder features of a network, averaged over the picture, while it predicts.
 
     Args:
-        backend: whose network is listened to.
+        backend: the network.
     """
 
     def __init__(self, backend: TorchBackend) -> None:
-        self._kept: list[np.ndarray] = []
-        backend.module.net.encoder.register_forward_hook(self._keep)
+        self._recorded: list[np.ndarray] = []
+        backend.module.net.encoder.register_forward_hook(self._record)
 
-    def _keep(self, module: object, arguments: object, features: Sequence[Tensor]) -> None:
-        self._kept.append(features[-1].detach().float().mean((2, 3)).cpu().numpy())
+    def _record(self, module: object, arguments: object, features: Sequence[Tensor]) -> None:
+        self._recorded.append(features[-1].detach().float().mean((2, 3)).cpu().numpy())
 
     def take(self) -> np.ndarray:
-        """(N, D) float32 of the pictures since the last call."""
-        kept, self._kept = self._kept, []
-        return np.concatenate(kept) if kept else np.empty((0, 0), np.float32)
+        """Features (N, D) float32 of the pictures since the last call."""
+        recorded, self._recorded = self._recorded, []
+        return np.concatenate(recorded) if recorded else np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What the model says of the N frames of one video, in their order.
+    """Predictions for N frames of one video, in order.
 
     Args:
-        index: (N,) which frames.
+        index: (N,) frame indices.
         corners: (N, 8, 2) in source pixels.
-        confidence: (N, 8) heights of the heatmaps' peaks, 0 to 1.
+        confidence: (N, 8) peak heights of the heatmaps, 0 to 1.
         visibility: (N, 8) probability that a corner is visible.
         cards: (N,) estimated counts.
-        flag: (N,) a `clips.Flag` each.
+        flag: (N,) values of `clips.Flag`.
         features: (N, D).
     """
 
@@ -72,7 +69,7 @@ class Observations:
     def of(
         cls, index: Sequence[int], said: Sequence[FramePrediction], features: np.ndarray
     ) -> "Observations":
-        """Put predictions together."""
+        """Stack predictions."""
         return cls(
             np.array(index),
             np.stack([one.corners for one in said]),
@@ -89,12 +86,12 @@ class Suggestion:
     """A frame to label.
 
     Args:
-        video, frame_index: which.
-        score: how much it is worth, 0 to 1, of uncertainty and disagreement.
-        uncertainty, disagreement: what it is made of, 0 to 1.
-        distance: from what is labelled or stands before it in the list, in the network's features; 1 is that of two
-            frames picked at random.
-        why: the strongest reason, for a person.
+        video, frame_index: the frame.
+        score: mean of uncertainty and disagreement, 0 to 1.
+        uncertainty, disagreement: ranks among the candidates, 0 to 1.
+        distance: in the network's features, to the nearest frame that is labelled or suggested earlier; 1 is the
+            distance of two random frames.
+        why: the main reason, in words.
     """
 
     video: str
@@ -107,21 +104,21 @@ class Suggestion:
 
 
 def uncertainty(seen: Observations) -> np.ndarray:
-    """(N,) how unsure the model is of each frame, 0 to 1."""
+    """Uncertainty (N,) of each frame, 0 to 1."""
     return frame_uncertainty(seen.confidence, seen.visibility, seen.flag)
 
 
 def count_jump(seen: Observations) -> np.ndarray:
-    """(N,) cards between a frame's count and the median of those about it: a video has one count."""
+    """Difference (N,) in cards between each count and the median of its neighbours; a video has one count."""
     around = [np.median(seen.cards[max(0, i - WINDOW) : i + WINDOW + 1]) for i in range(len(seen.cards))]
     return np.abs(seen.cards - np.array(around))
 
 
 def corner_jump(seen: Observations) -> np.ndarray:
-    """(N,) root mean square distance in pixels of a frame's corners from where they are between its neighbours.
+    """RMS distance (N,) in pixels of each frame's corners from the linear interpolation of its neighbours'.
 
-    Over the corners that are found in all three, by the time that parts them; 0 at the ends, where there is none, and
-    where the neighbours are so far that a moving camera is more than a straight line between them.
+    Over the corners found in all three frames. 0 for the first and the last frame, without common corners, and if the
+    neighbours are too far apart for the camera's motion to be linear.
     """
     jumps = np.zeros(len(seen.index))
     for i in range(1, len(seen.index) - 1):
@@ -131,13 +128,13 @@ def corner_jump(seen: Observations) -> np.ndarray:
         close = after - before <= 2 * GAP
         found = close & (seen.confidence[i - 1 : i + 2] > FOUND).all(0)
         if found.any():
-            away = np.square(seen.corners[i] - between).sum(1)[found]
-            jumps[i] = np.sqrt(away.mean())
+            squared = np.square(seen.corners[i] - between).sum(1)[found]
+            jumps[i] = np.sqrt(squared.mean())
     return jumps
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Share of the others that are smaller, 0 to 1; equal values have equal ranks.
+    """Share of the other values that are smaller, 0 to 1; equal values have equal ranks.
 
     >>> ranks(np.array([3.0, 1.0, 2.0, 1.0])).tolist()
     [1.0, 0.0, 0.6666666666666666, 0.0]
@@ -151,17 +148,17 @@ def rank(
     labelled: Mapping[str, set[int]],
     n: int,
 ) -> list[Suggestion]:
-    """The `n` frames most worth a label.
+    """The `n` most valuable frames, best first; fewer if there are fewer candidates.
 
-    One after the other: the frame with the largest product of its score and its distance from the nearest frame that is
-    labelled or chosen before it, in the network's features (k-center greedy of Sener and Savarese, Active Learning for
-    Convolutional Neural Networks: A Core-Set Approach, 2018, weighted).
+    Greedy: the next frame has the largest product of its score and its distance, in the network's features, to the
+    nearest frame that is labelled or already chosen (the k-center algorithm of Sener and Savarese, Active Learning for
+    Convolutional Neural Networks: A Core-Set Approach, 2018, weighted by the score).
 
     Args:
-        videos: what the model says of each video's frames.
+        videos: predictions for the frames of each video: candidates, their neighbours and labelled frames.
         candidates: frames of each video that may be chosen.
-        labelled: frames of each video that are labelled.
-        n: how many; fewer where there are not so many candidates.
+        labelled: labelled frames of each video.
+        n: number of frames.
     """
     table = [
         (video, seen, i)
@@ -169,6 +166,7 @@ def rank(
         for i in range(len(seen.index))
         if int(seen.index[i]) in candidates.get(video, ())
     ]
+    # Ranks of the three measures among the candidates.
     doubt = _column(table, videos, uncertainty)
     cards, pixels = _column(table, videos, count_jump), _column(table, videos, corner_jump)
     unsure, apart = ranks(doubt), np.maximum(ranks(cards), ranks(pixels))
@@ -197,7 +195,7 @@ def _column(
     videos: Mapping[str, Observations],
     measure: Callable[[Observations], np.ndarray],
 ) -> np.ndarray:
-    """A measure of every row of the table."""
+    """A measure, for every row of the table."""
     by_video = {video: measure(seen) for video, seen in videos.items()}
     return np.array([by_video[video][i] for video, _, i in table])
 
@@ -205,43 +203,44 @@ def _column(
 def choose(
     score: np.ndarray, features: np.ndarray, known: np.ndarray, n: int
 ) -> tuple[list[int], list[float]]:
-    """Pick rows that are worth much and unlike what there is.
+    """Pick rows of high score that differ from known and earlier ones.
 
     Args:
-        score: (N,) worth of each row, from 0.
-        features: (N, D).
-        known: (M, D) features of what there is already.
-        n: how many rows.
+        score: (N,) at least 0.
+        features: (N, D) of the rows.
+        known: (M, D) features to differ from.
+        n: number of rows.
 
     Returns:
-        The rows in the order in which they are picked, at most N, and the distance of each from the nearest known or
-        earlier one; 1 is that of two rows picked at random. Where nothing is known the first has 1.
+        At most N rows in the order of picking, and the distance of each to the nearest known or earlier one; 1 is the
+        distance of two random rows, and that of the first row if nothing is known.
 
     >>> choose(np.array([0.9, 0.8, 0.1]), np.array([[0.0], [0.1], [5.0]]), np.array([]).reshape(0, 1), 2)[0]
     [0, 2]
     """
-    everything = np.concatenate([features, known])
-    spread = everything.std(0)
-    scale = np.where(spread > 0, spread, 1.0) * np.sqrt(2 * max(int((spread > 0).sum()), 1))
-    points, there = features / scale, known / scale
-    near = np.full(len(points), np.inf)
-    for other in there:
-        near = np.minimum(near, np.linalg.norm(points - other, axis=1))
-    near = np.where(np.isinf(near), 1.0, near)
+    # Scale so that the expected distance of two random rows is 1.
+    std = np.concatenate([features, known]).std(0)
+    scale = np.where(std > 0, std, 1.0) * np.sqrt(2 * max(int((std > 0).sum()), 1))
+    points = features / scale
+    # Distance of every row to the nearest known one.
+    nearest = np.full(len(points), np.inf)
+    for other in known / scale:
+        nearest = np.minimum(nearest, np.linalg.norm(points - other, axis=1))
+    nearest = np.where(np.isinf(nearest), 1.0, nearest)
     left = np.ones(len(points), bool)
     order, distances = [], []
     for _ in range(min(n, len(points))):
-        worth = np.where(left, (score + _LEAST) * (near + _LEAST), -1.0)
-        best = int(worth.argmax())
+        value = np.where(left, (score + _EPSILON) * (nearest + _EPSILON), -1.0)
+        best = int(value.argmax())
         order.append(best)
-        distances.append(float(near[best]))
+        distances.append(float(nearest[best]))
         left[best] = False
-        near = np.minimum(near, np.linalg.norm(points - points[best], axis=1))
+        nearest = np.minimum(nearest, np.linalg.norm(points - points[best], axis=1))
     return order, distances
 
 
 def _why(parts: Mapping[str, float], seen: Observations, row: int, cards: float, pixels: float) -> str:
-    """The strongest reason, in words."""
+    """The main reason, in words."""
     flag = Flag(int(seen.flag[row]))
     if flag in (Flag.NO_PACKET, Flag.NO_BOX):
         return flag.label
@@ -249,7 +248,7 @@ def _why(parts: Mapping[str, float], seen: Observations, row: int, cards: float,
     if strongest == "cards" and cards > 0:
         return f"the count is {cards:.1f} cards from its neighbours'"
     if strongest == "pixels" and pixels > 0:
-        return f"the corners are {pixels:.1f} px from the way between its neighbours"
+        return f"the corners are {pixels:.1f} px from the line between its neighbours'"
     worst = int(corner_uncertainty(seen.confidence[row], seen.visibility[row]).argmax())
     height, visible = seen.confidence[row, worst], seen.visibility[row, worst]
-    return f"unsure of {CORNERS[worst]}: peak {height:.2f}, visible {visible:.0%}"
+    return f"uncertain {CORNERS[worst]}: peak {height:.2f}, visible {visible:.0%}"

@@ -1,4 +1,4 @@
-"""Which frames are labelled, in which order."""
+"""The frames to label and their order."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from cardpose.data.labels.tables import FRAMES, read_table
 
 
 def all_frames(folder: LabelFolder) -> list[FrameId]:
-    """Every frame that annotations.json has an image of, and every loose one on the disk, by video and index.
+    """Every frame listed in annotations.json and every image file of frames/, by video and index.
 
     Raises:
         InputError: there is none, or a folder of frames is missing or damaged.
@@ -32,10 +32,10 @@ def all_frames(folder: LabelFolder) -> list[FrameId]:
 
 
 def read_worklist(path: Path, folder: LabelFolder) -> list[FrameId]:
-    """The frames of a list, in its order, each once: JSON or CSV with `video` and `frame_index`.
+    """Read a list of frames, in its order and without duplicates: JSON or CSV with `video` and `frame_index`.
 
     Raises:
-        InputError: no such file, no such list, an empty one, or a video that the folder has not.
+        InputError: the file does not exist, is not such a list or is empty, or a video is not in the folder.
     """
     rows = _json_rows(path) if path.suffix.lower() == ".json" else _csv_rows(path)
     videos = {video.file for video in folder.videos}
@@ -60,17 +60,17 @@ def _csv_rows(path: Path) -> list[tuple[str, str, str]]:
 
 def _json_rows(path: Path) -> list[tuple[str, str, str]]:
     try:
-        said: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}): write the list again") from error
-    if isinstance(said, dict):
-        said = said.get("frames")
-    if not isinstance(said, list):
-        raise InputError(f"{path}: is no list of frames: want [{{video, frame_index}}, ...]")
+    if isinstance(content, dict):
+        content = content.get("frames")
+    if not isinstance(content, list):
+        raise InputError(f"{path}: is not a list of frames: expected [{{video, frame_index}}, ...]")
     rows = []
-    for number, row in enumerate(said):
+    for number, row in enumerate(content):
         where = f"{path}: frame {number}"
         if not (isinstance(row, dict) and isinstance(row.get("video"), str) and "frame_index" in row):
             raise InputError(f"{where}: has no video and frame_index: add them")

@@ -139,7 +139,7 @@ def test_turned_pictures_and_videos_of_another_shape_are_found(
     cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
     rotated = [finding for finding in check(cfg) if finding.kind is Kind.ROTATED]
     assert [finding.video for finding in rotated] == ["videos/tall.mp4"]
-    assert "its frames are upright, those of most videos lying" in rotated[0].text
+    assert "its frames are portrait, those of most videos landscape" in rotated[0].text
 
 
 def test_published_footage(compose_entry: Compose, cardcut_root: Path, tmp_path: Path) -> None:

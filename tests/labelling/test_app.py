@@ -93,7 +93,7 @@ def test_the_box_says_where_the_rest_is_and_what_does_not_belong(serve: Callable
     assert said["hidden"] == [i == HIDDEN_HERE for i in range(8)]
     marks[5][0] += 25
     said = save(client, 2, marks)
-    assert said["blamed"] == 5
+    assert said["outlier"] == 5
     assert "lower right face is 25 px from where the others want it" in said["warning"]
     back_alone = [mark if "back" in CORNERS[i] else None for i, mark in enumerate(marks_of(2))]
     assert save(client, 2, back_alone)["box"] is None
@@ -210,8 +210,8 @@ def test_a_model_proposes_and_says_how_unsure_it_is(
         if progress["finished"]:
             break
     assert progress["finished"]
-    assert progress["doubts"][3] == pytest.approx(got["doubt"], abs=1e-4)
-    assert all(0 <= doubt <= 1 for doubt in progress["doubts"])
+    assert progress["uncertainties"][3] == pytest.approx(got["uncertainty"], abs=1e-4)
+    assert all(0 <= value <= 1 for value in progress["uncertainties"])
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_list_gives_the_frames_and_their_order(footage: Path, tmp_path: Path, 
         ("a.csv", "video,frame_index\nframes/1,-2\n", "row 2: frame_index is '-2'"),
         ("a.csv", "video,frame_index\n", "lists no frame"),
         ("a.json", "{", "not valid JSON"),
-        ("a.json", "3", "is no list of frames"),
+        ("a.json", "3", "is not a list of frames"),
         ("a.json", '[{"video": 3, "frame_index": 1}]', "frame 0: has no video and frame_index"),
         ("none.json", None, "none.json: cannot be read"),
         ("none.csv", None, "none.csv: no such file"),

@@ -148,7 +148,7 @@ def test_links_out_of_the_data_folder_are_refused(serve: Callable, footage: Path
     picture.symlink_to(secret)
     answer = serve(footage)("GET", "/pictures/1")
     assert answer.status == 404
-    assert "leads out of the dataset folder: copy what it links to" in answer.json["error"]
+    assert "symlink points outside the dataset folder: replace it with a copy" in answer.json["error"]
 
 
 def test_a_linked_folder_of_frames_is_refused_at_the_start(footage: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_linked_folder_of_frames_is_refused_at_the_start(footage: Path, tmp_pa
 
     (footage / "frames" / "0").rename(tmp_path / "elsewhere")
     (footage / "frames" / "0").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="leads out of the dataset folder"):
+    with pytest.raises(InputError, match="symlink points outside the dataset folder"):
         Pictures(footage, [("frames/0", 0)], tmp_path)
 
 
@@ -167,8 +167,8 @@ def test_a_linked_folder_of_frames_is_refused_at_the_start(footage: Path, tmp_pa
         (b"{", 400, "not JSON"),
         (b"\xff\xfe", 400, "not JSON"),
         (b"[" * 60000, 400, "not JSON"),
-        (b"[]", 400, "wants an object with marks and revision"),
-        (b'{"marks": []}', 400, "wants an object"),
+        (b"[]", 400, "must be an object with marks and revision"),
+        (b'{"marks": []}', 400, "must be an object"),
         (b'{"marks": [], "revision": 1}', 400, "list of 8 corners"),
         (b'{"marks": [NaN], "revision": 1}', 400, "list of 8 corners"),
         (b'{"marks": [[NaN, 1, 2],0,0,0,0,0,0,0], "revision": ""}', 400, "lies outside"),

@@ -43,7 +43,7 @@ def test_eight_clicks_and_a_key_without_a_model(serve: Callable, footage: Path, 
 def test_one_key_where_the_proposals_are_right(serve: Callable, footage: Path, person: Callable) -> None:
     client = serve(footage, KnowsAll())
     one = person(client.url)
-    one.until(lambda: one.text("order").startswith("The frames of which"))
+    one.until(lambda: one.text("order").startswith("Sorted by"))
     order = []
     for done in range(6):
         order.append(one.text("where"))
@@ -159,7 +159,7 @@ def test_the_box_helps_and_warns_and_the_frame_before_is_copied(
     x, y = got[7][:2]
     one.drag((x, y), (x + 40, y + 15))
     one.until(lambda: "lower right back is" in one.text("warning"))
-    assert "blamed" in one.page.locator("#marks g[data-corner='lower_right_back']").get_attribute("class")
+    assert "outlier" in one.page.locator("#marks g[data-corner='lower_right_back']").get_attribute("class")
     one.press("Control+z")
     one.until(lambda: not one.page.locator("#warning").text_content())
 

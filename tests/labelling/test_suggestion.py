@@ -119,7 +119,7 @@ def test_only_candidates_are_chosen_and_reasons_given() -> None:
     assert {(one.video, one.frame_index) for one in ranked} == {("a", 4), ("a", 8), ("b", 0)}
     why = {(one.video, one.frame_index): one.why for one in ranked}
     assert why["a", 4] == "the count is 7.0 cards from its neighbours'"
-    assert why["a", 8].startswith("unsure of upper_left_face: peak 0.50")
+    assert why["a", 8].startswith("uncertain upper_left_face: peak 0.50")
     assert ranked[-1].video == "b"
 
 

@@ -1,13 +1,13 @@
-"""What may be wrong with a dataset folder, beyond what its readers refuse.
+"""Checks of a dataset folder for faults that its readers accept; nothing here changes a label.
 
 ::
 
-    findings.py   one suspicion, and the table of all
-    boxes.py      labels that make no box, and the corner or the swap that would mend it
-    labels.py     names against places, corners on one place, copied labels
-    footage.py    the same picture twice, near-identical frames on different sides of a split, rotated videos
-    page.py       the page that shows the suspicious frames
+    findings.py   a finding, and the table of all
+    boxes.py      labels that no box fits, and the corner or the swap of names that explains it
+    labels.py     names that contradict positions, coinciding corners, copied labels
+    footage.py    duplicate pictures, near-duplicates across a split, rotated videos, missing counts
+    page.py       the HTML page with the suspicious frames
 
-Nothing here changes a label: a person decides. Adding a new check: a function that returns findings, called by
-`cardpose.check`.
+Adding a new check: write a function that returns findings, call it where `cardpose check` calls the others, and add its
+kind to `findings.Kind` and `findings.MEANINGS`.
 """

@@ -1,4 +1,4 @@
-"""One suspicion about footage or labels, and the table of all."""
+"""A finding about footage or labels, and the table of all findings."""
 
 import csv
 import math
@@ -13,7 +13,7 @@ COLUMNS = ("kind", "video", "frame_index", "corners", "value", "finding")
 
 
 class Kind(Enum):
-    """What is suspected; the page shows them in this order."""
+    """The kinds of findings, in the order of the page."""
 
     RULE = "rule"
     MISFIT = "no box"
@@ -28,30 +28,30 @@ class Kind(Enum):
 
 
 MEANINGS = {
-    Kind.RULE: "breaks a rule of the dataset folder; training refuses it",
-    Kind.MISFIT: "corners that are far from any box",
-    Kind.SWAPPED: "two names exchanged would make a box",
-    Kind.PLACE: "a corner lies on the wrong side of another for its name",
-    Kind.CLOSE: "two corners that should be apart lie on one place",
-    Kind.COPIED: "the same label, to the last digit, as another frame of the video",
-    Kind.DUPLICATE: "the same picture, to the last pixel, as another frame",
-    Kind.NEAR: "almost the same picture on both sides of a split, or in two videos",
-    Kind.ROTATED: "turned when it is shown, or unlike the other videos",
-    Kind.COUNT: "a video without a count trains corners alone",
+    Kind.RULE: "violates a rule of the dataset folder; training refuses it",
+    Kind.MISFIT: "no box fits the corners",
+    Kind.SWAPPED: "a box fits if two names are exchanged",
+    Kind.PLACE: "a corner's name contradicts its position relative to another",
+    Kind.CLOSE: "two different corners at almost the same position",
+    Kind.COPIED: "exactly the same label as another frame of the video",
+    Kind.DUPLICATE: "exactly the same picture as another frame",
+    Kind.NEAR: "almost the same picture in two sets of a split, or in two videos",
+    Kind.ROTATED: "rotated by metadata, or oriented unlike the other videos",
+    Kind.COUNT: "a video without a count trains corners only",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One suspicion.
+    """One finding.
 
     Args:
-        kind: what is suspected.
-        text: in a sentence, for a person.
+        kind: what was found.
+        text: the explanation.
         video: the footage, "" for the folder as a whole.
         frame_index: the frame, None for the whole video.
-        corners: names of the corners that it is about.
-        value: how bad, in the unit that the text says; NaN where there is no degree.
+        corners: names of the corners concerned.
+        value: severity, in the unit of the text; NaN if there is none.
     """
 
     kind: Kind
@@ -63,7 +63,7 @@ class Finding:
 
 
 def write_findings(path: Path, findings: Sequence[Finding]) -> None:
-    """A CSV row each, in their order; the file is whole or as it was.
+    """Write one CSV row per finding; the file is replaced atomically.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.

@@ -1,4 +1,4 @@
-"""The same picture twice, near-identical frames on different sides of a split, rotated videos, missing counts."""
+"""Duplicate pictures, near-duplicates across a split, rotated videos, missing counts."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -16,18 +16,18 @@ from cardpose.data.footage.video import probe
 from cardpose.labelling.checks.findings import Finding, Kind
 
 THUMB = (32, 24)
-"""Width and height, pixels, at which frames are compared."""
+"""Width and height of the thumbnails that are compared, in pixels."""
 _BLOCK = 1024  # rows compared at a time
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What N labelled frames look like.
+    """Digests and thumbnails of N labelled frames.
 
     Args:
         frames: video and index of each.
-        digests: of their pixels.
-        thumbs: (N, 768) float32, grey levels 0 to 255 of a small picture.
+        digests: hashes of their pixels.
+        thumbs: (N, 768) float32, grey levels 0 to 255 of the thumbnails.
     """
 
     frames: tuple[FrameId, ...]
@@ -60,34 +60,36 @@ def look(folder: DatasetFolder, tick: Callable[[], object], on_error: ErrorHandl
     return Looks(tuple(frames), tuple(digests), table)
 
 
-def check_pictures(looks: Looks, near: float, side_of: Mapping[FrameId, str] | None) -> list[Finding]:
-    """Frames that are the same picture, and pairs that a split should not part.
+def check_pictures(
+    looks: Looks, duplicate_threshold: float, set_of: Mapping[FrameId, str] | None
+) -> list[Finding]:
+    """Equal frames, and near-duplicates that a split separates.
 
     Args:
         looks: the frames.
-        near: root mean square difference in grey levels of the small pictures below which two are near-identical.
-        side_of: the side of each frame in a split; None looks for pairs from two videos, which a split by video may
-            part.
+        duplicate_threshold: RMS difference of two thumbnails, in grey levels, below which they are near-duplicates.
+        set_of: the set of each frame in a split; None finds pairs from two videos, which a split by video may separate.
     """
-    group = [video if side_of is None else side_of.get((video, i), "") for video, i in looks.frames]
+    group = [video if set_of is None else set_of.get((video, i), "") for video, i in looks.frames]
     pairs: dict[tuple[str, str], list[tuple[float, int, int]]] = defaultdict(list)
-    for distance, i, j in _near_pairs(looks.thumbs, near):
+    for distance, i, j in _near_pairs(looks.thumbs, duplicate_threshold):
         if group[i] != group[j] and group[i] and group[j]:
             pairs[looks.frames[i][0], looks.frames[j][0]].append((distance, i, j))
     findings = _same(looks)
     for (one, other), found in pairs.items():
         distance, i, j = min(found)
-        sides = "" if side_of is None else f" ({group[i]} and {group[j]})"
+        sets = "" if set_of is None else f" ({group[i]} and {group[j]})"
         text = (
-            f"like frame {looks.frames[j][1]} of {other}{sides}, {distance:.1f} grey levels apart; "
-            f"{len(found)} such pairs of {one} and {other}: keep them on one side of the split"
+            f"like frame {looks.frames[j][1]} of {other}{sets}, {distance:.1f} grey levels apart; "
+            f"{len(found)} such pairs of {one} and {other}: keep them in one set of the split"
         )
         findings.append(Finding(Kind.NEAR, text, *looks.frames[i], value=distance))
     return findings
 
 
-def _near_pairs(thumbs: np.ndarray, near: float) -> list[tuple[float, int, int]]:
-    """(difference, i, j), i < j, of all pairs below the limit."""
+def _near_pairs(thumbs: np.ndarray, threshold: float) -> list[tuple[float, int, int]]:
+    """(difference, i, j) with i < j of all pairs below the threshold."""
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 a b, in blocks of rows.
     squares = np.square(thumbs, dtype=np.float64).sum(1)
     pairs = []
     for start in range(0, len(thumbs), _BLOCK):
@@ -95,7 +97,7 @@ def _near_pairs(thumbs: np.ndarray, near: float) -> list[tuple[float, int, int]]
         products = block.astype(np.float64) @ thumbs[start:].T.astype(np.float64)
         squared = squares[start : start + _BLOCK, None] + squares[None, start:] - 2 * products
         rms = np.sqrt(np.maximum(squared, 0) / thumbs.shape[1])
-        rows, columns = np.nonzero(np.triu(rms < near, 1))
+        rows, columns = np.nonzero(np.triu(rms < threshold, 1))
         pairs += [
             (float(rms[i, j]), start + i, start + j)
             for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
@@ -115,44 +117,44 @@ def _same(looks: Looks) -> list[Finding]:
 
 
 def check_videos(folder: DatasetFolder) -> list[Finding]:
-    """Videos without a count, turned ones, ones of another shape than the others."""
+    """Videos without a count, rotated ones, and those of another orientation than most."""
     findings = [
         Finding(Kind.COUNT, "no count in videos.csv: fill it in where it is known", video.file)
         for video in folder.videos
         if video.cards is None
     ]
     shapes = {
-        a.video: "upright" if a.height > a.width else "lying" if a.width > a.height else "square"
+        a.video: "portrait" if a.height > a.width else "landscape" if a.width > a.height else "square"
         for a in folder.annotations
     }
     usual = Counter(shapes.values()).most_common(1)
     for video, source in folder.sources.items():
         turn = _turned(source)
         if turn:
-            text = f"{turn}: cardpose turns it, a tool that does not has the corners elsewhere"
+            text = f"{turn}: cardpose applies this; in a tool that does not, the corners are displaced"
             findings.append(Finding(Kind.ROTATED, text, video))
         if video in shapes and shapes[video] != usual[0][0]:
-            text = f"its frames are {shapes[video]}, those of most videos {usual[0][0]}: was it filmed on its side?"
+            text = f"its frames are {shapes[video]}, those of most videos {usual[0][0]}: check its rotation"
             findings.append(Finding(Kind.ROTATED, text, video))
     return findings
 
 
 def _turned(source: Source) -> str:
-    """In words how the footage is turned when it is shown; of loose frames the first is looked at."""
+    """How metadata rotates the footage, in words; "" if not. Of image files only the first is read."""
     if isinstance(source, Path):
         rotation = probe(source).rotation
-        return f"is turned by {rotation} degrees when it is shown" if rotation else ""
+        return f"metadata rotates it by {rotation} degrees" if rotation else ""
     path = str(next(iter(source.values())))
     shown, stored = cv2.imread(path), cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     same = shown is None or stored is None or (shown.shape == stored.shape and (shown == stored).all())
-    return "" if same else "its pictures are turned by their EXIF orientation"
+    return "" if same else "EXIF orientation rotates its pictures"
 
 
 def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameId, str]:
-    """The side of each frame of a saved split."""
+    """The set (train, val or test) of each frame of a saved split."""
     return {
-        (video, index): side
-        for side, videos in split.items()
+        (video, index): name
+        for name, videos in split.items()
         for video, indices in videos.items()
         for index in indices
     }

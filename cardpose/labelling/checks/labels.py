@@ -1,4 +1,4 @@
-"""Names against places, corners on one place, copied labels: what a box does not question."""
+"""Names that contradict positions, coinciding corners and copied labels, which a fitted box does not reveal."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from cardpose.geometry.boxes import extent, labelled
 from cardpose.labelling.checks.findings import Finding, Kind
 
 MARGIN = 0.03
-"""Of the packet's extent: how far a corner may lie on the wrong side of another, and how near two may lie."""
+"""Tolerance of the order of two corners, and smallest distance of two, as a share of the packet's extent."""
 UPSIDE_DOWN = 0.5
-"""Share of a video's frames with upper below lower from which on the video itself is suspected."""
+"""Share of a video's frames with the upper corners below the lower ones from which the whole video is reported."""
 _WORDS = {
     ("left", "right"): (0, "lies to the right of"),
     ("upper", "lower"): (1, "lies below"),
     ("back", "face"): (1, "lies below"),
 }
-"""Of two corners that differ in this word, the first lies before the second along this axis."""
+"""Of two corners that differ in this word, the first has the smaller coordinate on this axis."""
 
 
 def check_labels(annotations: Sequence[Annotation]) -> list[Finding]:
-    """Corners on the wrong side of each other, two on one place, labels that are copies."""
+    """Corners in the wrong order, coinciding corners, copied labels and upside-down videos."""
     if not annotations:
         return []
     corners, given, _ = labelled(annotations)
@@ -35,7 +35,7 @@ def check_labels(annotations: Sequence[Annotation]) -> list[Finding]:
 
 
 def _ordered() -> list[tuple[int, int, int, str]]:
-    """(first, second, axis, words): on every edge, which corner has the smaller coordinate."""
+    """(first, second, axis, words) for every edge: the first corner has the smaller coordinate."""
     pairs = []
     for i, j in EDGES:
         for (low, high), (axis, words) in _WORDS.items():
@@ -51,7 +51,7 @@ _ORDERED = _ordered()
 
 
 def _places(annotation: Annotation, points: np.ndarray, reach: float) -> list[Finding]:
-    """One finding a frame: the corners that lie farthest on the wrong side of another."""
+    """At most one finding: the pair of corners with the largest violation of the order."""
     wrong = [
         (float(points[i, axis] - points[j, axis]) / reach, i, j, words)
         for i, j, axis, words in _ORDERED
@@ -79,7 +79,7 @@ def _close(annotation: Annotation, points: np.ndarray, reach: float) -> list[Fin
 
 
 def _copies(annotations: Sequence[Annotation]) -> list[Finding]:
-    """Labels that equal an earlier one of their video in every digit."""
+    """Labels that are exactly equal to an earlier one of their video."""
     first: dict[tuple[str, bytes], int] = {}
     findings = []
     for annotation in annotations:
@@ -87,14 +87,14 @@ def _copies(annotations: Sequence[Annotation]) -> list[Finding]:
             continue
         key = annotation.video, annotation.corners.tobytes()
         if key in first:
-            text = f"all corners are where frame {first[key]} has them, to the last digit"
+            text = f"all corners are exactly those of frame {first[key]}"
             findings.append(Finding(Kind.COPIED, text, annotation.video, annotation.frame_index))
         first.setdefault(key, annotation.frame_index)
     return findings
 
 
 def _upside_down(annotations: Sequence[Annotation], corners: np.ndarray, reach: np.ndarray) -> list[Finding]:
-    """Videos in which the far edge lies below the near one more often than not."""
+    """Videos in which the far edge is usually below the near one."""
     turned: dict[str, list[bool]] = defaultdict(list)
     for annotation, points, size in zip(annotations, corners, reach, strict=True):
         upper, lower = (points[[word in name for name in CORNERS], 1] for word in ("upper", "lower"))
@@ -104,7 +104,7 @@ def _upside_down(annotations: Sequence[Annotation], corners: np.ndarray, reach: 
         Finding(
             Kind.ROTATED,
             f"the upper corners lie below the lower ones in {sum(frames)} of {len(frames)} labelled frames: "
-            "the video stands on its head, or its names do",
+            "the video or the names are upside down",
             video,
             value=sum(frames) / len(frames),
         )

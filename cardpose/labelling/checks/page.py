@@ -1,4 +1,4 @@
-"""The page of suspicious frames: what is suspected, and a picture with the label and the box that fits it."""
+"""The HTML page of the findings, with pictures of labels and the boxes that fit them."""
 
 import math
 from collections import Counter
@@ -14,11 +14,11 @@ from cardpose.evaluation.report.html import Picture, Section, Table, write_page
 from cardpose.labelling.checks.findings import MEANINGS, Finding, Kind
 
 WIDTH = 640
-"""Pixels of a frame on the page, at most."""
+"""Largest width of a picture on the page, in pixels."""
 
 
 def draw(image: np.ndarray, annotation: Annotation, box: np.ndarray | None) -> np.ndarray:
-    """The frame with its label, circles and white edges, and the box, crosses and green edges.
+    """Draw the label (circles, white edges) and the box (crosses, green edges) into a frame.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -41,7 +41,7 @@ def draw(image: np.ndarray, annotation: Annotation, box: np.ndarray | None) -> n
 
 
 def chosen_frames(findings: Sequence[Finding], limit: int) -> list[FrameId]:
-    """The frames to draw, the worst of the first kinds first, at most `limit`."""
+    """At most `limit` frames to draw, by kind and severity."""
     order = list(Kind)
     ranked = sorted(
         (f for f in findings if f.frame_index is not None),
@@ -58,15 +58,15 @@ def write(
     frames: Sequence[FrameId],
     pictures: Mapping[FrameId, np.ndarray],
 ) -> None:
-    """Write the page; the file is whole or absent.
+    """Write the page atomically.
 
     Args:
-        path: of the file.
+        path: of the HTML file.
         data: the folder that was checked.
-        findings: all of them.
-        counted: what was looked at, by its name.
-        frames: those to show.
-        pictures: (H, W, 3) uint8 RGB of each that could be read.
+        findings: all findings.
+        counted: numbers of checked items, by name.
+        frames: the frames to show.
+        pictures: (H, W, 3) uint8 RGB of those that could be read.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
@@ -77,19 +77,19 @@ def write(
     suspicious = len({(f.video, f.frame_index) for f in findings if f.frame_index is not None})
     shown = f"The first {len(frames)} of {suspicious} are shown." if len(frames) < suspicious else ""
     legend = (
-        "White edges and circles: the label, dashed where it is hidden. Green edges and crosses: the box that fits, "
-        "without the corner that is at fault where there is one."
+        "White edges and circles: the label, dashed if hidden. Green edges and crosses: the box that fits, without the "
+        "outlier if there is one."
     )
     sections = [
         Section(
             "Findings",
-            ["A finding is a suspicion: look before you change a label."],
+            ["Findings are suspicions: look at the picture before you change a label."],
             Table(("finding", "number", "meaning"), kinds, numbers=False),
         ),
         Section(
             "Folder and videos",
             [] if others else ["Nothing found."],
-            Table(("finding", "video", "what"), others, numbers=False) if others else None,
+            Table(("kind", "video", "finding"), others, numbers=False) if others else None,
         ),
         Section(
             "Frames",
@@ -99,9 +99,9 @@ def write(
             pairs=True,
         ),
     ]
-    looked = ", ".join(f"{many} {what}" for what, many in counted.items())
+    checked = ", ".join(f"{many} {what}" for what, many in counted.items())
     write_page(
-        path, "Check of footage and labels", {"folder": data, "looked at": looked or "nothing"}, sections
+        path, "Check of footage and labels", {"folder": data, "checked": checked or "nothing"}, sections
     )
 
 
@@ -118,7 +118,7 @@ def _picture(frame: FrameId, image: np.ndarray, findings: Sequence[Finding]) -> 
 def _missing(
     frames: Sequence[FrameId], findings: Sequence[Finding], pictures: Mapping[FrameId, np.ndarray]
 ) -> Table | None:
-    """The frames that could not be read again, in words."""
+    """A table of the frames whose pictures could not be read."""
     rows = [
         (f"{frame[0]} frame {frame[1]}", "; ".join(_lines(frame, findings)))
         for frame in frames

@@ -1,4 +1,4 @@
-// Talking to the server. A write carries the page's token; a server that was started again has a new one.
+// Requests to the server. Writes carry the page's token; after a restart the server has a new one.
 
 let token = document.querySelector('meta[name="token"]').content;
 
@@ -22,23 +22,23 @@ async function renewToken() {
   token = page.querySelector('meta[name="token"]')?.content ?? token;
 }
 
-/** The answer's JSON. Throws Refused where the server says no, TypeError where it cannot be reached. */
+/** The JSON of the response. Throws Refused for an error response, TypeError if the server cannot be reached. */
 export async function ask(method, url, body) {
-  let answer = await send(method, url, body);
-  if (answer.status === 401 && body !== undefined) {
+  let response = await send(method, url, body);
+  if (response.status === 401 && body !== undefined) {
     await renewToken();
-    answer = await send(method, url, body);
+    response = await send(method, url, body);
   }
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, said.error ?? answer.statusText);
-  return said;
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(response.status, content.error ?? response.statusText);
+  return content;
 }
 
-/** A picture, decoded, with the size it has. */
+/** The decoded picture of a frame. */
 export async function picture(number) {
-  const answer = await fetch(`/pictures/${number}`);
-  if (!answer.ok) {
-    throw new Refused(answer.status, (await answer.json().catch(() => ({}))).error ?? answer.statusText);
+  const response = await fetch(`/pictures/${number}`);
+  if (!response.ok) {
+    throw new Refused(response.status, (await response.json().catch(() => ({}))).error ?? response.statusText);
   }
-  return createImageBitmap(await answer.blob());
+  return createImageBitmap(await response.blob());
 }

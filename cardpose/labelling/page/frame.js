@@ -1,15 +1,15 @@
-// One frame's marks as the person changes them: undo, redo, and saving, one request at a time.
+// The marks of one frame: changes, undo, redo, and saving, one request at a time.
 
 import {ask, Refused} from "./api.js";
 
-const NUDGES_TOGETHER_MS = 800;
+const NUDGE_GROUP_MS = 800; // nudges in quick succession are one step of undo
 const RETRY_MS = 1000;
 
 export const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 export class Frame {
-  /** said: the server's answer; changed(frame): called after each change and each word from the server. */
-  constructor(number, said, changed) {
+  /** response: of GET /api/frames/N; changed(frame): called after each change and each response. */
+  constructor(number, response, changed) {
     this.number = number;
     this.changed = changed;
     this.past = [];
@@ -19,34 +19,34 @@ export class Frame {
     this.saving = false;
     this.sending = false;
     this.version = 0;
-    this.unanswered = []; // marks that were sent, and nobody knows whether they are saved
-    this.take(said);
+    this.unanswered = []; // marks that were sent without a response: they may be saved
+    this.take(response);
   }
 
-  /** Ask the server again; its word counts only where nothing was changed or saved here meanwhile. */
+  /** Fetch the frame again; ignored if it was changed or saved here in the meantime. */
   async refresh() {
     const before = this.version;
-    const said = await ask("GET", `/api/frames/${this.number}`);
-    if (this.version === before && !this.unsaved) this.take(said);
+    const response = await ask("GET", `/api/frames/${this.number}`);
+    if (this.version === before && !this.unsaved) this.take(response);
   }
 
-  take(said) {
-    if (this.marks !== undefined && !same(this.marks, said.marks)) this.past = this.future = [];
-    this.marks = said.marks;
-    this.saved = said.marks;
-    this.width = said.width;
-    this.height = said.height;
-    this.proposal = said.proposal;
-    this.doubt = said.doubt;
-    this.describe(said);
+  take(response) {
+    if (this.marks !== undefined && !same(this.marks, response.marks)) this.past = this.future = [];
+    this.marks = response.marks;
+    this.saved = response.marks;
+    this.width = response.width;
+    this.height = response.height;
+    this.proposal = response.proposal;
+    this.uncertainty = response.uncertainty;
+    this.describe(response);
   }
 
-  describe(said) {
-    this.revision = said.revision;
-    this.checked = {marks: this.saved, box: said.box, hidden: said.hidden, blamed: said.blamed, warning: said.warning};
+  describe(response) {
+    this.revision = response.revision;
+    this.checked = {marks: this.saved, box: response.box, hidden: response.hidden, outlier: response.outlier, warning: response.warning};
   }
 
-  /** What is under way may still replace what is saved, also where the marks are those again. */
+  /** Whether a request is pending or the marks differ from the saved ones. */
   get unsaved() {
     if (this.saved === undefined) return false;
     return this.sending || this.unanswered.length > 0 || !same(this.marks, this.saved);
@@ -57,15 +57,15 @@ export class Frame {
     return decided === 0 ? "empty" : decided === this.marks.length ? "done" : "draft";
   }
 
-  /** The fitted box: of the marks as they are saved, so it may lag behind a drag by a moment. */
+  /** The check of the saved marks; during a drag it is briefly out of date. */
   get check() {
     return this.checked;
   }
 
-  /** Change the marks and save. Nudges of one corner in quick succession are undone together. */
+  /** Change the marks and save; quick nudges of one corner are one step of undo. */
   change(marks, nudged = null) {
     if (same(marks, this.marks)) return;
-    const together = nudged !== null && this.nudged === nudged && Date.now() - this.nudgedAt < NUDGES_TOGETHER_MS;
+    const together = nudged !== null && this.nudged === nudged && Date.now() - this.nudgedAt < NUDGE_GROUP_MS;
     if (!together) this.past = [...this.past, this.marks];
     this.future = [];
     this.nudged = nudged;
@@ -98,7 +98,7 @@ export class Frame {
     this.save();
   }
 
-  /** Send the marks until the server has the last ones; what it cannot be told now is told again. */
+  /** Send the marks until the latest ones are saved; retries after a failure. */
   async save() {
     if (this.saving || this.conflict) return;
     this.saving = true;
@@ -106,20 +106,20 @@ export class Frame {
       const marks = this.marks;
       try {
         this.sending = true;
-        const said = await ask("PUT", `/api/frames/${this.number}`, {marks, revision: this.revision});
+        const response = await ask("PUT", `/api/frames/${this.number}`, {marks, revision: this.revision});
         this.sending = false;
         this.version += 1;
         this.saved = marks;
         this.unanswered = [];
-        this.describe(said);
-        this.trouble = said.problem ? `Saved, but: ${said.problem}` : "";
+        this.describe(response);
+        this.trouble = response.problem ? `Saved, but: ${response.problem}` : "";
       } catch (error) {
         this.sending = false;
         if (error instanceof Refused && error.status === 409) {
           this.conflict = !(await this.wasMine().catch(() => true));
         } else {
           this.unanswered.push(marks);
-          this.trouble = error instanceof Refused ? error.message : "the server does not answer";
+          this.trouble = error instanceof Refused ? error.message : "no response from the server";
           this.changed(this);
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         }
@@ -129,28 +129,28 @@ export class Frame {
     this.saving = false;
   }
 
-  /** Whether the server has what was sent from here before it went away without an answer. */
+  /** Whether a conflict is with an own request that was saved but not answered. */
   async wasMine() {
-    const said = await ask("GET", `/api/frames/${this.number}`);
-    if (!this.unanswered.some((marks) => same(marks, said.marks))) return false;
+    const response = await ask("GET", `/api/frames/${this.number}`);
+    if (!this.unanswered.some((marks) => same(marks, response.marks))) return false;
     this.version += 1;
-    this.saved = said.marks;
+    this.saved = response.marks;
     this.unanswered = [];
-    this.describe(said);
+    this.describe(response);
     return true;
   }
 
-  /** After a conflict: keep these marks over the other tab's, or take those. */
+  /** Resolve a conflict: keep these marks, or take those of the other tab. */
   async settle(mine) {
-    const said = await ask("GET", `/api/frames/${this.number}`);
+    const response = await ask("GET", `/api/frames/${this.number}`);
     this.conflict = false;
     this.version += 1;
-    this.saved = said.marks;
+    this.saved = response.marks;
     this.unanswered = [];
-    this.describe(said);
+    this.describe(response);
     if (!mine) {
       this.past = [...this.past, this.marks];
-      this.marks = said.marks;
+      this.marks = response.marks;
     }
     this.changed(this);
     await this.save();

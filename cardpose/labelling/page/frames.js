@@ -1,21 +1,21 @@
-// Which frame comes when, and the next ones fetched before they are asked for.
+// The order of the frames; prefetches the next ones.
 
 import {ask, picture} from "./api.js";
 import {Frame} from "./frame.js";
 
-const AHEAD = 3;
+const AHEAD = 3; // frames prefetched
 const BEHIND = 1;
-const KEPT = 100; // frames whose undo is remembered
+const KEPT = 100; // changed frames whose undo history is kept
 
 export class Frames {
-  /** session: the server's answer; changed(frame): as for Frame. */
+  /** session: response of GET /api/session; changed(frame): as for Frame. */
   constructor(session, changed) {
     this.list = session.frames.map(([video, index, state]) => ({video, index, state}));
     this.order = this.list.map((_, number) => number);
     this.follow = session.model && !session.ordered;
     this.changed = changed;
-    this.near = new Map(); // number -> {frame, bitmap}: promises of the frames about the current one
-    this.kept = new Map(); // number -> Frame: those that were touched, for their undo
+    this.near = new Map(); // number -> {frame, bitmap}: promises, for the frames around the current one
+    this.kept = new Map(); // number -> Frame: changed frames, for undo
   }
 
   get done() {
@@ -26,38 +26,38 @@ export class Frames {
     return this.order.indexOf(number);
   }
 
-  /** The frames of which the model is least sure come first; those it has not seen yet last. */
-  sort(doubts) {
+  /** Sort by the model's uncertainty, the largest first; frames not predicted yet are last. */
+  sort(uncertainties) {
     if (!this.follow) return;
-    this.order.sort((a, b) => (doubts[b] ?? -1) - (doubts[a] ?? -1) || a - b);
+    this.order.sort((a, b) => (uncertainties[b] ?? -1) - (uncertainties[a] ?? -1) || a - b);
   }
 
-  /** The frame `step` places on; null past the ends. */
+  /** The frame `step` positions further; null beyond the ends. */
   beside(number, step) {
     return this.order[this.position(number) + step] ?? null;
   }
 
-  /** The next frame in the order, from the start again, that is no label yet; null where all are. */
+  /** The next unlabelled frame in the order, wrapping around; null if all are labelled. */
   unlabelled(number, wanted = () => true) {
     const from = number === null ? 0 : this.position(number) + 1;
     const round = [...this.order.slice(from), ...this.order.slice(0, from)];
     return round.find((other) => other !== number && this.list[other].state !== "done" && wanted(other)) ?? null;
   }
 
-  /** A frame and its picture; those that come next are fetched meanwhile, those far away are let go. */
+  /** A frame and its picture; prefetches the neighbours and releases the others. */
   async show(number) {
     const shown = await this.fetch(number);
     const at = this.position(number);
-    const about = new Set(this.order.slice(Math.max(0, at - BEHIND), at + AHEAD + 1));
+    const around = new Set(this.order.slice(Math.max(0, at - BEHIND), at + AHEAD + 1));
     const unlabelled = this.unlabelled(number);
-    if (unlabelled !== null) about.add(unlabelled);
+    if (unlabelled !== null) around.add(unlabelled);
     for (const [other, {bitmap}] of this.near) {
-      if (!about.has(other)) {
+      if (!around.has(other)) {
         this.near.delete(other);
         bitmap.then((image) => image.close()).catch(() => {});
       }
     }
-    for (const other of about) this.fetch(other).catch(() => {});
+    for (const other of around) this.fetch(other).catch(() => {});
     return shown;
   }
 
@@ -77,8 +77,8 @@ export class Frames {
       await kept.refresh();
       return kept;
     }
-    const said = await ask("GET", `/api/frames/${number}`);
-    return new Frame(number, said, (frame) => {
+    const response = await ask("GET", `/api/frames/${number}`);
+    return new Frame(number, response, (frame) => {
       this.keep(frame);
       this.list[number].state = frame.state;
       this.changed(frame);
@@ -92,7 +92,7 @@ export class Frames {
     if (this.kept.size > KEPT && !oldest.unsaved) this.kept.delete(oldest.number);
   }
 
-  /** Ask again what another tab may have changed. */
+  /** Fetch a frame again, as another tab may have changed it. */
   async refresh(frame) {
     await frame.refresh();
     this.list[frame.number].state = frame.state;

@@ -1,4 +1,4 @@
-// The labelling page: buttons, keys and words about it all.
+// The labelling page: navigation, buttons, keys and messages.
 
 import {ask, Refused} from "./api.js";
 import {Frames} from "./frames.js";
@@ -14,24 +14,24 @@ const $ = (id) => document.getElementById(id);
 const session = await ask("GET", "/api/session");
 const marking = new Marking(session.corners);
 const view = new View($("stage"), session.corners, session.edges, session.corners.map(letters));
-const frames = new Frames(session, () => panel.tell());
+const frames = new Frames(session, () => panel.update());
 const panel = new Panel(session, frames, marking, view, (corner) => act(() => marking.choose(corner))());
-let asked = null; // the frame that is on its way
+let requested = null; // the frame being loaded
 let magnifier = true;
 
-// ---- Going from frame to frame
+// ---- Navigation
 
 async function go(number) {
   if (number === null) return;
-  asked = number;
+  requested = number;
   let shown;
   try {
     shown = await frames.show(number);
   } catch (error) {
-    if (asked === number) say(`This frame cannot be shown: ${error.message}`);
+    if (requested === number) say(`This frame cannot be shown: ${error.message}`);
     return;
   }
-  if (asked !== number) return; // the person has gone on meanwhile
+  if (requested !== number) return; // another frame was requested meanwhile
   const {frame, bitmap} = shown;
   const video = marking.frame && frames.list[marking.frame.number].video;
   marking.begin(frame);
@@ -39,8 +39,8 @@ async function go(number) {
   history.replaceState(null, "", `#${number}`);
   const wrong = bitmap.width !== frame.width || bitmap.height !== frame.height;
   say(wrong ? `The picture is ${bitmap.width}x${bitmap.height}, its label says ${frame.width}x${frame.height}.` : "");
-  panel.tell();
-  frames.refresh(frame).catch(() => {}); // another tab may have changed it since it was fetched
+  panel.update();
+  frames.refresh(frame).catch(() => {}); // another tab may have changed it since
   performance.mark(`frame ${number}`);
 }
 
@@ -53,12 +53,12 @@ function goUnlabelled() {
   else go(number);
 }
 
-/** Enter: take what is proposed; go on once every corner is decided. */
+/** Enter: accept the proposals; once every corner is decided, go to the next frame. */
 function accept() {
   if (marking.frame.proposal) marking.accept();
   const left = marking.frame.marks.filter((mark) => mark === null).length;
   if (left === 0) goUnlabelled();
-  else say(`${left} not decided: click, or press X for a corner that is outside the picture.`);
+  else say(`${left} corners left: click, or press X for a corner outside the picture.`);
 }
 
 async function copyPrevious() {
@@ -72,25 +72,25 @@ async function copyPrevious() {
   } catch (error) {
     say(error.message);
   }
-  panel.tell();
+  panel.update();
 }
 
 function complete() {
   const {frame} = marking;
   if (marking.open() === null) say("All corners are decided.");
-  else if (!frame.proposal && !frame.check.box) say("Four corners of both surfaces fix the box: place some more.");
-  else if (marking.accept()) say("The others lie outside the picture: press X for each.");
+  else if (!frame.proposal && !frame.check.box) say("Place more corners: four, on both surfaces, determine the box.");
+  else if (marking.accept()) say("The other corners are outside the picture: press X for each.");
 }
 
-// ---- What is done
+// ---- Actions
 
-/** What a person does: the last notice goes, and the page shows what came of it. */
+/** Wrap an action of the user: clears the message and updates the page. */
 function act(what) {
   return (...given) => {
     if (!marking.frame) return;
     panel.notice = "";
     what(...given);
-    panel.tell();
+    panel.update();
   };
 }
 
@@ -113,7 +113,7 @@ function placeByKey() {
   const [x, y] = frame.marks[chosen] === null && guess ? guess : middle;
   const corner = chosen;
   marking.place(x, y, guess?.[2] === 1);
-  marking.choose(corner); // to be nudged
+  marking.choose(corner); // so that it can be nudged
 }
 
 function nudge(event, dx, dy) {
@@ -163,7 +163,7 @@ const KEYS = {
   ArrowDown: (event) => nudge(event, 0, 1),
 };
 
-/** What a key does; null where it is the browser's, or that of the button which has the focus. */
+/** The action of a key; null if the browser or the focused button handles it. */
 function meaning(event) {
   const command = event.ctrlKey || event.metaKey;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -198,7 +198,7 @@ const BUTTONS = {
 for (const [id, what] of Object.entries(BUTTONS)) {
   $(id).addEventListener("click", (event) => {
     act(what)();
-    if (event.detail > 0) view.stage.focus({preventScroll: true}); // after a mouse the keys are the stage's
+    if (event.detail > 0) view.stage.focus({preventScroll: true}); // after a mouse click, keys go to the stage
   });
 }
 $("help-button").addEventListener("click", () => $("help").showModal());
@@ -223,12 +223,12 @@ $("cards").addEventListener("change", async () => {
   try {
     await ask("PUT", `/api/videos/${number}`, {cards, before: video.cards});
     video.cards = cards;
-    panel.tell();
-    say(cards === null ? "The count is unknown again." : `${video.file}: ${cards} cards.`);
+    panel.update();
+    say(cards === null ? "The count is unknown." : `${video.file}: ${cards} cards.`);
   } catch (error) {
     if (error instanceof Refused && error.status === 409) video.cards = (await ask("GET", "/api/session")).videos[number].cards;
     $("cards").value = video.cards ?? "";
-    say(error instanceof Refused ? error.message : "Not saved: the server does not answer.");
+    say(error instanceof Refused ? error.message : "Not saved: no response from the server.");
   }
 });
 
@@ -239,21 +239,21 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && marking.frame) frames.refresh(marking.frame).catch(() => {});
 });
 
-// ---- The model at work
+// ---- Progress of the model
 
 async function follow() {
   try {
-    const {doubts, finished, problem} = await ask("GET", "/api/progress");
+    const {uncertainties, finished, problem} = await ask("GET", "/api/progress");
     session.problem = problem;
-    frames.sort(doubts);
-    const seen = doubts.filter((doubt) => doubt !== null).length;
+    frames.sort(uncertainties);
+    const seen = uncertainties.filter((value) => value !== null).length;
     $("order").textContent = !session.model ? "" :
-      finished ? (session.ordered ? "" : "The frames of which the model is least sure come first.") :
-      `The model has looked at ${seen} of ${doubts.length} frames; those it is least sure of come first.`;
-    panel.tell();
+      finished ? (session.ordered ? "" : "Sorted by the model's uncertainty, the largest first.") :
+      `The model has predicted ${seen} of ${uncertainties.length} frames; the most uncertain come first.`;
+    panel.update();
     if (finished) return;
   } catch {
-    // asked again
+    // retried
   }
   setTimeout(follow, POLL_MS);
 }

@@ -1,4 +1,4 @@
-// What a person does to the corners of the current frame.
+// Edits of the corners of the current frame.
 
 import {placed} from "./view.js";
 
@@ -6,8 +6,8 @@ export const ABSENT = [0, 0, 0];
 export const HIDDEN = 1;
 export const VISIBLE = 2;
 
-/** Corners in the order in which they are asked for: about the back, then back along the face. */
-const ASKED = [
+/** The order of labelling: around the back, then around the face. */
+const ORDER = [
   "upper_left_back", "upper_right_back", "lower_right_back", "lower_left_back",
   "lower_left_face", "lower_right_face", "upper_right_face", "upper_left_face",
 ];
@@ -17,10 +17,10 @@ export const words = (name) => name.replaceAll("_", " ");
 export class Marking {
   constructor(corners) {
     this.corners = corners;
-    this.asked = ASKED.map((name) => corners.indexOf(name));
+    this.asked = ORDER.map((name) => corners.indexOf(name));
     this.frame = null;
     this.chosen = null;
-    this.seen = VISIBLE; // of the corner that is placed next
+    this.seen = VISIBLE; // visibility of the corner placed next
     this.dragged = null;
   }
 
@@ -30,17 +30,17 @@ export class Marking {
     this.chosen = this.open();
   }
 
-  /** The marks, with a corner that is being dragged where it is now. */
+  /** The marks, with a dragged corner at its current position. */
   get marks() {
     return this.dragged ?? this.frame.marks;
   }
 
-  /** The first corner that is not decided; null where all are. */
+  /** The first undecided corner; null if all are decided. */
   open() {
     return this.asked.find((corner) => this.frame.marks[corner] === null) ?? null;
   }
 
-  /** Where an undecided corner may be: as the model says, else where the box of the others has it. */
+  /** Expected positions of undecided corners: from the model, else from the fitted box. */
   guesses() {
     const {proposal, check, width, height} = this.frame;
     return this.corners.map((_, i) => {
@@ -66,7 +66,7 @@ export class Marking {
     return this.frame.marks.map((old, i) => (i === corner ? mark : old));
   }
 
-  /** Place the chosen corner; the next one is asked for. */
+  /** Place the chosen corner and choose the next one. */
   place(x, y, asHidden) {
     const corner = this.chosen;
     if (corner === null) return;
@@ -75,7 +75,7 @@ export class Marking {
     this.choose(this.open());
   }
 
-  /** A click on a corner: a thin packet's two lie so close that it mostly means the one that is asked for. */
+  /** A click on a corner. In a thin packet two are so close that it usually means the chosen one. */
   touch(corner, x, y, asHidden) {
     const {marks, proposal} = this.frame;
     const asked = this.chosen !== null && marks[this.chosen] === null;
@@ -103,7 +103,7 @@ export class Marking {
     return moved;
   }
 
-  /** Visible, hidden, absent, or (null) not decided again. */
+  /** Set the visibility: 2 visible, 1 hidden, 0 absent, null undecided. */
   see(seen) {
     const corner = this.chosen;
     if (corner === null) return;
@@ -116,7 +116,7 @@ export class Marking {
     } else if (placed(mark)) {
       this.frame.change(this.with(corner, [mark[0], mark[1], seen]));
     } else {
-      this.seen = seen; // it is placed so with the next click
+      this.seen = seen; // used by the next click
     }
   }
 
@@ -127,7 +127,7 @@ export class Marking {
     if (this.chosen === null || this.frame.marks[this.chosen] !== null) this.choose(this.open());
   }
 
-  /** Take the guesses for what is not decided, from the model or (complete) the box; how many are still open. */
+  /** Accept the expected positions of undecided corners; returns the number still undecided. */
   accept() {
     const guesses = this.guesses();
     this.frame.change(this.frame.marks.map((mark, i) => mark ?? guesses[i]));

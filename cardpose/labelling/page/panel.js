@@ -1,17 +1,17 @@
-// What the page says of the frame, its corners and the saving, beside the picture and below it.
+// The texts and buttons around the picture: frame, corners, saving.
 
 import {VISIBLE, words} from "./marking.js";
 import {placed} from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const STATES = {empty: "not labelled", draft: "begun", done: "labelled"};
+const STATES = {empty: "not labelled", draft: "incomplete", done: "labelled"};
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-/** Two letters for a corner: upper or lower, left or right. */
+/** The label of a corner in two letters: upper or lower, left or right. */
 export const letters = (name) => name.split("_").slice(0, 2).map((word) => word[0].toUpperCase()).join("");
 
 export class Panel {
-  /** choose(corner): what a click on a corner's button does. */
+  /** choose(corner): called on a click on a corner's button. */
   constructor(session, frames, marking, view, choose) {
     Object.assign(this, {session, frames, marking, view});
     this.notice = "";
@@ -35,7 +35,7 @@ export class Panel {
     return button;
   }
 
-  /** Say something until the person does something; "" says what is to be done. */
+  /** Show a message until the next action; "" shows what to do next. */
   say(text) {
     this.notice = text;
     const {marking} = this;
@@ -45,19 +45,19 @@ export class Panel {
   prompt() {
     const {chosen, frame, seen} = this.marking;
     const name = words(this.session.corners[chosen]);
-    if (frame.proposal && frame.state === "empty") return "Accept these corners (Enter), or drag what is wrong";
-    if (frame.marks[chosen] !== null) return `${name}: click to place it anew`;
+    if (frame.proposal && frame.state === "empty") return "Accept these corners (Enter), or drag the wrong ones";
+    if (frame.marks[chosen] !== null) return `${name}: click to move it`;
     return `Click the ${name}${seen === VISIBLE ? "" : ", hidden"}`;
   }
 
-  /** Show everything as it is now. */
-  tell() {
+  /** Update everything. */
+  update() {
     const {frame, marks, chosen} = this.marking;
     if (!frame) return;
     const {list, done} = this.frames;
     const {video, index} = list[frame.number];
-    const fresh = same(frame.check.marks, marks); // the check of a change comes with the server's answer
-    this.view.mark(marks, this.marking.guesses(), chosen, fresh ? frame.check.blamed : null);
+    const fresh = same(frame.check.marks, marks); // the check of a change arrives with the server's response
+    this.view.mark(marks, this.marking.guesses(), chosen, fresh ? frame.check.outlier : null);
     if (fresh) $("warning").textContent = frame.check.warning;
     $("video").textContent = this.session.videos[video].file;
     $("frame").textContent = `frame ${index}`;
@@ -70,28 +70,28 @@ export class Panel {
     $("progress").max = list.length;
     $("progress").value = done;
     $("progress-text").textContent = `${done} of ${list.length} labelled`;
-    this.tellCorners();
-    this.tellButtons();
-    this.tellSaving();
+    this.updateCorners();
+    this.updateButtons();
+    this.updateSaving();
     this.say(this.notice);
   }
 
-  tellCorners() {
+  updateCorners() {
     const guesses = this.marking.guesses();
     for (const button of $("corners").children) {
       const corner = Number(button.dataset.number);
       const mark = this.marking.marks[corner];
       const seen = mark === null ? "" : mark[2];
-      const said = {"": guesses[corner] ? "proposed" : "not placed", 0: "absent", 1: "hidden", 2: "visible"}[seen];
+      const text = {"": guesses[corner] ? "proposed" : "not placed", 0: "absent", 1: "hidden", 2: "visible"}[seen];
       const where = placed(mark) ? ` ${mark[0].toFixed(1)}, ${mark[1].toFixed(1)}` : "";
       button.dataset.seen = seen;
       button.setAttribute("aria-pressed", corner === this.marking.chosen);
-      button.setAttribute("aria-label", `${words(this.session.corners[corner])}, ${said}${where}`);
-      button.querySelector("small").textContent = said + where;
+      button.setAttribute("aria-label", `${words(this.session.corners[corner])}, ${text}${where}`);
+      button.querySelector("small").textContent = text + where;
     }
   }
 
-  tellButtons() {
+  updateButtons() {
     const {frame, chosen} = this.marking;
     const mark = chosen === null ? null : frame.marks[chosen];
     for (const button of $("seen").children) {
@@ -107,19 +107,19 @@ export class Panel {
     $("accept").textContent = frame.proposal && this.marking.open() !== null ? "Accept, next" : "Next to label";
   }
 
-  tellSaving() {
+  updateSaving() {
     const open = this.frames.unsaved;
-    const hindered = open.map(({trouble}) => trouble).find(Boolean);
+    const failed = open.map(({trouble}) => trouble).find(Boolean);
     const behind = this.session.problem && `Saved, but not in annotations.json yet: ${this.session.problem}`;
-    $("saving").textContent = hindered ? `Not saved: ${hindered}` : open.length ? "Saving" : behind || "Saved";
-    $("saving").classList.toggle("failing", Boolean(hindered || behind));
+    $("saving").textContent = failed ? `Not saved: ${failed}` : open.length ? "Saving" : behind || "Saved";
+    $("saving").classList.toggle("failing", Boolean(failed || behind));
     const conflict = [...this.frames.kept.values()].find((frame) => frame.conflict);
     $("banner").hidden = !conflict;
-    if (conflict && this.conflict !== conflict) this.askWhose(conflict);
+    if (conflict && this.conflict !== conflict) this.askConflict(conflict);
     this.conflict = conflict;
   }
 
-  askWhose(frame) {
+  askConflict(frame) {
     const {video, index} = this.frames.list[frame.number];
     const what = `${this.session.videos[video].file} frame ${index}`;
     $("banner-text").textContent = `${what} was changed in another tab or window. Your change is not saved.`;

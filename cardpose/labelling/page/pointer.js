@@ -1,15 +1,15 @@
-// Mouse, pen and fingers on the stage.
+// Mouse, pen and touch input on the stage.
 
-const CLICK_MOVES = {mouse: 4, pen: 6, touch: 10}; // CSS pixels up to which a press is still a click
+const CLICK_MOVES = {mouse: 4, pen: 6, touch: 10}; // CSS pixels of movement up to which a press is a click
 const REACH = {mouse: 12, pen: 16, touch: 26};
 const HOLD_MS = 350;
 
 /**
- * Listen on the view's stage.
+ * Listen on the view's stage and call back, in coordinates of the picture.
  *
- * does: place(x, y, asHidden), touch(corner, x, y, asHidden) where a press is on a corner, choose(corner) and
- * drag(corner, x, y) and drop() as one is dragged, where(corner) -> its place, magnifier() -> whether it is on,
- * awaits() -> whether a click would place a corner. Coordinates are the picture's.
+ * does: place(x, y, asHidden); touch(corner, x, y, asHidden) for a click on a corner; choose(corner), drag(corner, x, y)
+ * and drop() for a drag; where(corner) -> its position; magnifier() -> whether it is on; awaits() -> whether a click
+ * would place a corner.
  */
 export function listen(view, does) {
   const stage = view.stage;
@@ -56,7 +56,7 @@ export function listen(view, does) {
     try {
       stage.setPointerCapture(event.pointerId);
     } catch {
-      // a pointer that is gone already
+      // the pointer is gone already
     }
     fingers.set(event.pointerId, at(event));
     if (fingers.size > 1) {
@@ -97,9 +97,9 @@ export function listen(view, does) {
   const pinch = (id, x, y) => {
     const [other] = [...fingers].filter(([key]) => key !== id).map(([, point]) => point);
     const [beforeX, beforeY] = fingers.get(id);
-    const spread = (a, b) => Math.max(10, Math.hypot(a - other[0], b - other[1]));
+    const distance = (a, b) => Math.max(10, Math.hypot(a - other[0], b - other[1]));
     view.pan((x - beforeX) / 2, (y - beforeY) / 2);
-    view.zoom(spread(x, y) / spread(beforeX, beforeY), (x + other[0]) / 2, (y + other[1]) / 2);
+    view.zoom(distance(x, y) / distance(beforeX, beforeY), (x + other[0]) / 2, (y + other[1]) / 2);
     fingers.set(id, [x, y]);
   };
 

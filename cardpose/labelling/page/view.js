@@ -1,4 +1,4 @@
-// The picture and the marks over it. An integer coordinate is the centre of a pixel, as everywhere in cardpose.
+// The picture with the marks on top. Integer coordinates are pixel centres, as everywhere in cardpose.
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPE = 8;
@@ -17,7 +17,7 @@ const put = (item, values) => Object.entries(values).forEach(([name, value]) => 
 export const placed = (mark) => Boolean(mark) && mark[2] > 0;
 
 export class View {
-  /** corners: their names; edges: pairs of them; letters: what is written beside each. */
+  /** corners: their names; edges: pairs of indices; letters: text beside each corner. */
   constructor(stage, corners, edges, letters) {
     this.stage = stage;
     this.canvas = stage.querySelector("#picture");
@@ -25,7 +25,7 @@ export class View {
     this.loupe = stage.querySelector("#loupe");
     this.bitmap = null;
     this.scale = 1;
-    this.x = 0; // where the upper left corner of the picture is, CSS pixels of the stage
+    this.x = 0; // position of the picture's top left corner, CSS pixels of the stage
     this.y = 0;
     const side = (i) => corners[i].split("_")[2];
     this.edges = edges.map(([i, j]) => ({
@@ -51,14 +51,14 @@ export class View {
       const shapes = [shape("halo"), shape("shape"), element("circle", group, "dot")];
       put(shapes[2], {r: 2.5});
       const text = element("text", group);
-      put(text, {x: SHAPE + 3, y: round ? 2 - SHAPE : SHAPE + 8}); // a thin packet's two stay apart
+      put(text, {x: SHAPE + 3, y: round ? 2 - SHAPE : SHAPE + 8}); // so that those of a thin packet do not overlap
       text.textContent = letters[i];
       return {group, shapes, crosses};
     });
     new ResizeObserver(() => this.resize()).observe(stage);
   }
 
-  /** Show another picture; the view stays where it was if `stay` and the size is the same. */
+  /** Show a picture; keeps the view if `stay` and the size is the same. */
   show(bitmap, stay) {
     const moved = !this.bitmap || !stay || bitmap.width !== this.width || bitmap.height !== this.height;
     this.bitmap = bitmap;
@@ -85,7 +85,7 @@ export class View {
     this.paint();
   }
 
-  /** Zoom to some points of the picture, with room about them. */
+  /** Zoom to points of the picture, with a margin. */
   fitTo(points) {
     const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
     const {clientWidth: width, clientHeight: height} = this.stage;
@@ -103,14 +103,14 @@ export class View {
     return [(x - this.x) / this.scale - 0.5, (y - this.y) / this.scale - 0.5];
   }
 
-  /** Zoom by a factor about a point of the stage. */
+  /** Zoom by a factor around a point of the stage. */
   zoom(factor, x, y) {
     const smallest = Math.min(this.stage.clientWidth / this.width, this.stage.clientHeight / this.height, 1) / 2;
     const scale = Math.min(MAX_SCALE, Math.max(smallest, this.scale * factor));
     this.pan((x - this.x) * (1 - scale / this.scale), (y - this.y) * (1 - scale / this.scale), scale);
   }
 
-  /** Move the picture; some of it stays in sight. */
+  /** Move the picture; part of it stays visible. */
   pan(dx, dy, scale = this.scale) {
     const seen = 40;
     this.scale = scale;
@@ -120,7 +120,7 @@ export class View {
     this.paint();
   }
 
-  /** Bring a point of the picture into sight. */
+  /** Scroll a point of the picture into view. */
   reveal(x, y) {
     const [left, top] = this.toStage(x, y);
     const edge = 30;
@@ -129,7 +129,7 @@ export class View {
     if (dx || dy) this.pan(dx, dy);
   }
 
-  /** Paint once before the screen shows the next picture. */
+  /** Repaint once in the next animation frame. */
   paint() {
     if (this.waiting) return;
     this.waiting = requestAnimationFrame(() => this.paintNow());
@@ -149,15 +149,15 @@ export class View {
     this.draw();
   }
 
-  /** marks: of the frame; guesses: where the undecided corners may be; chosen, blamed: corners or null. */
-  mark(marks, guesses, chosen, blamed) {
-    this.drawing = {marks, guesses, chosen, blamed};
+  /** marks: of the frame; guesses: expected positions of undecided corners; chosen, outlier: corners or null. */
+  mark(marks, guesses, chosen, outlier) {
+    this.drawing = {marks, guesses, chosen, outlier};
     this.draw();
   }
 
   draw() {
     if (!this.drawing || !this.bitmap) return;
-    const {marks, guesses, chosen, blamed} = this.drawing;
+    const {marks, guesses, chosen, outlier} = this.drawing;
     const at = marks.map((mark, i) => (placed(mark) ? mark : mark === null ? guesses[i] : null));
     for (const {i, j, rim, line} of this.edges) {
       const shown = at[i] !== null && at[j] !== null;
@@ -179,11 +179,11 @@ export class View {
       crosses.forEach((item) => item.toggleAttribute("hidden", marks[i] !== null));
       group.classList.toggle("hidden", at[i][2] === 1);
       group.classList.toggle("chosen", i === chosen);
-      group.classList.toggle("blamed", i === blamed);
+      group.classList.toggle("outlier", i === outlier);
     });
   }
 
-  /** The corner nearest to a point of the stage, among those that are drawn; null where none is within reach. */
+  /** The drawn corner nearest to a point of the stage; null if none is within reach. */
   near(x, y, reach) {
     const {marks, guesses} = this.drawing;
     let best = null;
@@ -198,7 +198,7 @@ export class View {
     return best;
   }
 
-  /** The magnifier: what is at (x, y) of the picture, shown beside (left, top) of the stage, away from a finger. */
+  /** Magnify (x, y) of the picture beside (left, top) of the stage, or in a corner, away from a finger. */
   magnify(x, y, left, top, finger) {
     const {clientWidth: width, clientHeight: height} = this.stage;
     this.loupe.hidden = false;
