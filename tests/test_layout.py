@@ -36,9 +36,7 @@ EXTRAS = {
     "onnxruntime": ("deploy.onnx_model", "prediction.backends"),
     "onnxscript": ("deploy.onnx_model",),
     "sleap_io": ("data.formats.sleap",),
-    "optuna": ("sweeps.search", "training.callbacks.prune"),
-    "sqlalchemy": ("sweeps.search",),
-    "hydra_plugins": ("sweeps.search",),
+    "optuna": ("sweeps.search", "sweeps.trials", "training.callbacks.prune"),
     "starlette": ("labelling.app", "labelling.guard", "labelling.serve"),
     "uvicorn": ("labelling.serve",),
 }

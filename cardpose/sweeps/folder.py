@@ -4,7 +4,7 @@
 
     outputs/multirun/<name>_<time>/
       multirun.yaml            how the sweep was begun, by Hydra
-      loss.cards=2,seed=0/     a run folder as of cardpose.train
+      loss.cards-2__seed-0/    a run folder as of cardpose.train
       logs/                    for each job <its name>.log; .failed or .pruned, the reason in one line; its lock
 """
 
@@ -31,19 +31,36 @@ PRUNED = 3
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """The name of a job's folder: its overrides, as far as a file may be named so.
+    """The name of a job's folder: its overrides in letters that a shell and Hydra take as they are.
 
     Where letters had to be replaced or left out, a digest of the whole tells the names apart.
 
     >>> job_name(["model=unet", "loss.cards=0.5"])
-    'model=unet,loss.cards=0.5'
+    'model-unet__loss.cards-0.5'
     >>> job_name(["data.root=a/b"]), job_name(["data.root=a:b"])
-    ('data.root=a_b-52c303d0', 'data.root=a_b-56d2680f')
+    ('data.root-a_b-52c303d0', 'data.root-a_b-56d2680f')
+    """
+    given = ",".join(overrides) or "defaults"
+    name = "__".join(override.replace("=", "-", 1) for override in overrides) or "defaults"
+    plain = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:MOST_LETTERS]
+    plain = re.sub(r"^\W", "_", plain)  # neither hidden nor an option
+    return plain if plain == name else f"{plain}-{_digest(given)}"
+
+
+def job_name_of_0_1(overrides: Sequence[str]) -> str:
+    """As cardpose 0.1 named it.
+
+    >>> job_name_of_0_1(["model=unet", "loss.cards=0.5"])
+    'model=unet,loss.cards=0.5'
     """
     given = ",".join(overrides) or "defaults"
     name = re.sub(r"[^\w.=,+\[\]-]", "_", given, flags=re.ASCII)[:MOST_LETTERS]
-    name = re.sub(r"^[^\w\[]", "_", name)  # neither hidden nor an option
-    return name if name == given else f"{name}-{hashlib.sha256(given.encode()).hexdigest()[:8]}"
+    name = re.sub(r"^[^\w\[]", "_", name)
+    return name if name == given else f"{name}-{_digest(given)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)

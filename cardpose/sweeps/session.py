@@ -28,7 +28,7 @@ from cardpose.common.locks import is_held
 from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models.encoders.base import needs_extra
-from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, only_sweep
+from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, job_name_of_0_1, only_sweep
 from cardpose.sweeps.jobs import STOP, of_train
 from cardpose.sweeps.progress import PERIOD, SweepBar
 
@@ -96,7 +96,9 @@ def newest_alike(config: DictConfig, parent: Path) -> Path | None:
 
 
 def _choices(overrides: Overrides) -> list[str]:
-    return sorted(o for o in overrides if o.partition("=")[0] not in ("launcher", "resume_sweep"))
+    return sorted(
+        o for o in overrides if o.partition("=")[0] not in ("launcher", "resume_sweep", "skip_existing")
+    )
 
 
 @contextmanager
@@ -168,7 +170,9 @@ class Session:
         """
         mine = of_train(overrides)
         named = [override for override in mine if override.partition("=")[0] in swept]
-        job = Job(self.folder, job_name(named or mine), tuple(mine))
+        name, name_of_0_1 = job_name(named or mine), job_name_of_0_1(named or mine)
+        old = (self.folder / name_of_0_1).is_dir() or (self.folder / LOGS / f"{name_of_0_1}.log").is_file()
+        job = Job(self.folder, name_of_0_1 if old else name, tuple(mine))
         if job.name in self.jobs:
             return self.jobs[job.name]
         self.jobs[job.name] = job
@@ -250,7 +254,11 @@ def _of_job(cfg: DictConfig | ListConfig) -> dict[str, Any]:
     """Every key that a run's configuration and its composed one have in common, not resolved."""
     container = OmegaConf.to_container(cfg)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key not in ("hydra", "resume_sweep")}
+    return {
+        str(key): value
+        for key, value in container.items()
+        if key not in ("hydra", "resume_sweep", "skip_existing")
+    }
 
 
 def report(jobs: Sequence[Job]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,8 +37,12 @@ def search(folder: str, trials: int = 5) -> tuple[str, ...]:
     return (*SPACE, "sweep=optuna", f"hydra.sweeper.n_trials={trials}", f"hydra.sweep.dir={folder}")
 
 
+def study(path: Path) -> Any:
+    return optuna.load_study(study_name=STUDY, storage=open_storage(str(path)))
+
+
 def trials_of(folder: str) -> list[Any]:
-    return optuna.load_study(STUDY, f"sqlite:///{Path(folder).absolute()}/search.db").trials
+    return study(Path(folder) / "search.journal").trials
 
 
 def test_every_trial_is_a_job_and_the_best_is_told(trainings: Trainings, sweep_command: Command) -> None:
@@ -47,7 +50,7 @@ def test_every_trial_is_a_job_and_the_best_is_told(trainings: Trainings, sweep_c
     assert done.code == 0, done.err
     trials = trials_of("a")
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
-    names = [f"model={trial.params['model']},optim.lr={trial.params['optim.lr']}" for trial in trials]
+    names = [f"model-{trial.params['model']}__optim.lr-{trial.params['optim.lr']}" for trial in trials]
     assert trainings.folders == names
     assert all((Path("a") / name / "metrics.json").is_file() for name in names)
     for trial, words in zip(trials, trainings.called, strict=True):
@@ -106,27 +109,41 @@ def test_a_failed_and_a_pruned_trial_stop_no_search(trainings: Trainings, sweep_
     )
 
 
-def test_a_locked_storage_is_one_line(trainings: Trainings, sweep_command: Command) -> None:
-    assert sweep_command(*search("a", trials=2)).code == 0
-    with sqlite3.connect("a/search.db") as other:
-        other.execute("BEGIN EXCLUSIVE")
-        done = sweep_command(*search("a"), "resume_sweep=true", "hydra.sweeper.storage_timeout=0.01")
-        other.rollback()
+def test_a_storage_of_something_else_is_one_line(trainings: Trainings, sweep_command: Command) -> None:
+    assert sweep_command(*search("a", trials=1)).code == 0
+    Path("a/search.journal").write_text("mine\nmine\n")
+    done = sweep_command(*search("a"), "resume_sweep=true")
     assert done.code == 2
     assert "Traceback" not in done.err
     (line,) = (line for line in done.err.splitlines() if line.startswith("cardpose.train: "))
-    assert line.endswith(
-        "search.db: database is locked: wait until no other process writes to it, then go on with "
-        "resume_sweep=true"
-    )
-    assert len(trainings.called) == 2
+    assert "a/search.journal: cannot be read" in line
+    assert len(trainings.called) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("sampler.name=tea", "hydra.sweeper.sampler.name=tea: choose tpe, random"),
+        ("pruner.name=mean", "hydra.sweeper.pruner.name=mean: choose median"),
+        ("+pruner.epochs=3", "hydra.sweeper.pruner: "),
+    ],
+)
+def test_a_setting_that_optuna_does_not_have_is_one_line(
+    trainings: Trainings, sweep_command: Command, setting: str, line: str
+) -> None:
+    word = setting.replace("sampler", "hydra.sweeper.sampler").replace("pruner", "hydra.sweeper.pruner")
+    done = sweep_command(*search("a"), word)
+    assert done.code == 2
+    assert line in done.err
+    assert "Traceback" not in done.err
+    assert not trainings.called
 
 
 def test_another_search_space_is_refused(trainings: Trainings, sweep_command: Command) -> None:
     assert sweep_command(*search("a", trials=2)).code == 0
     done = sweep_command(*search("a"), "model=choice(unet,unet_large)", "resume_sweep=true")
     assert done.code == 2
-    assert "was begun with other choices" in done.err
+    assert "was begun with other choices of model" in done.err
     assert "Traceback" not in done.err
 
 
@@ -146,21 +163,34 @@ def test_the_command_line_takes_the_place_of_the_search_space() -> None:
     assert fixed == ["optim.lr=0.5"]
 
 
+def test_a_search_killed_while_its_parameters_were_drawn_draws_them_again(
+    trainings: Trainings, sweep_command: Command
+) -> None:
+    assert sweep_command(*search("whole", trials=4)).code == 0
+    assert sweep_command(*search("killed", trials=2)).code == 0
+    study(Path("killed/search.journal")).ask()
+    assert sweep_command(*search("killed", trials=4), "resume_sweep=true").code == 0
+    killed = trials_of("killed")
+    assert [trial.state.name for trial in killed] == ["COMPLETE"] * 2 + ["FAIL"] + ["COMPLETE"] * 2
+    del killed[2]
+    assert [trial.params for trial in killed] == [trial.params for trial in trials_of("whole")]
+
+
 Report = Callable[..., None]
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
     """A search with three finished trials, whose objective was 5, 4 and 3 after their epochs, and one begun."""
-    url = f"sqlite:///{tmp_path}/search.db"
-    study = optuna.create_study(study_name=STUDY, storage=open_storage(url, 10))
+    path = str(tmp_path / "search.journal")
+    study = optuna.create_study(study_name=STUDY, storage=open_storage(path))
     for _ in range(3):
         trial = study.ask()
         for epoch, value in enumerate((5.0, 4.0, 3.0)):
             trial.report(value, epoch)
         study.tell(trial, 3.0)
     study.ask()
-    return url
+    return path
 
 
 def report(callback: PruneTrial, epoch: int, value: float) -> None:
@@ -172,7 +202,7 @@ def report(callback: PruneTrial, epoch: int, value: float) -> None:
 
 def prune_trial(storage: str) -> PruneTrial:
     pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=1)
-    return PruneTrial(storage, timeout=1, number=3, monitor="val/card_mae", pruner=pruner)
+    return PruneTrial(storage, number=3, monitor="val/card_mae", pruner=pruner)
 
 
 def test_a_hopeless_trial_ends_and_its_epochs_are_kept(storage: str) -> None:
@@ -180,7 +210,7 @@ def test_a_hopeless_trial_ends_and_its_epochs_are_kept(storage: str) -> None:
     report(callback, 0, 50.0)  # within the warm-up
     with pytest.raises(Pruned, match=r"^after epoch 2: val/card_mae 40$"):
         report(callback, 1, 40.0)
-    trial = optuna.load_study(STUDY, storage).trials[3]
+    trial = study(Path(storage)).trials[3]
     assert trial.intermediate_values == {0: 50.0, 1: 40.0}
 
 
@@ -194,6 +224,6 @@ def test_a_good_trial_goes_on(storage: str) -> None:
 def test_a_storage_that_does_not_answer_ends_no_training(
     storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    callback = prune_trial(storage.replace("search.db", "none/search.db"))
+    callback = prune_trial(storage.replace("search.journal", "none/search.journal"))
     report(callback, 2, 99.0)
     assert "the search was not told of epoch 3" in caplog.text

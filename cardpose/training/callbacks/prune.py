@@ -13,20 +13,23 @@ STUDY = "search"
 log = logging.getLogger(__name__)
 
 
-def open_storage(url: str, timeout: float) -> Any:
-    """Optuna's storage; other processes that write to it are waited for `timeout` seconds."""
-    import optuna
+def open_storage(path: str) -> Any:
+    """Optuna's storage in a file of its own, which several processes and machines may write to.
 
-    arguments = {"timeout": timeout} if url.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": arguments})
+    Args:
+        path: of the file; its folder exists.
+    """
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(path))
 
 
 class PruneTrial(Callback):
     """Tell the search the objective after every epoch, and stop where its pruner says so.
 
     Args:
-        storage: of the search, as SQLAlchemy names it.
-        timeout: seconds to wait for it.
+        storage: file of the search.
         number: of the trial.
         monitor: the logged objective.
         pruner: of Optuna, which says when to stop.
@@ -35,8 +38,8 @@ class PruneTrial(Callback):
         Pruned: from the training, where the trial is to stop.
     """
 
-    def __init__(self, storage: str, timeout: float, number: int, monitor: str, pruner: Any) -> None:
-        self.storage, self.timeout, self.number = storage, timeout, number
+    def __init__(self, storage: str, number: int, monitor: str, pruner: Any) -> None:
+        self.storage, self.number = storage, number
         self.monitor, self.pruner = monitor, pruner
         self._trial: Any = None
 
@@ -60,6 +63,9 @@ class PruneTrial(Callback):
     def _open(self) -> Any:
         import optuna
 
-        study = optuna.load_study(STUDY, open_storage(self.storage, self.timeout), pruner=self.pruner)
-        trial = study.get_trials(deepcopy=False)[self.number]
-        return optuna.trial.Trial(study, trial._trial_id)
+        storage = open_storage(self.storage)
+        study = optuna.load_study(study_name=STUDY, storage=storage, pruner=self.pruner)
+        number = storage.get_trial_id_from_study_id_trial_number(
+            storage.get_study_id_from_name(STUDY), self.number
+        )
+        return optuna.trial.Trial(study, number)
