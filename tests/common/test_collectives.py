@@ -95,7 +95,7 @@ def test_one_process_has_nothing_to_share() -> None:
         [1, 2],
         1.0,
     )
-    assert [processes.Agreement().any(said) for said in (True, False)] == [True, False]
+    assert [processes.any_rank(flag, processes.cpu_group()) for flag in (True, False)] == [True, False]
 
 
 def test_slurms_processes_have_one_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

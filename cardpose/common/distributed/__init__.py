@@ -1,1 +1,1 @@
-"""TODO map of cardpose.common.distributed."""
+"""Processes that train one model together: launch (start them), ranks (which one is this), collectives (exchange)."""

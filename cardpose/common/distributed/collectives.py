@@ -1,7 +1,7 @@
-"""The processes that train one model together, one a device: what they tell each other. Which this is: ranks.py.
+"""Collective operations of the processes that train one model together, one for each device.
 
-Where there is one, every function here is the identity. With several, all of them call it at the same place: one that
-does not leaves the others waiting.
+With one process every function is the identity. With several, all of them must call it at the same place: the others
+wait for one that does not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,13 +27,13 @@ class ProcessRank:
 SINGLE_PROCESS = ProcessRank(rank=0, world=1)
 
 
-def _together() -> bool:
+def _distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def gather(mine: T) -> list[T]:
-    """What each of the processes has, in their order; anything that can be pickled, tensors on the CPU."""
-    if not _together():
+    """The values of all ranks, in rank order; anything that can be pickled, tensors on the CPU."""
+    if not _distributed():
         return [mine]
     everyone: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(everyone, mine)
@@ -41,7 +41,7 @@ def gather(mine: T) -> list[T]:
 
 
 def all_gather_interleaved(mine: Sequence[T]) -> list[T]:
-    """The batches of all processes in the order in which they were dealt: one to each, then the next to each.
+    """The items of all ranks, interleaved: the first of each rank, then the second of each.
 
     >>> all_gather_interleaved(["a", "b"])
     ['a', 'b']
@@ -52,29 +52,28 @@ def all_gather_interleaved(mine: Sequence[T]) -> list[T]:
 
 
 def interleave(parts: Iterable[Sequence[T]]) -> list[T]:
-    """The first of each part, then the second of each, as far as they go."""
+    """The first item of each part, then the second of each; parts may differ in length."""
     nothing = object()
-    dealt: Iterable[Any] = chain.from_iterable(zip_longest(*parts, fillvalue=nothing))
-    return [item for item in dealt if item is not nothing]
+    items: Iterable[Any] = chain.from_iterable(zip_longest(*parts, fillvalue=nothing))
+    return [item for item in items if item is not nothing]
 
 
 def broadcast(tensors: Iterable[Tensor]) -> None:
-    """Overwrite `tensors` with those of the first process."""
-    if _together():
+    """Overwrite `tensors` with those of rank 0."""
+    if _distributed():
         for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
 
-class Agreement:
-    """Lets the processes agree. Over gloo, on the CPU: a GPU's queue of work is not waited for."""
+def cpu_group() -> Any:
+    """A process group over gloo for `any_rank`, which does not wait for a GPU's queue of work; None for one process."""
+    return dist.new_group(backend="gloo") if _distributed() else None
 
-    def __init__(self) -> None:
-        self._group = dist.new_group(backend="gloo") if _together() else None
 
-    def any(self, mine: bool) -> bool:
-        """Whether one of them says so."""
-        if self._group is None:
-            return mine
-        said = torch.tensor(int(mine))
-        dist.all_reduce(said, dist.ReduceOp.MAX, group=self._group)
-        return bool(said)
+def any_rank(mine: bool, group: Any) -> bool:
+    """Whether `mine` is true on one of the ranks of `group`, see `cpu_group`."""
+    if group is None:
+        return mine
+    flag = torch.tensor(int(mine))
+    dist.all_reduce(flag, dist.ReduceOp.MAX, group=group)
+    return bool(flag)

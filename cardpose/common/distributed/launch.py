@@ -1,50 +1,53 @@
-"""Starts the processes that train one model together, one a device, and sees that none outlives the others.
+"""Start the processes that train one model together, one for each device, and end them together.
 
-This process only looks after them. So a run that fails, even one whose process is killed, costs the other runs of a
-sweep nothing, and a sweep's launcher may be any. Processes that SLURM or torchrun started are not started again.
+torch.multiprocessing starts and joins them. Lightning would run the whole command line again in each, which is not
+possible inside a sweep or from Python. This process trains nothing itself: a run that fails, even one whose process is
+killed, does not end the other runs of a sweep. Processes that SLURM or torchrun started are not started again.
 """
 
 import os
+import pickle
 import signal
+import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from logging.config import dictConfig
-from multiprocessing import connection, get_context, get_start_method, parent_process, set_start_method
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from threading import Thread
+from multiprocessing import get_start_method, set_start_method
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from torch.multiprocessing import ProcessExitedException, start_processes
 
 from cardpose.common.distributed.ranks import silence_nonzero_ranks
 from cardpose.common.errors import InputError
+from cardpose.common.subprocesses import handling
 
 Job = Callable[[], Any]
 
 GRACE = 10.0
-"""Seconds for the others to end by themselves, once one has ended before its time."""
+"""Seconds for the other processes to end by themselves after one has failed."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended: `done` with the job's result, `refused` with the user's line, `stopped` by Ctrl-C with its
-    exit code or None, or `failed` with a traceback."""
+    """How a process ended: `done` with the job's result, `refused` with the line of an `InputError`, `stopped` by
+    Ctrl-C with its exit code or None, or `failed` with a traceback."""
 
     how: str
     said: Any = None
 
 
 def processes_to_start(trainer: Trainer) -> int:
-    """How many processes `run` is to start for `trainer`; 0 where this one trains alone, or is one of them already.
+    """How many processes `run` has to start for `trainer`; 0 if this one trains alone or is one of them already.
 
     Raises:
-        InputError: a number of devices or nodes that this process cannot have.
+        InputError: more devices or nodes than this process can use.
     """
     world = trainer.world_size
     if world == 1:
@@ -65,61 +68,54 @@ def processes_to_start(trainer: Trainer) -> int:
 
 
 def run(job: Job, count: int, logging: Mapping[str, Any] | None = None) -> Any:
-    """Do `job` in `count` new processes at once; what it returns in the first one.
+    """Run `job` in `count` new processes and return what it returns in the first one.
 
-    Ctrl-C reaches the first one alone: how the others hear of it is theirs. Each has its own session, and dies with
-    this process.
+    Ctrl-C is passed on to the first process only, which agrees with the others when to stop. If this process dies, each
+    of them gets SIGINT.
 
     Args:
         job: can be pickled.
-        count: of processes on this machine.
-        logging: of the first process, as `logging.config.dictConfig` takes it; the others are silent but for errors.
+        count: processes on this machine.
+        logging: of the first process, as `logging.config.dictConfig` takes it; the others log errors only.
 
     Raises:
         InputError: what `job` raised.
         KeyboardInterrupt, SystemExit: Ctrl-C, and how the first process ended.
         RuntimeError: a process failed or was killed.
     """
-    port = find_free_network_port()
-    workers = []
-    try:
-        for rank in range(count):
-            workers.append(_start(job, rank, count, port, logging))
-        with _passing_on_ctrl_c(workers[0].process):
-            outcomes = _wait(workers)
-    finally:
-        for worker in workers:
-            worker.kill()
-    return _result(outcomes)
+    first = 0
+    with TemporaryDirectory() as folder:
+        outcomes = [Path(folder) / str(rank) for rank in range(count)]
+        arguments = (job, count, find_free_network_port(), get_start_method(), logging, outcomes)
+        context = start_processes(_work, arguments, count, join=False)
 
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            if context.processes[0].is_alive():
+                os.kill(context.processes[0].pid, number)
 
-@dataclass(frozen=True)
-class _Worker:
-    process: SpawnProcess
-    outcome: Connection
-
-    def kill(self) -> None:
-        """End it, and what it started; its session is a process group of its own."""
-        if self.process.is_alive() and self.process.pid is not None:
-            for end in (os.killpg, os.kill):  # the latter where it has no session yet
-                try:
-                    end(self.process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-        self.process.join()
-        self.outcome.close()
-
-    def read(self) -> Outcome:
-        """How it ended; waits for that."""
         try:
-            return self.outcome.recv()
-        except EOFError:
-            self.process.join()
-            return Outcome("failed", f"{self.process.name} was ended by {_cause(self.process.exitcode)}")
+            with handling(signal.SIGINT, pass_on):
+                while not context.join(grace_period=GRACE):
+                    pass
+        except ProcessExitedException as error:
+            first = error.error_index
+        finally:
+            for process in context.processes:
+                process.kill()
+        ranks = sorted(range(count), key=lambda rank: rank != first)  # the one that failed first
+        exits = [context.processes[rank].exitcode for rank in ranks]
+        ends = zip(ranks, exits, strict=True)
+        return _result([_read(outcomes[rank], f"process {rank} of {count}", code) for rank, code in ends])
+
+
+def _read(outcome: Path, name: str, code: int | None) -> Outcome:
+    if outcome.is_file():
+        return pickle.loads(outcome.read_bytes())  # written by the process that was started here
+    return Outcome("failed", f"{name} was ended by {_cause(code)}")
 
 
 def _cause(code: int | None) -> str:
-    """In words.
+    """An exit code in words.
 
     >>> _cause(-9), _cause(3)
     ('SIGKILL; was the memory full?', 'exit code 3')
@@ -130,35 +126,8 @@ def _cause(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _start(job: Job, rank: int, count: int, port: int, logging: Mapping[str, Any] | None) -> _Worker:
-    context = get_context("spawn")
-    reader, writer = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_work,
-        args=(job, rank, count, port, get_start_method(), logging, writer),
-        name=f"process {rank} of {count}",
-    )
-    process.start()
-    writer.close()  # the process has its own; once that is closed too, reading ends
-    return _Worker(process, reader)
-
-
-def _wait(workers: Sequence[_Worker]) -> list[Outcome]:
-    """The outcomes as they come, until all are done, or one is not and the others had time to end, too."""
-    pending = {worker.outcome: worker for worker in workers}
-    outcomes: list[Outcome] = []
-    while pending:
-        well = all(outcome.how == "done" for outcome in outcomes)
-        ready = connection.wait(list(pending), None if well else GRACE)
-        if not ready:
-            break
-        for reader in ready:
-            outcomes.append(pending.pop(reader).read())  # type: ignore[call-overload]
-    return outcomes
-
-
 def _result(outcomes: Sequence[Outcome]) -> Any:
-    """What the first process returned; else the outcome that says most, of equals the earliest."""
+    """Return rank 0's result, or raise the most informative failure (earliest first)."""
     for how in ("refused", "stopped", "failed"):
         for outcome in outcomes:
             if outcome.how != how:
@@ -171,35 +140,19 @@ def _result(outcomes: Sequence[Outcome]) -> Any:
     return next(outcome.said for outcome in outcomes if outcome.said is not None)
 
 
-@contextmanager
-def _passing_on_ctrl_c(process: SpawnProcess) -> Iterator[None]:
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        if process.is_alive() and process.pid is not None:
-            os.kill(process.pid, number)
-
-    before = signal.signal(signal.SIGINT, pass_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _work(
-    job: Job,
     rank: int,
+    job: Job,
     count: int,
     port: int,
     start_method: str,
     logging: Mapping[str, Any] | None,
-    outcome: Connection,
+    outcomes: Sequence[Path],
 ) -> None:
-    """What a started process does."""
-    os.setsid()
-    set_start_method(
-        start_method, force=True
-    )  # of the loaders' workers; a spawned process would spawn them, too
+    """Run `job` as process `rank` of `count`, and write how it ended to its file of `outcomes`."""
+    os.setsid()  # Ctrl-C in the terminal reaches the starting process only
+    set_start_method(start_method, force=True)  # for the loaders' workers: a spawned process would spawn them
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    Thread(target=_die_with_parent, daemon=True).start()
     here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": 0, "LOCAL_RANK": rank}
     here |= {"LOCAL_WORLD_SIZE": count}
     os.environ.update({key: str(value) for key, value in here.items()})
@@ -207,8 +160,12 @@ def _work(
     if logging is not None:
         dictConfig(dict(logging))
     silence_nonzero_ranks()
-    outcome.send(_outcome(job, rank))
-    outcome.close()
+    outcome = _outcome(job, rank)
+    partial = outcomes[rank].with_suffix(".partial")
+    partial.write_bytes(pickle.dumps(outcome))
+    partial.rename(outcomes[rank])
+    if outcome.how != "done":
+        sys.exit(1)  # so that the others are ended, too
 
 
 def _outcome(job: Job, rank: int) -> Outcome:
@@ -223,10 +180,3 @@ def _outcome(job: Job, rank: int) -> Outcome:
     except BaseException:
         return Outcome("failed", f"process {rank}:\n{traceback.format_exc()}")
     return Outcome("done", result if rank == 0 else None)
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os.killpg(0, signal.SIGKILL)

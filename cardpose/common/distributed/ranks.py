@@ -1,4 +1,4 @@
-"""Which of the processes that train one model together this is. Every command asks: nothing slow is imported here."""
+"""Rank of this process among those that train one model together. Every command asks: no slow import here."""
 
 import logging
 import os
@@ -7,11 +7,11 @@ import sys
 from cardpose.common.errors import InputError
 
 RANKS = {"RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"}
-"""Where Lightning looks for a process's number."""
+"""Environment variables in which Lightning finds the rank of a process."""
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that writes; known before the processes have met, too."""
+    """Whether this process is the one that writes; known before the process group is initialised."""
     if "lightning.pytorch" not in sys.modules and not RANKS & os.environ.keys():
         return True  # as Lightning would say, whose import takes seconds
     from lightning.pytorch.utilities import rank_zero_only
@@ -20,7 +20,7 @@ def is_rank_zero() -> bool:
 
 
 def silence_nonzero_ranks() -> None:
-    """Leave it to the first process to say what all of them would; errors are told by each."""
+    """Log errors only, and into no file, unless this is rank 0."""
     if is_rank_zero():
         return
     root = logging.getLogger()
@@ -32,12 +32,12 @@ def silence_nonzero_ranks() -> None:
 
 
 def job_id() -> str | None:
-    """What SLURM or torchrun calls the job of which this is one of several processes, the same in each of them.
+    """The name of the SLURM or torchrun job of this process, the same in each of its processes.
 
-    None where this process was started alone.
+    None if this process was started alone.
 
     Raises:
-        InputError: torchrun was given no name for it.
+        InputError: torchrun was given no name for the job.
     """
     of = os.environ.get
     if int(of("WORLD_SIZE", "1")) > 1 and "TORCHELASTIC_RUN_ID" in os.environ:

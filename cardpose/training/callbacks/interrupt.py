@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cardpose.common.distributed.collectives import Agreement
+from cardpose.common.distributed.collectives import any_rank, cpu_group
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +28,17 @@ class GracefulInterrupt(Callback):
         self.path = Path(path)
         self.requested = False
         self._before: Any = None
-        self._agreement: Agreement | None = None
+        self._group: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.requested = False
-        self._agreement = Agreement()
+        self._group = cpu_group()
         self._before = signal.signal(signal.SIGINT, self._note)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert self._agreement is not None
-        stop = self._agreement.any(self.requested)
+        stop = any_rank(self.requested, self._group)
         if stop and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             trainer.save_checkpoint(self.path, weights_only=False)
             raise KeyboardInterrupt
