@@ -1,6 +1,6 @@
 """cardpose's sweepers, where Hydra looks for plugins: conf/sweep names them.
 
-Hydra imports this module at the start of every command, so that what is heavy is imported where it is used.
+Hydra imports this module at the start of every experiment, so heavy modules are imported where they are used.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ from cardpose.common.hydra_entry import user_errors
 
 
 class GridSweeper(BasicSweeper):
-    """Every combination, as Hydra's own sweeper; but a job that fails stops no other, and a sweep can go on.
+    """Every combination, as Hydra's own sweeper; but a failed job stops no other, and a sweep can be continued.
 
     Args:
-        max_batch_size: jobs that the launcher gets at once; None is all of them.
-        params: what is swept beside the command line, key to values.
+        max_batch_size: jobs passed to the launcher at once; None: all.
+        params: sweeps besides those of the command line, key to values.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -50,10 +50,10 @@ class GridSweeper(BasicSweeper):
 
 
 class SearchSweeper(Sweeper):
-    """Trials that Optuna proposes, see `cardpose.sweeps.search`.
+    """Trials proposed by Optuna, see `cardpose.sweeps.search`.
 
     Args:
-        settings: of conf/sweep/optuna.yaml; read in `sweep`, since they name the folder, which is chosen in `setup`.
+        settings: of conf/sweep/optuna.yaml; read in `sweep`, because they contain the folder chosen in `setup`.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -1,11 +1,11 @@
-"""The folder of a sweep: a run folder a job, named by its overrides, and what each job said.
+"""The folder of a sweep: a run folder for each job, named by its overrides, and the logs of the jobs.
 
 ::
 
     outputs/multirun/<name>_<time>/
-      multirun.yaml            how the sweep was begun, by Hydra
-      loss.cards-2__seed-0/    a run folder as of cardpose.train
-      logs/                    for each job <its name>.log; .failed or .pruned, the reason in one line; its lock
+      multirun.yaml            the configuration with which the sweep was begun
+      loss.cards-2__seed-0/    a run folder of cardpose.train
+      logs/                    <job>.log; <job>.failed or .pruned, the reason in one line; <job>.lock; <job>.trial
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MOST_LETTERS = 160
 TRIAL = "CARDPOSE_TRIAL"
 """Environment variable of a search trial: path of the file that describes the trial (trials.py)."""
 PRUNED = 3
-"""Exit code of a run that a search stopped since it cannot become the best."""
+"""Exit code of a run that the pruner of a search stopped."""
 
 
 def job_name(overrides: Sequence[str]) -> str:
@@ -84,32 +84,32 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What it printed."""
+        """Its output."""
         return self._note(".log")
 
     @property
     def lock(self) -> Path:
-        """Held while a process trains in `run`."""
+        """Locked while a process trains in `run`."""
         return self._note(".lock")
 
     @property
     def trial(self) -> Path:
-        """Which trial of a search it is, where it is one."""
+        """Describes the trial, in a search."""
         return self._note(".trial")
 
     def outcome(self) -> str:
-        """finished, failed, pruned, or "" where it is still to run or half done."""
+        """finished, failed, pruned, or "" if it has not ended."""
         if is_finished(self.run):
             return "finished"
         return next((how for how in ("failed", "pruned") if self._note(f".{how}").is_file()), "")
 
     def reason(self) -> str:
-        """The one line that stands for a job that failed or was pruned."""
+        """Why the job failed or was pruned, in one line; empty for any other."""
         note = self._note(f".{self.outcome()}")
         return note.read_text(encoding="utf-8").strip() if note.is_file() else ""
 
     def note(self, kind: str, text: str) -> None:
-        """Keep why it failed or was pruned, or which trial it is.
+        """Write a note: the reason for which it failed or was pruned, or its trial.
 
         Raises:
             InputError: the disk is full or the folder may not be written to.
@@ -118,7 +118,7 @@ class Job:
             temporary.write_text(text + "\n", encoding="utf-8")
 
     def forget(self) -> None:
-        """Remove the notes of an earlier try."""
+        """Remove the notes of an earlier attempt."""
         for outcome in ("failed", "pruned"):
             self._note(f".{outcome}").unlink(missing_ok=True)
 
@@ -131,31 +131,31 @@ def only_sweep(folder: Path) -> Iterator[None]:
     """Keep other sweeps out of `folder`.
 
     Raises:
-        InputError: another is in there, or the folder may not be written to.
+        InputError: another sweep runs there, or the folder may not be written to.
     """
     taken = f"{folder}: another sweep is running in this folder: wait for it, or choose another with hydra.sweep.dir="
     with only_command(folder / LOGS / ".sweep.lock", taken):
         yield
 
 
-def failure(code: int, said: str) -> str:
+def failure(code: int, output: str) -> str:
     """Why a training failed, in one line.
 
     Args:
         code: its exit code, negative for a signal.
-        said: what it printed.
+        output: of the training.
 
     >>> failure(2, "reading\\ncardpose.train: a.csv: is empty: fill it\\n")
     'a.csv: is empty: fill it'
     >>> failure(1, "Traceback (most recent call last):\\nRuntimeError: no memory\\n")
     'RuntimeError: no memory'
     >>> failure(-9, "epoch 3\\n")
-    'killed by SIGKILL, maybe for want of memory; the last that it said: epoch 3'
+    'killed by SIGKILL, maybe for lack of memory; its last line: epoch 3'
     """
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     last = lines[-1] if lines else "nothing"
     if code < 0:
-        memory = ", maybe for want of memory" if code == -signal.SIGKILL else ""
-        return f"killed by {signal.Signals(-code).name}{memory}; the last that it said: {last}"
+        memory = ", maybe for lack of memory" if code == -signal.SIGKILL else ""
+        return f"killed by {signal.Signals(-code).name}{memory}; its last line: {last}"
     mine = [line for line in lines if line.startswith("cardpose.train: ")]
     return mine[-1].removeprefix("cardpose.train: ") if mine else last

@@ -1,7 +1,7 @@
-"""What a launcher runs for each job of a sweep: one `cardpose.train` in a process of its own.
+"""Runs one job of a sweep, for any launcher: `cardpose.train` in a process of its own.
 
-So a job that fails, whatever it does, takes no other with it, frees its memory, and leaves a run folder like any other;
-and what launches the jobs (joblib's workers, a SLURM node's first process) stays small.
+So a job that fails does not end another, frees its memory and leaves an ordinary run folder, and the process that
+launches the jobs (a joblib worker, the first process of a SLURM node) stays small.
 """
 
 import os
@@ -20,13 +20,13 @@ from cardpose.sweeps.folder import PRUNED, TRIAL, Job, failure
 from cardpose.training.run_folder import is_finished, last_checkpoint, remove_half, train_command
 
 STOP = ".stop"
-"""In the sweep's logs/ after Ctrl-C: jobs that have not begun do not begin."""
+"""File in the sweep's logs/ after Ctrl-C: no further job starts."""
 OF_THE_SWEEP = ("launcher", "sweep", "resume_sweep")
-"""Keys of the command line that no job has."""
+"""Keys of the command line that are not passed to the jobs."""
 
 
 def of_train(overrides: Sequence[str]) -> list[str]:
-    """The overrides that a job has: without those that say how the sweep is run.
+    """The overrides for the jobs: without those that configure the sweep.
 
     >>> of_train(["seed=1", "launcher=joblib", "resume_sweep=true"])
     ['seed=1']
@@ -37,10 +37,10 @@ def of_train(overrides: Sequence[str]) -> list[str]:
 def run_job(cfg: DictConfig) -> None:
     """Train the job whose overrides and folder Hydra has composed; the task that launchers get.
 
-    How it went stands in the sweep's folder, see `sweeps.Job.outcome`.
+    `Job.outcome` reads from the sweep's folder how it ended.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, where the jobs run one after another.
+        KeyboardInterrupt: Ctrl-C, if the jobs run one after another.
     """
     hydra = HydraConfig.get()
     run = Path(hydra.runtime.output_dir)
@@ -48,14 +48,14 @@ def run_job(cfg: DictConfig) -> None:
     stop = job.log.parent / STOP
     if not stop.exists() and train(job):
         stop.touch()
-    if stop.exists() and "basic_launcher" in hydra.launcher._target_:  # which would go on with the next job
+    if stop.exists() and "basic_launcher" in hydra.launcher._target_:  # which would start the next job
         raise KeyboardInterrupt
 
 
 def train(job: Job) -> bool:
-    """Train a job that is not finished yet, from its last checkpoint where it has one.
+    """Train a job that is not finished, from its last checkpoint if it has one.
 
-    Where SLURM runs it by several tasks, each trains its part of the batch; the first keeps the folder.
+    If SLURM runs it as several tasks, each trains its part of the batch, and the first one locks the folder.
 
     Returns:
         Whether Ctrl-C came.
@@ -65,7 +65,7 @@ def train(job: Job) -> bool:
         with job.log.with_suffix(f".{task}.log").open("a", encoding="utf-8") as log:
             return _call(job, log, ())[1]
     with wait_for(job.lock) as lock, job.log.open("a", encoding="utf-8") as log:
-        if is_finished(job.run):  # a process of an interrupted sweep has gone on with it
+        if is_finished(job.run):  # by a process that outlived an interrupted sweep
             return False
         job.forget()
         if last_checkpoint(job.run) is None:
@@ -81,7 +81,7 @@ def train(job: Job) -> bool:
 
 
 def _call(job: Job, log: TextIO, inherited: tuple[int, ...]) -> tuple[int, bool]:
-    """Run the training with its output in `log`: its exit code, and whether Ctrl-C came."""
+    """Run the training with its output in `log`; return its exit code and whether Ctrl-C came."""
     words = train_command(job.run, job.overrides)
     log.write(f"$ {shlex.join(words)}\n")
     log.flush()
@@ -93,6 +93,6 @@ def _call(job: Job, log: TextIO, inherited: tuple[int, ...]) -> tuple[int, bool]
 
 
 def _leave_requeueing() -> None:
-    """Have the training pass over the signal by which SLURM says that time is up: submitit queues the job again, and
-    Lightning, which would, too, leaves a signal alone that is ignored."""
+    """Ignore in the training the signal of SLURM's time limit: submitit requeues the job, and Lightning, which would
+    requeue it too, leaves an ignored signal alone."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

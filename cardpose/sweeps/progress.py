@@ -1,4 +1,4 @@
-"""How far a sweep is: a line for each job that ends, and on a terminal a bar with what runs now."""
+"""Progress of a sweep: a line for each job that ends and, on a terminal, a bar with the running jobs."""
 
 import threading
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from cardpose.evaluation.report.folds import read_scores
 from cardpose.sweeps.folder import Job
 
 PERIOD = 1.0
-"""Seconds between two looks at the folders."""
+"""Seconds between two reads of the folders."""
 SHOWN = (OBJECTIVE, "val/corner_px_median")
 TAIL = 400
-"""Bytes of a log that its last line stands in."""
+"""Bytes at the end of a log in which its last line is looked for."""
 
 
 class SweepBar(AbstractContextManager):
-    """Watch the folders of jobs, wherever the processes are that fill them."""
+    """Reads the folders of jobs, so that it does not matter which process or machine runs them."""
 
     def __init__(self) -> None:
         columns = (
@@ -52,16 +52,16 @@ class SweepBar(AbstractContextManager):
         self._bar.stop()
 
     def expect(self, total: int, done: int) -> None:
-        """Say how many jobs the sweep has, and how many of them have ended before."""
+        """Set the number of jobs, and how many of them ended in an earlier session."""
         self._bar.update(self._task, total=total, completed=done)
 
     def watch(self, jobs: Sequence[Job]) -> None:
-        """Jobs that are to end from now on."""
+        """Add jobs to watch."""
         with self._looking:
             self._jobs += jobs
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _watch(self) -> None:
@@ -69,20 +69,20 @@ class SweepBar(AbstractContextManager):
             self.look()
 
     def look(self) -> None:
-        """Say which jobs have ended since the last look, and what the others are at."""
+        """Report the jobs that have ended since the last call, and the last log line of a running one."""
         with self._looking:
             for job in [job for job in self._jobs if job.outcome()]:
                 self._jobs.remove(job)
                 self._bar.advance(self._task)
-                self.say(told(job))
+                self.say(job_line(job))
             running = [job for job in self._jobs if is_held(job.lock)]
         names = ", ".join(job.name for job in running)
         last = last_line(running[-1]) if running else ""
         self._bar.update(self._task, now=f"{names}: {last}" if last else names)
 
 
-def told(job: Job) -> str:
-    """What there is to say of a job that has ended."""
+def job_line(job: Job) -> str:
+    """One line on a job that has ended."""
     outcome = job.outcome()
     if outcome != "finished":
         return f"{job.name}: {outcome}: {job.reason()}"

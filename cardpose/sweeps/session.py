@@ -1,7 +1,8 @@
-"""One go at a sweep: which folder, which jobs are still to run, and what came of them.
+"""One session of a sweep: which folder, which jobs are still to run, and how they ended.
 
-Whatever launches the jobs, what they leave in their folders counts, not what they return: a job may have been run by an
-earlier go, by a process that outlived one, or on another machine.
+Hydra's launchers run the jobs; they neither continue a sweep nor survive a job that fails, so this does. Only what the
+jobs leave in their folders counts, not what a launcher returns: a job may have been run by an earlier session, by a
+process that outlived one, or on another machine.
 """
 
 import shlex
@@ -12,12 +13,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError, first_line
@@ -33,86 +33,68 @@ from cardpose.sweeps.jobs import STOP, of_train
 from cardpose.sweeps.progress import PERIOD, SweepBar
 
 Overrides = Sequence[str]
+RESUME = ("resume_sweep", "skip_existing")
+"""The key that continues a sweep, and its name in cardpose 0.1."""
 
 
-def choose_folder(config: DictConfig) -> Path:
-    """The folder of the sweep that `config` describes: a new one, or with resume_sweep the one that it goes on with.
+def enter(config: DictConfig) -> Path:
+    """The folder of the sweep that `config` describes, which is also written into it.
+
+    It is a new one; with resume_sweep the newest of the same choices; or the one in hydra.sweep.dir.
 
     Args:
         config: composed for a multirun.
 
     Raises:
-        InputError: the folder holds something else, or a sweep and resume_sweep is not set.
+        InputError: the launcher's extra is not installed; the folder holds something else, or a sweep that
+            resume_sweep does not ask for.
     """
+    try:
+        import_module(".".join(config.hydra.launcher._target_.split(".")[:2]))
+    except ImportError:
+        raise needs_extra(f"launcher={config.hydra.runtime.choices.launcher}", "sweep") from None
     if config.resume:
-        raise InputError("resume is for one run: go on with a sweep by resume_sweep=true")
+        raise InputError("resume is for one run: continue a sweep with resume_sweep=true")
     folder = Path(config.hydra.sweep.dir).absolute()
     if any(override.startswith("hydra.sweep.dir=") for override in config.hydra.overrides.hydra):
         if (folder / NOTE).is_file() and not config.resume_sweep:
             raise InputError(
-                f"{folder}: holds a sweep: add resume_sweep=true to go on with it, or choose another hydra.sweep.dir"
+                f"{folder}: holds a sweep: add resume_sweep=true to continue it, or choose another hydra.sweep.dir"
             )
         if not (folder / NOTE).is_file() and folder.exists() and any(folder.iterdir()):
             raise InputError(f"{folder}: holds something else than a sweep: choose another hydra.sweep.dir")
-        return folder
-    earlier = newest_alike(config, folder.parent) if config.resume_sweep else None
-    return earlier or new_folder(str(folder))
-
-
-def enter(config: DictConfig) -> Path:
-    """Choose the folder, write it into the configuration, and see that the launcher is installed.
-
-    Raises:
-        InputError: see `choose_folder`; or the launcher's library is missing.
-    """
-    check_installed(config.hydra.launcher, "launcher", config)
-    folder = choose_folder(config)
+    else:
+        same = newest_of_same_choices(config, folder.parent) if config.resume_sweep else None
+        folder = same or new_folder(str(folder))
     with open_dict(config):
         config.hydra.sweep.dir = str(folder)
     return folder
 
 
-def check_installed(plugin: DictConfig, group: str, config: DictConfig) -> None:
-    """Refuse a plugin of Hydra's that is not installed.
+def newest_of_same_choices(config: DictConfig, parent: Path) -> Path | None:
+    """The newest sweep in `parent` that was begun with the same overrides; the launcher may differ."""
 
-    Raises:
-        InputError: names the extra that brings it.
-    """
-    library = plugin._target_.split(".")[:2]
-    try:
-        import_module(".".join(library))
-    except ImportError:
-        raise needs_extra(f"{group}={config.hydra.runtime.choices.get(group)}", "sweep") from None
+    def choices(overrides: Overrides) -> list[str]:
+        return sorted(word for word in overrides if word.partition("=")[0] not in ("launcher", *RESUME))
 
-
-def newest_alike(config: DictConfig, parent: Path) -> Path | None:
-    """The newest sweep in `parent` that was begun by the same choices; the launcher may be another."""
-    notes = parent.glob(f"*/{NOTE}")
-    for note in sorted(notes, key=lambda note: note.stat().st_mtime, reverse=True):
-        begun = OmegaConf.load(note).hydra.overrides.task
-        if _choices(begun) == _choices(config.hydra.overrides.task):
-            return note.parent
-    return None
-
-
-def _choices(overrides: Overrides) -> list[str]:
-    return sorted(
-        o for o in overrides if o.partition("=")[0] not in ("launcher", "resume_sweep", "skip_existing")
-    )
+    wanted = choices(config.hydra.overrides.task)
+    notes = sorted(parent.glob(f"*/{NOTE}"), key=lambda note: note.stat().st_mtime)
+    same = [note for note in notes if choices(OmegaConf.load(note).hydra.overrides.task) == wanted]
+    return same[-1].parent if same else None
 
 
 @contextmanager
 def session_in(folder: Path, config: DictConfig, loader: ConfigLoader) -> Iterator["Session"]:
-    """A session of the sweep in `folder`, which no other sweep enters meanwhile; its report follows.
+    """A session of the sweep in `folder`, which no other sweep enters meanwhile; then its report.
 
     Args:
         folder: of the sweep.
         config: composed for a multirun.
-        loader: Hydra's.
+        loader: of Hydra.
 
     Raises:
-        InputError: another sweep is in there, or a run of another configuration.
-        KeyboardInterrupt: Ctrl-C, with a word on how to go on.
+        InputError: another sweep runs in the folder, or it holds a run of another configuration.
+        KeyboardInterrupt: Ctrl-C, with the command that continues.
         Exit: a job failed.
     """
     with only_sweep(folder):
@@ -125,12 +107,12 @@ def session_in(folder: Path, config: DictConfig, loader: ConfigLoader) -> Iterat
                 yield session
             except KeyboardInterrupt:
                 done = report(list(session.jobs.values()))
-                raise KeyboardInterrupt(f"{done}. To go on: {in_shell(config, folder)}") from None
+                raise KeyboardInterrupt(f"{done}. To continue: {in_shell(config, folder)}") from None
     jobs = list(session.jobs.values())
     failed = [job for job in jobs if job.outcome() == "failed"]
     for job in failed:
-        where = f" ({from_here(job.log)})" if job.log.is_file() else ""
-        bar.say(f"{job.name} failed: {job.reason()}{where}")
+        log = f" ({from_here(job.log)})" if job.log.is_file() else ""
+        bar.say(f"{job.name} failed: {job.reason()}{log}")
     bar.say(report(jobs))
     if failed:
         bar.say(f"To try again: {in_shell(config, folder)}")
@@ -140,13 +122,13 @@ def session_in(folder: Path, config: DictConfig, loader: ConfigLoader) -> Iterat
 
 
 class Session:
-    """Composes, checks, launches and reports the jobs of a sweep.
+    """Composes, checks and launches the jobs of a sweep.
 
     Args:
         config: composed for a multirun.
-        loader: Hydra's.
+        loader: of Hydra.
         folder: of the sweep.
-        bar: that shows how far it is.
+        bar: shows the progress.
     """
 
     def __init__(self, config: DictConfig, loader: ConfigLoader, folder: Path, bar: SweepBar) -> None:
@@ -157,13 +139,13 @@ class Session:
         self._launched = 0
 
     def add(self, overrides: Overrides, swept: Collection[str]) -> Job:
-        """A job of these overrides, once however often they come.
+        """The job of these overrides; the same one for the same overrides.
 
-        One that cannot be composed fails here and is not run.
+        A job that cannot be composed fails here and is not run.
 
         Args:
             overrides: of the job.
-            swept: keys in which the jobs differ; they name it.
+            swept: keys in which the jobs differ; its name consists of them.
 
         Raises:
             InputError: its folder holds a run of another configuration.
@@ -183,18 +165,18 @@ class Session:
         except (HydraException, OmegaConfBaseException) as error:
             job.note("failed", composition_line(error, dotted_keys(OmegaConf.to_container(self.config))))
         else:
-            check_same(job.run, composed)
+            check_same(job, composed)
         return job
 
     def to_run(self) -> list[Job]:
-        """The jobs that have neither finished nor failed yet."""
+        """The jobs that have not ended yet."""
         return [job for job in self.jobs.values() if not job.outcome()]
 
     def launch(self, launcher: Launcher, jobs: Sequence[Job]) -> None:
-        """Run jobs until each has ended, whatever happens to the launcher's processes.
+        """Run jobs until each has ended, also if the launcher's processes die.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, once the trainings that it reached have left their checkpoints.
+            KeyboardInterrupt: Ctrl-C, after the running trainings have saved their checkpoints.
         """
         if not jobs:
             return
@@ -212,8 +194,8 @@ class Session:
         try:
             with handling(signal.SIGINT, self._stop):
                 launcher.launch(given, initial_job_idx=self._launched)
-        except Exception as error:  # a worker died, or a node: the folders say what is done
-            self.bar.say(f"the launcher broke off: {first_line(error)}")
+        except Exception as error:  # a worker or a node died: the folders tell which jobs have ended
+            self.bar.say(f"the launcher failed: {first_line(error)}")
             while any(is_held(job.lock) for job in jobs):
                 time.sleep(PERIOD)
         self._launched += len(jobs)
@@ -222,47 +204,47 @@ class Session:
         for job in jobs:
             if not job.outcome():
                 job.note(
-                    "failed", f"ended without a word: see {from_here(job.log)} and what the launcher says"
+                    "failed", f"ended without a result: see {from_here(job.log)} and the launcher's output"
                 )
         self.bar.look()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """The first Ctrl-C lets the jobs that run end, the second does not wait for them."""
+        """The first Ctrl-C waits for the running jobs, the second does not."""
         stop = self.folder / LOGS / STOP
         if stop.exists():
             raise KeyboardInterrupt
         stop.touch()
         self.bar.say(
-            "Ctrl-C: no other job begins, those that run are waited for; press it again to leave at once"
+            "Ctrl-C: waiting for the running jobs, no other is started; press it again to leave at once"
         )
 
 
-def check_same(run: Path, composed: DictConfig) -> None:
-    """Refuse to go on with a run of another configuration.
+def check_same(job: Job, composed: DictConfig) -> None:
+    """Refuse to continue a run of another configuration.
+
+    A run of cardpose 0.1 has other keys: its overrides are compared.
 
     Raises:
-        InputError: the folder `run` holds one.
+        InputError: the job's folder holds one.
     """
-    saved = run / ".hydra" / "config.yaml"
+    saved = job.run / ".hydra" / "config.yaml"
     if not saved.is_file():
         return
-    before, now = (_of_job(cfg) for cfg in (OmegaConf.load(saved), composed))
-    check_begun(str(run), before, now, "choose another hydra.sweep.dir")
-
-
-def _of_job(cfg: DictConfig | ListConfig) -> dict[str, Any]:
-    """Every key that a run's configuration and its composed one have in common, not resolved."""
-    container = OmegaConf.to_container(cfg)
-    assert isinstance(container, dict)
-    return {
-        str(key): value
-        for key, value in container.items()
-        if key not in ("hydra", "resume_sweep", "skip_existing")
-    }
+    begun, now = (OmegaConf.to_container(cfg) for cfg in (OmegaConf.load(saved), composed))
+    assert isinstance(begun, dict)
+    assert isinstance(now, dict)
+    if "skip_existing" in begun:
+        words = [str(word) for word in OmegaConf.load(saved.with_name("overrides.yaml"))]
+        begun, now = (dict(word.split("=", 1) for word in given) for given in (words, job.overrides))
+    before, after = (
+        {str(key): value for key, value in side.items() if key not in ("hydra", *RESUME)}
+        for side in (begun, now)
+    )
+    check_begun(str(job.run), before, after, "choose another hydra.sweep.dir")
 
 
 def report(jobs: Sequence[Job]) -> str:
-    """How many jobs there are, by how they ended.
+    """The number of jobs by outcome.
 
     >>> report([Job(Path("none"), "seed=0"), Job(Path("none"), "seed=1")])
     '2 jobs: 0 finished, 2 not run'
@@ -274,14 +256,14 @@ def report(jobs: Sequence[Job]) -> str:
 
 
 def from_here(path: Path) -> Path:
-    """A path in the working directory as seen from there."""
+    """A path relative to the working directory if it lies there."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def in_shell(config: DictConfig, folder: Path) -> str:
-    """The command that goes on with a sweep."""
+    """The command that continues a sweep."""
     given = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    own = ("resume_sweep=", "hydra.sweep.dir=", "hydra.mode=")
+    own = (*(f"{key}=" for key in RESUME), "hydra.sweep.dir=", "hydra.mode=")
     words = [override for override in given if not override.startswith(own)]
     ends = ["resume_sweep=true", path_override("hydra.sweep.dir", from_here(folder))]
     return shlex.join(["python", "-m", "cardpose.train", "-m", *words, *ends])

@@ -94,7 +94,7 @@ def test_the_same_command_goes_on_with_resume_sweep(
     trainings.broken = {"seed-1": "ctrl-c"}
     stopped = sweep_command(*SEEDS, "optim.lr=0.1")
     assert stopped.code == INTERRUPTED
-    assert "3 jobs: 1 finished, 2 not run. To go on: python -m cardpose.train -m" in stopped.err
+    assert "3 jobs: 1 finished, 2 not run. To continue: python -m cardpose.train -m" in stopped.err
     (sweep,) = (tmp_path / "outputs" / "multirun").iterdir()
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}
     trainings.broken = {}
@@ -149,7 +149,7 @@ def test_two_sweeps_into_one_folder(trainings: Trainings, sweep_command: Command
 @pytest.mark.parametrize(
     ("present", "arguments", "said"),
     [
-        (NOTE, (), "holds a sweep: add resume_sweep=true to go on with it"),
+        (NOTE, (), "holds a sweep: add resume_sweep=true to continue it"),
         ("notes.txt", ("resume_sweep=true",), "holds something else than a sweep"),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_launcher_that_breaks_off_costs_no_finished_job(
         patch.setattr(basic, "launch", break_off)
         done = sweep_command(*SEEDS, FIXED_DIR)
     assert done.code == 1
-    assert "the launcher broke off: a worker died" in done.err
+    assert "the launcher failed: a worker died" in done.err
     assert "3 jobs: 1 finished, 2 failed" in done.err
     assert sweep_command(*SEEDS, FIXED_DIR, "resume_sweep=true").code == 0
     assert trainings.folders == ["seed-0", "seed-1", "seed-2"]
