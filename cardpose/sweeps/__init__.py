@@ -1,6 +1,6 @@
 """Many trainings: grids, searches and cross-validation, each run in a folder of its own.
 
-folder (layout of a sweep, `Job`), jobs (run by a launcher), session (which jobs, how they ended), search and trials (Optuna),
+folder (layout of a sweep, `Job`), jobs (run by a launcher), session (one go at it), search and trials (Optuna),
 progress, fold_runs (cross-validation), significance (comparison of settings), report/ (tables, plots, page).
 hydra_plugins/cardpose_sweeper.py is where Hydra finds the sweepers.
 """

@@ -235,7 +235,7 @@ def check_same(job: Job, composed: DictConfig) -> None:
     assert isinstance(now, dict)
     if "skip_existing" in begun:
         words = [str(word) for word in OmegaConf.load(saved.with_name("overrides.yaml"))]
-        begun, now = (dict(word.split("=", 1) for word in given) for given in (words, job.overrides))
+        begun, now = (dict(word.partition("=")[::2] for word in given) for given in (words, job.overrides))
     before, after = (
         {str(key): value for key, value in side.items() if key not in ("hydra", *RESUME)}
         for side in (begun, now)
