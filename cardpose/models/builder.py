@@ -58,9 +58,6 @@ ALLOWED = frozenset(
         "lightning.pytorch.callbacks.LearningRateMonitor",
         "lightning.pytorch.callbacks.ModelCheckpoint",
         "lightning.pytorch.loggers.CSVLogger",
-        "optuna.pruners.MedianPruner",
-        "optuna.samplers.RandomSampler",
-        "optuna.samplers.TPESampler",
         "torch.optim.AdamW",
     }
 )
