@@ -1,1 +1,4 @@
-"""TODO map of cardpose.benchmarks."""
+"""What `cardpose.bench` times: one module for each kind, one function for each benchmark, which yields `Timing`s.
+
+Adding a benchmark: write `bench_<name>(cfg) -> Iterator[Timing]` here and name it in `cardpose.bench.BENCHES`.
+"""

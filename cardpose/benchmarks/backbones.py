@@ -1,4 +1,4 @@
-"""What the networks of conf/model cost: `python -m cardpose.bench benchmarks=[backbones]`."""
+"""Parameters and speed of the networks of conf/model: `python -m cardpose.bench benchmarks=[backbones]`."""
 
 import logging
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
 
 
 def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
-    """Every choice of conf/model with its network, in `cfg` otherwise and from random weights; inside Hydra only.
+    """Every choice of conf/model with its network, random weights, otherwise as in `cfg`; needs an initialised Hydra.
 
     A choice whose library is not installed is left out with a warning.
 

@@ -1,4 +1,4 @@
-"""How fast several processes train, against one: `python -m cardpose.bench benchmarks=[ddp] trainer=ddp`."""
+"""Training speed of several processes, compared with one: `python -m cardpose.bench benchmarks=[ddp] trainer=ddp`."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -25,7 +25,7 @@ STEPS = 12
 
 
 class Rates(Throughput):
-    """Keeps the images a second of every epoch, of all processes together."""
+    """Keeps the images a second of every epoch, summed over the processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Rates(Throughput):
 
 
 def training_rates(config: dict[str, Any], epochs: int) -> list[float]:
-    """Images a second of each of so many short epochs; in every process of `config.trainer`, which share the cores."""
+    """Images a second of each of `epochs` short epochs, in every process of `config.trainer`; they share the cores."""
     torch.set_num_threads(max(1, cores() // processes_here()))
     quiet_lightning()
     net = build_net(config)

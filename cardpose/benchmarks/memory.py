@@ -1,9 +1,8 @@
-"""What a loader's worker holds in memory, by the number of frames: `python -m cardpose.bench benchmarks=[memory]`.
+"""Memory of a loader worker by the number of frames: `python -m cardpose.bench benchmarks=[memory]`.
 
-own        written pages that it shares with no other process (Private_Dirty of /proc/<pid>/smaps_rollup): what a worker
-           costs
-resident   all that is in memory for it (Rss), most of it shared: libraries, and the heap of the process that it was
-           forked from, in which each frame has its label, once for all workers
+own        dirty pages shared with no other process (Private_Dirty of /proc/<pid>/smaps_rollup): the cost of a worker
+resident   all its pages in memory (Rss), most of them shared: libraries, and the heap of the process that it was forked
+           from, which holds the label of each frame once for all workers
 """
 
 import multiprocessing
@@ -30,15 +29,15 @@ from cardpose.models.builder import build
 from cardpose.synth.stream import SceneStream
 
 SIZE = (48, 64)
-"""Of the frames: 9 kB each, so that a hundred thousand fit on any disk."""
+"""Height and width of the frames: 9 kB each, so that 100,000 take 1 GB."""
 VIDEO, RENDERED = 100, 40
-"""Frames of a video, and frames that are rendered; they repeat."""
+"""Frames of a video, and frames that are rendered and repeated."""
 MB = 1024
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A process's megabytes: its own written pages, and all that is resident."""
+    """Memory of a process in MB: its own dirty pages, and all resident ones."""
 
     own: float
     resident: float
@@ -62,7 +61,7 @@ def memory_of(pid: int) -> Memory:
 
 @dataclass(frozen=True)
 class RepeatedFrames(DatasetFolder):
-    """A dataset folder that is on no disk: rendered frames, again and again."""
+    """A dataset folder in memory: rendered frames, repeated."""
 
     images: Sequence[np.ndarray] = ()
 
@@ -94,7 +93,7 @@ def repeated(root: str | Path, frames: int, film: SceneStream) -> RepeatedFrames
 
 
 def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: str) -> list[Memory]:
-    """A worker's memory after each of so many epochs, the mean over the workers, which are started by this method."""
+    """Mean memory of the workers after each of `epochs` epochs; the workers are started by `start_method`."""
     multiprocessing.set_start_method(start_method, force=True)
     cfg = OmegaConf.create(config)
     film = SceneStream(build(config["scene"], "scene"), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
@@ -129,7 +128,7 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
 
 
 def bench_memory(cfg: DictConfig) -> Iterator[Timing]:
-    """Epochs over the frames of `cfg.frames`, each number in a process of its own: no heap of the one before."""
+    """Epochs over each number of frames in `cfg.frames`, each in a new process with an empty heap."""
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     Path(cfg.paths.cache).mkdir(parents=True, exist_ok=True)
     context, own = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()

@@ -1,4 +1,4 @@
-"""How fast footage is predicted: `python -m cardpose.bench benchmarks=[predict]`."""
+"""Prediction speed: `python -m cardpose.bench benchmarks=[predict]`."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ Predictor.from_checkpoint(sys.argv[1])(numpy.zeros((480, 640, 3), numpy.uint8))
 
 
 class Silent:
-    """Follows a run without a word."""
+    """Shows no progress."""
 
     def say(self, line: str) -> None: ...
 
@@ -40,7 +40,7 @@ class Silent:
 
 
 def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
-    """A clip through the stages of `cardpose.predict`, one by one and together, and a first prediction.
+    """A clip through the stages of `cardpose.predict`, one by one and together, and the first prediction of a process.
 
     The network is `cfg.model` with random weights, on one thread, as where two cores are shared with decoding.
     """
@@ -82,7 +82,7 @@ def write_checkpoint(cfg: DictConfig, path: Path) -> Path:
 
 
 def write_clip(path: Path) -> Path:
-    """A clip of `FRAMES` frames in which everything moves a little, as in one from a hand."""
+    """A clip of `FRAMES` frames with the small movements of a hand-held camera."""
     table = np.random.default_rng(0).integers(60, 120, (HEIGHT // 8 + 8, WIDTH // 8 + 8, 3), np.uint8)
     table = table.repeat(8, axis=0).repeat(8, axis=1)
     with VideoWriter(path, WIDTH, HEIGHT, rate=30) as writer:

@@ -9,7 +9,9 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
-from cardpose.bench import BENCHES, measure, numpy_heatmaps
+from cardpose.bench import BENCHES
+from cardpose.benchmarks.heatmaps import numpy_heatmaps
+from cardpose.benchmarks.timing import measure
 from cardpose.common.hydra_entry import CONF
 from cardpose.models import heatmaps
 
@@ -34,8 +36,8 @@ def test_a_measurement_is_repeats_after_a_warmup() -> None:
     assert 0 < timing.low <= timing.median <= timing.high
 
 
-@pytest.mark.parametrize("what", BENCHES)
-def test_every_bench_runs(compose_entry: Compose, tiny_folder: Path, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("name", BENCHES)
+def test_every_bench_runs(compose_entry: Compose, tiny_folder: Path, tmp_path: Path, name: str) -> None:
     tiny = (
         "data=folder",
         f"data.root={tiny_folder}",
@@ -43,9 +45,9 @@ def test_every_bench_runs(compose_entry: Compose, tiny_folder: Path, tmp_path: P
         "data.batch_size=4",
         "data.num_workers=0",
     )
-    tiny += {"ddp": ("trainer=ddp_spawn_cpu",), "memory": ("frames=[600]", "augment=none")}.get(what, ())
+    tiny += {"ddp": ("trainer=ddp_spawn_cpu",), "memory": ("frames=[600]", "augment=none")}.get(name, ())
     cfg = compose_entry("bench", tmp_path / "run", *tiny, "split.folds=3", "repeats=1", "warmup=0")
     with initialize_config_dir(str(CONF), version_base="1.3"):  # as in the entry
-        timings = list(BENCHES[what](cfg))
-    assert all(timing.name.startswith(what) and timing.median > 0 for timing in timings)
+        timings = list(BENCHES[name](cfg))
+    assert all(timing.name.startswith(name) and timing.median > 0 for timing in timings)
     assert timings
