@@ -1,4 +1,4 @@
-"""Train and test on every fold. `python -m cardpose.crossval --help` teaches; the recipe is `crossval`."""
+"""Train and test on every fold. `python -m cardpose.crossval --help` explains the keys; the recipe is `crossval`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from cardpose.training import testing as measure
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
-    """Run the folds and write what they say together.
+    """Run the folds, and write their tables and report.
 
     Args:
         cfg: conf/crossval.yaml, composed.
@@ -25,13 +25,13 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
         The folder of the folds, the folds that failed, and the tables for the terminal.
 
     Raises:
-        InputError: what the user can mend.
-        SystemExit: Ctrl-C, after the fold in hand left a checkpoint.
+        InputError: invalid configuration or footage, or a folder of something else.
+        SystemExit: Ctrl-C, after the running fold has saved a checkpoint.
     """
     overrides = measure.overrides()
     data, splits = fold_runs.check(cfg, overrides)
     folder = fold_runs.open_folder(cfg, splits)
-    taken = f"dir={folder}: another cardpose.crossval is at work there: wait for it, or leave dir out"
+    taken = f"dir={folder}: another cardpose.crossval runs there: wait for it, or leave dir out"
     with only_command(folder / fold_runs.LOCK, taken) as lock:
         failed = fold_runs.run_folds(folder, len(splits), overrides, lock)
         return folder, failed, report(folder, len(splits), failed, data, overrides)
@@ -40,7 +40,7 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
 def report(
     folder: Path, folds: int, failed: Sequence[int], data: CardDataModule, overrides: Sequence[str]
 ) -> list[Table]:
-    """Write what the folds that did not fail say together; the tables for the terminal."""
+    """Write tables and report of the folds that did not fail; return the tables for the terminal."""
     runs = {fold: fold_runs.fold_folder(folder, fold) for fold in range(folds) if fold not in failed}
     if not runs:
         return []

@@ -1,7 +1,6 @@
-"""The runs of a cross-validation: one `cardpose.train` a fold, each in its own folder and its own process.
+"""The runs of a cross-validation: one `cardpose.train` for each fold, in a folder and a process of its own.
 
-A process of its own, so that a fold that fails, whatever it does, takes no other with it, and so that its run folder
-is one like any other.
+So a fold that fails does not end the others, and its run folder is an ordinary one.
 """
 
 import json
@@ -28,31 +27,31 @@ from cardpose.training import build
 from cardpose.training.run_folder import is_finished, train_command
 
 NOTE = "crossval.yaml"
-"""In the folder of the folds: the configuration that they were begun with."""
+"""File in the folder of the folds: the configuration with which they were begun."""
 LOCK = ".crossval.lock"
-"""There, too: held by the command that works there, and by a training that outlives it."""
+"""File there, locked by the command that runs the folds, and by a training that outlives it."""
 
 log = logging.getLogger(__name__)
 
 
 def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, list[Split]]:
-    """Refuse before the first fold what every fold would refuse.
+    """Check before the first fold what every fold would refuse.
 
     Args:
         cfg: conf/crossval.yaml, composed.
-        overrides: what stood on the command line.
+        overrides: of the command line.
 
     Returns:
         The data, with its frames cached, and the split of each fold.
 
     Raises:
-        InputError: what the user can mend.
+        InputError: invalid configuration or footage.
     """
     if any(override.startswith("split.fold=") for override in overrides):
-        raise InputError("split.fold is given by cardpose.crossval, each in turn: leave it out")
+        raise InputError("cardpose.crossval runs every split.fold: leave split.fold out")
     for key in ("resume", "resume_sweep"):
         if cfg[key]:
-            raise InputError(f"{key} is for cardpose.train: go on with dir=<the folder of the folds>")
+            raise InputError(f"{key} is for cardpose.train: continue with dir=<the folder of the folds>")
     if "folds" not in (cfg.split or {}):
         raise InputError("split has no folds: choose split=by_video")
     if not isinstance(cfg.split.folds, int) or cfg.split.folds < 2:
@@ -73,7 +72,7 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
 
 
 def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
-    """The folder of the folds: a new one, or `cfg.dir` where its folds are of this configuration and these splits.
+    """The folder of the folds: a new one, or `cfg.dir` if its folds have this configuration and these splits.
 
     Raises:
         InputError: `cfg.dir` holds something else.
@@ -105,8 +104,7 @@ def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -
         saved = fold_folder(folder, fold) / "split.json"
         if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():
             raise InputError(
-                f"{saved}: names other frames than the footage has now: put the footage back as it was, or leave dir "
-                "out"
+                f"{saved}: names other frames than the footage has now: restore the footage, or leave dir out"
             )
 
 
@@ -116,11 +114,11 @@ def fold_folder(folder: Path, fold: int) -> Path:
 
 
 def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> list[int]:
-    """Train and test the folds that are not finished, one after another.
+    """Train and test the unfinished folds, one after another.
 
     Args:
         folder: of the folds.
-        folds: how many.
+        folds: their number.
         overrides: of the command line.
         lock: file descriptor that a training inherits, see `locks.wait_for`.
 
@@ -128,7 +126,7 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> 
         The folds that failed.
 
     Raises:
-        SystemExit: Ctrl-C, once the fold in hand has left its checkpoint.
+        SystemExit: Ctrl-C, after the running fold has saved its checkpoint.
     """
     failed = []
     for fold in range(folds):
@@ -139,7 +137,7 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> 
         log.info("fold %d of %d: %s", fold, folds, run)
         code, interrupted = call(command(run, fold, overrides), pass_fds=(lock,))
         if interrupted:
-            log.warning("Interrupted. To go on: %s", in_shell(folder, overrides))
+            log.warning("Interrupted. To continue: %s", in_shell(folder, overrides))
             raise SystemExit(INTERRUPTED)
         if code:
             log.error("fold %d failed with exit code %d, see above: %s", fold, code, run)
@@ -152,12 +150,12 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> 
 
 
 def command(run: Path, fold: int, overrides: Sequence[str]) -> list[str]:
-    """What trains a fold in the folder `run`: from its last checkpoint where it has one."""
+    """The command that trains a fold in the folder `run`, from its last checkpoint if it has one."""
     return train_command(run, [*_of_train(overrides), f"split.fold={fold}"])
 
 
 def in_shell(folder: Path, overrides: Sequence[str]) -> str:
-    """The command that goes on with the folds in `folder`."""
+    """The command that continues the folds in `folder`."""
     words = ["python", "-m", "cardpose.crossval", *_of_train(overrides), path_override("dir", folder)]
     return shlex.join(words)
 

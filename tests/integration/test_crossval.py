@@ -173,7 +173,7 @@ def test_two_into_one_folder(run_folds: Folds) -> None:
     folder, _ = run_folds("folds", broken={0: 1, 1: 1})
     with (
         only_command(folder / fold_runs.LOCK, ""),
-        pytest.raises(InputError, match=r"folds: another cardpose\.crossval is at work there: wait for it"),
+        pytest.raises(InputError, match=r"folds: another cardpose\.crossval runs there: wait for it"),
     ):
         run_folds("folds")
     assert run_folds("folds", broken={0: 1, 1: 1})[1] == [0, 1]
@@ -233,7 +233,7 @@ def test_ctrl_c_in_a_terminal_and_the_printed_command(
     assert process.returncode == INTERRUPTED, err
     assert "Traceback" not in err
     (folder,) = tmp_path.glob("outputs/run_folds_*")
-    words = shlex.split(err.splitlines()[-1].partition("To go on: ")[2])
+    words = shlex.split(err.splitlines()[-1].partition("To continue: ")[2])
     assert words[-1] == f"dir={folder}"
     assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"cache", folder.name}
     assert words[:3] == ["python", "-m", "cardpose.crossval"]
