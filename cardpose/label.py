@@ -1,57 +1,78 @@
-"""Label corners in the browser, on this machine.
-
-python -m cardpose.label data=my_footage
-python -m cardpose.label data=my_footage ckpt=outputs/<run>/checkpoints/best.ckpt
-"""
+"""Label corners in the browser, on this machine."""
 
 import secrets
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+import typer
 
+from cardpose.common.command_line import command
 from cardpose.common.errors import InputError
-from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.common.threads import share_cores
-from cardpose.data.labels.store import LabelFolder
-from cardpose.labelling.pictures import Pictures
-from cardpose.labelling.proposals import Proposals
-from cardpose.labelling.worklist import all_frames, read_worklist
-from cardpose.prediction.predictor import load
 
-NO_EXTRA = 'cardpose.label needs a web server: pip install -e ".[label]"'
+NO_EXTRA = 'cardpose label needs a web server: pip install -e ".[label]"'
 
 
-def label(cfg: DictConfig) -> str:
-    """Serve the page for the folder `cfg.data` until Ctrl-C; every change is on the disk when the page says so.
+def label(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Dataset folder, as of cardpose subsample.")
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="Proposes corners: checkpoint or run folder.")
+    ] = "",
+    frames: Annotated[Path | None, typer.Option(metavar="LIST", help="Frames to label, CSV or JSON.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8600,
+    host: Annotated[str, typer.Option(help="0.0.0.0: also for a phone.")] = "127.0.0.1",
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Pictures of videos.", show_default="user cache")
+    ] = None,
+) -> str:
+    """Label the corners of packets in the browser, until Ctrl-C.
+
+        cardpose label my_footage                then open http://127.0.0.1:8600/
+        cardpose label my_footage --model outputs/RUN
+        cardpose label my_footage --frames suggest.csv
+        cardpose label my_footage --host 0.0.0.0    for a phone in the same network
+
+    Click the eight corners in the order that the page names, then Enter. With a model the corners are proposed:
+    accept them with Enter or drag the wrong ones; the most uncertain frames come first. ? shows all keys.
+
+    Every change is on the disk before the page says "Saved". A frame counts as labelled once each corner is visible,
+    hidden or absent. annotations.json and videos.csv are updated every ten seconds and at the end.
+
+    With another host than this machine the link holds a token. Whoever has it can see the footage and change labels.
 
     Returns:
-        How far the labels are, in words.
+        The progress in words.
 
     Raises:
-        InputError: what the user can mend.
+        InputError: an argument is invalid, or the folder cannot be read or written.
     """
-    check(cfg)
-    share_cores()
     try:
         from cardpose.labelling import app, guard, serve
     except ImportError as error:
         raise InputError(NO_EXTRA) from error
-    with LabelFolder(cfg.data.root) as folder:
-        frames = read_worklist(Path(cfg.frames), folder) if cfg.frames else all_frames(folder)
-        pictures = Pictures(folder.root, frames, Path(cfg.paths.cache))
-        proposals = None
-        if cfg.ckpt:
-            proposals = Proposals(load(cfg.ckpt), pictures, frames)
-        session = app.Session(folder, frames, pictures, proposals, ordered=bool(cfg.frames))
-        token, local = secrets.token_urlsafe(16), guard.is_local(cfg.host)
-        listener = serve.listen(cfg.host, cfg.port)
+    from platformdirs import user_cache_path
+
+    from cardpose.common.threads import share_cores
+    from cardpose.data.labels.store import LabelFolder
+    from cardpose.labelling.pictures import Pictures
+    from cardpose.labelling.proposals import Proposals
+    from cardpose.labelling.worklist import all_frames, read_worklist
+    from cardpose.models.released import find_model
+    from cardpose.prediction.predictor import load
+
+    share_cores()
+    with LabelFolder(folder) as labels:
+        wanted = read_worklist(Path(frames), labels) if frames else all_frames(labels)
+        pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
+        proposals = Proposals(load(find_model(model)), pictures, wanted) if model else None
+        session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))
+        token, local = secrets.token_urlsafe(16), guard.is_local(host)
+        listener = serve.listen(host, port)
         server = serve.server(app.build_app(session, token, local, listener.getsockname()[1]))
-        print(
-            f"{session.progress}. Open", serve.link(cfg.host, listener, None if local else token), flush=True
-        )
+        print(f"{session.progress}. Open", serve.link(host, listener, None if local else token), flush=True)
         if not local:
             print("Whoever has this link can see the footage and change the labels.", file=sys.stderr)
         with suppress(KeyboardInterrupt):  # the usual end
@@ -59,23 +80,11 @@ def label(cfg: DictConfig) -> str:
         return session.progress
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse what cannot work.
-
-    Raises:
-        InputError: a key is missing or wrong.
-    """
-    require(cfg, {"data": "<dataset folder>"})
-    if not isinstance(cfg.port, int) or not 0 <= cfg.port <= 65535:
-        raise InputError(f"port={cfg.port}: choose a whole number up to 65535")
-
-
-@entry("label", {"data": "data.root"})
-def main(cfg: DictConfig) -> None:
-    done = label(cfg)
-    print(f"\n{cfg.data.root}: {done}")
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-
+main = command(
+    label,
+    finish=print,
+    old_words={"data": "", "data.root": "", "ckpt": "--model", "paths.cache": "--cache"},
+)
 
 if __name__ == "__main__":
     main()

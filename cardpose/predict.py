@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cardpose import __version__
 from cardpose.common.command_line import AcceleratorOption, ModelOption, command
 from cardpose.common.errors import InputError
 
@@ -13,11 +14,11 @@ from cardpose.common.errors import InputError
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob or camera index; - reads stdin."),
+        typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob, camera, -."),
     ],
     model: ModelOption = "",
-    out: Annotated[Path, typer.Option(help="Folder of the predictions.")] = Path("predictions"),
-    overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count: OUT/overlay.")] = False,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count on the footage.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per batch.")] = 16,
     field_of_view: Annotated[
@@ -32,8 +33,8 @@ def predict(
         cardpose predict 0 --model best.ckpt                  camera 0, until Ctrl-C
         find . -name '*.mp4' | cardpose predict - --model best.ckpt
 
-    A video is one clip, and so is a folder of frames named by their index (0.jpg, 1.jpg, ...). In other folders
-    each file is a clip. Files in OUT:
+    A camera is given by its index, and - reads paths from standard input. A video is one clip, and so is a folder
+    of frames named by their index (0.jpg, 1.jpg, ...). In other folders each file is a clip. Files in FOLDER:
 
         predictions.jsonl  a line per frame: corners, visibility, count, flag
         frames.csv         the same as a table, without the smoothed corners
@@ -50,7 +51,6 @@ def predict(
         InputError: an argument or every source is invalid. One invalid source of several is reported, not raised.
         KeyboardInterrupt: Ctrl-C; `resume=True` continues.
     """
-    from cardpose import __version__
     from cardpose.common.files import file_digest
     from cardpose.common.progress import FrameBar
     from cardpose.common.threads import share_cores
@@ -59,7 +59,7 @@ def predict(
     from cardpose.prediction.overlay import overlay_paths
     from cardpose.prediction.pipeline import Run
     from cardpose.prediction.predictor import choose_device, load
-    from cardpose.prediction.sources import find_sources
+    from cardpose.prediction.sources import find_sources, nothing_readable
 
     path, out = find_model(model), Path(out)
     share_cores()
@@ -85,26 +85,12 @@ def predict(
                 raise KeyboardInterrupt("add --resume to continue") from None
             summary.failed[:0] = problems
             if summary.failed and not summary.clips and not folder.finished:
-                one = len(summary.failed) == 1
-                raise InputError(summary.failed[0] if one else "none of the sources can be read")
+                raise nothing_readable(summary.failed)
             bar.say(f"{summary}; {bar.rate}")
     return out
 
 
-main = command(
-    predict,
-    finish=print,
-    old_words={
-        "ckpt": "--model",
-        "source": "",
-        "out": "--out",
-        "overlay": "--overlay",
-        "skip_existing": "--resume",
-        "batch_size": "--batch-size",
-        "field_of_view": "--field-of-view",
-        "accelerator": "--accelerator",
-    },
-)
+main = command(predict, print, {"ckpt": "--model", "source": "", "skip_existing": "--resume"})
 
 if __name__ == "__main__":
     main()

@@ -1,243 +1,72 @@
-"""Make a dataset folder out of videos, or add videos to one: frames to label, no labels yet.
+"""Make a dataset folder out of videos, or add videos to one."""
 
-python -m cardpose.subsample videos=my_videos out=my_footage stride=10
-"""
-
-import filecmp
-import hashlib
-import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig
+import typer
 
-from cardpose.common.errors import InputError
-from cardpose.common.files import new_folder, replace_file, sync
-from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.common.images import write_image
-from cardpose.common.progress import FrameBar
-from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
-from cardpose.data.labels.store import LabelFolder
-from cardpose.data.labels.tables import FRAMES, VIDEOS, Video
-from cardpose.data.labels.validate import parse_cards
-from cardpose.labelling.frame_selection import CHOICES, Choice
-from cardpose.prediction.sources import VideoSource, find_sources
-
-STORES = (FRAMES, VIDEOS)
-_DIGEST = "digest"
-"""Column of videos.csv that tells which videos are there already, whatever they are called."""
+from cardpose.common.command_line import command
 
 
-@dataclass(frozen=True)
-class Subsampling:
-    """How videos become frames to label.
+def subsample(
+    videos: Annotated[
+        list[str], typer.Argument(metavar="VIDEO", help="Videos, folders or globs; never changed.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Dataset folder, new or existing.")],
+    stride: Annotated[int, typer.Option(min=1, help="Keep one frame of so many.")] = 10,
+    select: Annotated[
+        Literal["stride", "sharp", "diverse"], typer.Option(metavar="HOW", help="stride, sharp or diverse.")
+    ] = "stride",
+    store: Annotated[Literal["frames", "videos"], typer.Option(help="What to copy.")] = "frames",
+    count_pattern: Annotated[
+        str,
+        typer.Option(metavar="REGEX", help="Count in a file name.", show_default="52_cards"),
+    ] = r"(\d+)[ _-]?cards?(?![a-z])",
+) -> Path:
+    """Make a dataset folder with frames to label out of videos, or add videos to one.
 
-    Args:
-        choose: which frames, one of `data.select.CHOICES`.
-        stride: one frame in so many.
-        store: "frames" keeps the chosen frames as JPEG files, "videos" copies the whole video.
-        count_pattern: a regular expression; what its group matches in a file's name is the count. None: no count.
-    """
+        cardpose subsample my_videos --out my_footage
+        cardpose subsample a.mov b.mp4 --out my_footage --stride 15 --select sharp
 
-    choose: Choice
-    stride: int
-    store: str
-    count_pattern: re.Pattern[str] | None
+    Files in FOLDER:
 
-    def cards(self, path: Path) -> int | None:
-        """The count that a file's name tells.
+        videos.csv        a row per video; fill in the column cards
+        annotations.json  the frames to label, without labels
+        frames/, videos/  the frames as JPEG (--store frames) or the whole videos
 
-        Raises:
-            InputError: what the pattern finds is no count.
-        """
-        found = self.count_pattern.search(path.name) if self.count_pattern else None
-        return parse_cards(found[1], f"{path}: by count_pattern") if found else None
+    Run it again to add videos. Videos are recognised by their content: existing rows, frames and labels stay.
+    The number of cards is read from names such as 52_cards.mp4; --count-pattern none leaves it empty.
 
-
-def subsample(sources: list[VideoSource], out: Path, how: Subsampling, bar: FrameBar) -> list[str]:
-    """Add to the dataset folder `out` the videos that it has not yet; labels and rows that are there stay.
-
-    Each video is in the folder whole or not at all, so that an interrupted run is simply run again.
+    `stride` selects every STRIDE-th frame. `sharp` selects the sharpest frame of each STRIDE, which avoids motion
+    blur. `diverse` clusters the frames (k-means), for footage with pauses. Both decode every video twice.
 
     Returns:
-        A line for each video that cannot be read.
+        The dataset folder.
 
     Raises:
-        InputError: `out` is no dataset folder or cannot be written to.
+        InputError: an argument is invalid, or no video can be read.
     """
-    problems = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out={out}: cannot be a folder ({error.strerror}): choose another out") from error
-    with LabelFolder(out, create=True) as folder:
-        for source in sources:
-            try:
-                bar.say(_add(source, folder, how, bar))
-            except InputError as error:
-                if str(source.path) not in str(error):  # not the video's fault
-                    raise
-                problems.append(str(error))
-                bar.say(problems[-1])
-    return problems
+    from cardpose.common.progress import ProgressBar, total_frames
+    from cardpose.labelling import subsampling
+    from cardpose.labelling.frame_selection import CHOICES
+    from cardpose.prediction.sources import nothing_readable
 
-
-def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: FrameBar) -> str:
-    """Add one video; a line that says what was done."""
-    path, info = source.path, probe(source.path)
-    cards, digest = how.cards(path), _digest(path)
-    file, known = _name(path, digest, folder.videos, how.store)
-    if known is not None and any(video == known.file for video, _ in folder.listed()):
-        bar.frame(info.num_frames)
-        return f"{path}: is there already, as {known.file}"
-    indices = how.choose(_watched(path, bar), info.num_frames, how.stride)
-    times = _keep_frames(path, folder.root / file, indices, info, bar) if how.store == FRAMES else None
-    if times is None:
-        times = {frame.index: frame.timestamp for frame in _gaps(path, indices, info, bar)}
-        _keep_video(path, folder.root / file)
-    row = known or Video(file, cards, {"source": path.name, _DIGEST: digest})
-    folder.add(row, times.items(), (info.width, info.height))
-    count = f"{row.cards} cards" if row.cards else "no count yet"
-    return f"{path}: {len(times)} frames to label as {file}, {count}"
-
-
-def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tuple[str, Video | None]:
-    """The video's name in the folder, and its row where it has one; another video of that name gets a number."""
-    rows = {video.file: video for video in videos}
-    for video in videos:
-        if video.extra.get(_DIGEST) == digest:
-            return video.file, video
-    stem, suffix = path.stem.replace("\\", "_"), "" if store == FRAMES else path.suffix
-    for number in range(1, len(rows) + 2):
-        file = f"{store}/{stem}{f'-{number}' if number > 1 else ''}{suffix}"
-        if file not in rows:
-            break
-        if not rows[file].extra.get(_DIGEST):  # a row made by hand
-            return file, rows[file]
-    return file, None
-
-
-def _digest(path: Path) -> str:
-    """What tells a video's bytes; not bare digits, which a spreadsheet would round."""
-    with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
-
-
-def _watched(path: Path, bar: FrameBar) -> Iterator[VideoFrame]:
-    """All frames, each counted on the bar."""
-    for frame in iterate(path):
-        bar.frame()
-        yield frame
-
-
-def _gaps(path: Path, indices: list[int], info: VideoInfo, bar: FrameBar) -> Iterator[VideoFrame]:
-    """The frames at `indices`; those between them count on the bar too, since they are decoded."""
-    done = 0
-    for frame in iterate(path, indices=indices):
-        bar.frame(frame.index + 1 - done)
-        done = frame.index + 1
-        yield frame
-    bar.frame(info.num_frames - done)
-
-
-def _keep_frames(
-    path: Path, target: Path, indices: list[int], info: VideoInfo, bar: FrameBar
-) -> dict[int, float]:
-    """Write the frames to the folder `target`; their timestamps."""
-    times = {}
-    there = target.is_dir() and any(target.iterdir())
-    with new_folder(target.with_name(f".{target.name}.new") if there else target) as temporary:
-        for frame in _gaps(path, indices, info, bar):
-            write_image(temporary / f"{frame.index}.jpg", frame.image)
-            times[frame.index] = frame.timestamp
-    if there:
-        _same_or_refuse(target.with_name(f".{target.name}.new"), target)
-    sync(target)
-    return times
-
-
-def _same_or_refuse(fresh: Path, target: Path) -> None:
-    """A run that was killed may have left the frames without their row; any other folder is somebody's."""
-    names = sorted(item.name for item in fresh.iterdir())
-    same = names == sorted(item.name for item in target.iterdir())
-    same = same and filecmp.cmpfiles(fresh, target, names, shallow=False)[0] == names
-    shutil.rmtree(fresh)
-    if not same:
-        raise InputError(f"{target}: holds other frames already: add its row to videos.csv or move it away")
-
-
-def _keep_video(path: Path, target: Path) -> None:
-    """Copy a video's bytes."""
-    if target.exists() and not filecmp.cmp(path, target, shallow=False):
-        raise InputError(f"{target}: is another video already: add its row to videos.csv or move it away")
-    with replace_file(target) as temporary:
-        shutil.copyfile(path, temporary)
-        sync(temporary)
-
-
-def check(cfg: DictConfig) -> Subsampling:
-    """What the configuration asks for.
-
-    Raises:
-        InputError: a key is missing or wrong.
-    """
-    require(cfg, {"videos": "<folder of videos>", "out": "<dataset folder>"})
-    if not isinstance(cfg.stride, int) or cfg.stride < 1:
-        raise InputError(f"stride={cfg.stride}: choose a whole number from 1")
-    _one_of("select", cfg.select, tuple(CHOICES))
-    _one_of("store", cfg.store, STORES)
-    return Subsampling(CHOICES[cfg.select], cfg.stride, cfg.store, _pattern(cfg.count_pattern))
-
-
-def _one_of(key: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{key}={value}: choose {', '.join(choices)}")
-
-
-def _pattern(text: str | None) -> re.Pattern[str] | None:
-    if text is None:
-        return None
-    try:
-        pattern = re.compile(str(text))
-    except re.error as error:
-        raise InputError(f"count_pattern={text}: no regular expression ({error}): correct it") from error
-    if pattern.groups != 1:
-        raise InputError(
-            f"count_pattern={text}: has {pattern.groups} groups: put (\\d+) where the count stands"
-        )
-    return pattern
-
-
-def videos_of(given: object) -> list[VideoSource]:
-    """The videos that the configuration names.
-
-    Raises:
-        InputError: it names none, or something that is no video.
-    """
-    words = list(given) if isinstance(given, ListConfig) else [str(given)]
-    sources, problems = find_sources(words, ())
-    videos = [source for source in sources if isinstance(source, VideoSource)]
-    if problems or not videos:
-        raise InputError(
-            problems[0] if problems else f"videos={given}: holds no video: choose another folder"
-        )
-    return videos
-
-
-@entry("subsample")
-def main(cfg: DictConfig) -> None:
-    how, sources = check(cfg), videos_of(cfg.videos)
-    passes = 1 if cfg.select == "stride" else 2
-    with FrameBar(sources, "subsampling", passes) as bar:
-        problems = subsample(sources, Path(cfg.out), how, bar)
+    pattern = subsampling.count_pattern(count_pattern)
+    how = subsampling.Subsampling(CHOICES[select], stride, store, pattern)
+    sources = subsampling.find_videos(videos)
+    passes = 1 if select == "stride" else 2
+    with ProgressBar("subsampling", lambda: passes * (total_frames(sources) or 0) or None) as bar:
+        problems = subsampling.add_videos(sources, Path(out), how, bar)
     if len(problems) == len(sources):
-        raise InputError(problems[0] if len(problems) == 1 else "none of the videos can be read")
-    print(cfg.out)
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+        raise nothing_readable(problems)
+    return Path(out)
 
+
+main = command(
+    subsample,
+    finish=print,
+    old_words={"videos": ""},
+)
 
 if __name__ == "__main__":
     main()

@@ -1,184 +1,86 @@
-"""Which frames to label next. `python -m cardpose.suggest --help` teaches; the recipe is `suggest`."""
+"""Which frames to label next."""
 
-import csv
-import hashlib
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+import typer
 
+from cardpose.common.command_line import AcceleratorOption, ModelOption, command
 from cardpose.common.errors import InputError
-from cardpose.common.files import file_digest, replace_file, write_errors
-from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.common.progress import frame_bar
-from cardpose.common.threads import share_cores
-from cardpose.data.footage.folder import DatasetFolder
-from cardpose.data.footage.layouts import read_any
-from cardpose.data.footage.video import probe
-from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
-from cardpose.prediction.backends import TorchBackend
-from cardpose.prediction.predictor import Predictor, choose_device
 
-COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
-BATCH = 16
+if TYPE_CHECKING:
+    from cardpose.labelling.suggestion import Suggestion
 
 
-def suggest(cfg: DictConfig) -> list[Suggestion]:
-    """Write the frames of `cfg.data.root` that are most worth a label to `cfg.out`.
+class Suggestions(NamedTuple):
+    """The frames, the most useful first, and the table that lists them."""
 
-    Args:
-        cfg: conf/suggest.yaml, composed.
+    frames: "Sequence[Suggestion]"
+    path: Path
+
+
+def suggest(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Dataset folder, labelled in part or not at all.")
+    ],
+    model: ModelOption,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of frames.")] = 50,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="CSV table to write.")] = Path("suggest.csv"),
+    stride: Annotated[int, typer.Option(min=1, help="Look at one in so many.")] = 10,
+    accelerator: AcceleratorOption = "auto",
+) -> Suggestions:
+    """List the frames of a dataset folder that are most worth a label.
+
+        cardpose suggest my_footage --model outputs/RUN -n 50
+        cardpose label my_footage --model outputs/RUN --frames suggest.csv
+
+    A frame is worth a label where the model is uncertain about its corners, where corners or count contradict the
+    neighbouring frames, and where it looks unlike the frames that are labelled or suggested already.
+
+    Columns of FILE: video, frame_index, score, uncertainty and disagreement (0 to 1, ranks among the candidates),
+    distance (in the network's features; 1 is that of two random frames), and the reason.
+
+    Candidates are the unlabelled frames of annotations.json, as `cardpose subsample` leaves them, every STRIDE-th
+    frame of other videos, and all loose frames. After Ctrl-C the same command continues.
+
+    Returns:
+        The suggested frames and the path of the table.
 
     Raises:
-        InputError: what the user can mend.
-        KeyboardInterrupt: Ctrl-C; the videos that were looked at are kept for the next run.
+        InputError: an argument is invalid, or every frame is labelled.
+        KeyboardInterrupt: Ctrl-C; the finished videos are kept for the next run.
     """
-    _check(cfg)
+    from cardpose.common.files import write_errors
+    from cardpose.common.threads import share_cores
+    from cardpose.labelling.suggesting import suggest_frames
+    from cardpose.models.released import find_model
+    from cardpose.prediction.predictor import choose_device
+
+    path, out = find_model(model), Path(out)
+    if path.suffix.lower() == ".onnx":
+        raise InputError(f"{path}: an ONNX file has no features to compare: choose the checkpoint")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder: choose a file, for example --out {out / 'suggest.csv'}")
     share_cores()
-    folder = read_any(cfg.data.root, unlabelled=True)
-    candidates, labelled = _candidates(folder, cfg.stride)
-    if not any(candidates.values()):
-        raise InputError(f"{cfg.data.root}: every frame is labelled: lower stride={cfg.stride} or add videos")
-    backend = TorchBackend(cfg.ckpt, choose_device(cfg.accelerator))
-    looker = CandidateScorer(Predictor(backend), Features(backend), file_digest(cfg.ckpt))
-    wanted = {
-        video: _with_neighbours(folder, video, candidates[video]) | labelled[video] for video in candidates
-    }
-    out = Path(cfg.out)
-    parts = out.with_name(f".{out.name}.parts")
-    videos = {}
-    with frame_bar("looking", sum(map(len, wanted.values()))) as advance:
-        for video, frames in wanted.items():
-            if candidates[video] or labelled[video]:
-                videos[video] = looker.look(folder, video, sorted(frames), parts, advance)
-    suggestions = rank(videos, candidates, labelled, cfg.n)
-    _write(out, suggestions)
-    shutil.rmtree(parts, ignore_errors=True)
-    return suggestions
+    with write_errors(out):
+        return Suggestions(
+            suggest_frames(Path(folder), path, out, n, stride, choose_device(accelerator)), out
+        )
 
 
-class CandidateScorer:
-    """Runs the model over a video's frames; what it has looked at outlives an interruption.
-
-    Args:
-        predictor: the model.
-        features: of the same model.
-        model: what tells it from others.
-    """
-
-    def __init__(self, predictor: Predictor, features: Features, model: str) -> None:
-        self.predictor, self.features, self.model = predictor, features, model
-
-    def look(
-        self,
-        folder: DatasetFolder,
-        video: str,
-        frames: Sequence[int],
-        parts: Path,
-        tick: Callable[[int], object],
-    ) -> Observations:
-        """What the model says of these frames, from the folder `parts` where it was looked at before.
-
-        Args:
-            folder: the footage.
-            video: which.
-            frames: their indices, ascending.
-            parts: where what was looked at is kept.
-            tick: called with a number of frames that are done.
-
-        Raises:
-            InputError: the footage is damaged, or the disk is full.
-        """
-        key = f"{self.model} {folder.fingerprint(video)} {list(frames)}"
-        part = parts / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-        if part.is_file():
-            with np.load(part) as kept:
-                tick(len(frames))
-                return Observations(**kept)
-        self.features.take()
-        said, indices, batch = [], [], []
-        for index, image in folder.read_frames(video, frames):
-            indices.append(index)
-            batch.append(self.predictor.prepare(image))
-            if len(batch) == BATCH:
-                said += self.predictor.predict(batch)
-                tick(len(batch))
-                batch = []
-        said += self.predictor.predict(batch)
-        tick(len(batch))
-        seen = Observations.of(indices, said, self.features.take())
-        with replace_file(part) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **vars(seen))
-        return seen
+def show(suggestions: Suggestions) -> None:
+    """Print how many frames are suggested, and the path of the table."""
+    videos = {frame.video for frame in suggestions.frames}
+    print(f"{len(suggestions.frames)} frames of {len(videos)} videos, the most useful first")
+    print(suggestions.path)
 
 
-def _check(cfg: DictConfig) -> None:
-    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt", "data": "<dataset folder>"})
-    for key in ("n", "stride"):
-        if not isinstance(cfg[key], int) or cfg[key] < 1:
-            raise InputError(f"{key}={cfg[key]}: choose a whole number from 1")
-    if Path(cfg.ckpt).suffix.lower() == ".onnx":
-        raise InputError(f"{cfg.ckpt}: an ONNX file does not show its features: give the checkpoint")
-    if Path(cfg.out).is_dir():
-        raise InputError(f"out={cfg.out}: is a folder: name a file, for example {cfg.out}/suggest.csv")
-
-
-def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
-    """Of each video the frames that may be suggested, and those that are labelled.
-
-    Where annotations.json names frames of the video that have no label yet, those; else every `stride`-th of a video,
-    and every loose frame.
-    """
-    labelled: dict[str, set[int]] = {video.file: set() for video in folder.videos}
-    listed: dict[str, set[int]] = {video.file: set() for video in folder.videos}
-    for annotation in folder.annotations:
-        labelled[annotation.video].add(annotation.frame_index)
-    for video, index in folder.listed:
-        listed.get(video, set()).add(index)
-    candidates = {}
-    for file, source in folder.sources.items():
-        there = range(0, probe(source).num_frames, stride) if isinstance(source, Path) else source
-        candidates[file] = (listed[file] - labelled[file]) or set(there) - labelled[file]
-    return candidates, labelled
-
-
-def _with_neighbours(folder: DatasetFolder, video: str, frames: set[int]) -> set[int]:
-    """The frames with the one before and after each: of a video in time, of loose frames among those there are."""
-    source = folder.sources[video]
-    if isinstance(source, Path):
-        near = {index + step for index in frames for step in (-1, 0, 1)}
-        return near & set(range(probe(source).num_frames))
-    there = sorted(source)
-    place = {index: i for i, index in enumerate(there)}
-    return {
-        there[i] for index in frames for i in range(place[index] - 1, place[index] + 2) if 0 <= i < len(there)
-    }
-
-
-def _write(path: Path, suggestions: Sequence[Suggestion]) -> None:
-    with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for one in suggestions:
-            figures = [
-                f"{value:.4f}" for value in (one.score, one.uncertainty, one.disagreement, one.distance)
-            ]
-            table.writerow([one.video, one.frame_index, *figures, one.why])
-
-
-@entry("suggest", paths={"data": "data.root"})
-def main(cfg: DictConfig) -> None:
-    with write_errors(cfg.out):
-        suggestions = suggest(cfg)
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
-    print(
-        f"{len(suggestions)} frames of {len({one.video for one in suggestions})} videos, the most worth first"
-    )
-    print(cfg.out)
-
+main = command(
+    suggest,
+    finish=show,
+    old_words={"ckpt": "--model", "data": "", "data.root": ""},
+)
 
 if __name__ == "__main__":
     main()

@@ -1,48 +1,90 @@
-"""What a sweep has found. `python -m cardpose.sweep_table --help` teaches; the recipe is `sweep_table`."""
+"""Compare the runs of a sweep."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-from rich.console import Console
+import typer
 
-from cardpose.common.hydra_entry import entry, forget_empty_run, require
-from cardpose.evaluation.report.tables import write_csv
-from cardpose.sweeps.report.page import notes, terminal_tables, write_sweep_page
-from cardpose.sweeps.report.results import SweepResults, read_sweep, run_rows, setting_rows
+from cardpose.common.command_line import command
+
+if TYPE_CHECKING:
+    from cardpose.sweeps.report.results import SweepResults
 
 
-def sweep_table(cfg: DictConfig) -> SweepResults:
-    """Read the runs in `cfg.dir` and write table.csv, runs.csv and table.html.
+class SweepTable(NamedTuple):
+    """The results by setting, and the page that shows them."""
 
-    Args:
-        cfg: conf/sweep_table.yaml, composed.
+    results: "SweepResults"
+    page: Path
+
+
+def sweep_table(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or of any run folders.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write.", show_default="of the sweep")
+    ] = None,
+    aggregate_over: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Repeats a setting.")
+    ] = None,
+) -> SweepTable:
+    """Compare the runs of a sweep, one row per setting, the best by validation first.
+
+        cardpose sweep_table outputs/multirun/NAME_TIME
+        cardpose sweep_table outputs/multirun/NAME_TIME --aggregate-over seed
+        cardpose sweep_table outputs
+
+    A setting is what the runs of the same overrides have in common, except for the keys of --aggregate-over
+    (one option per key). The
+    table shows mean and standard deviation of the card and corner errors, time and number of parameters, which
+    settings are on the Pareto front of error against cost, and which differences are within the noise, estimated
+    from the differences between runs of one setting.
+
+    Files in --out:
+
+        table.html  the table and the plots
+        table.csv   a row per setting with every score
+        runs.csv    a row per run
+
+    Returns:
+        The results, and the path of the page.
 
     Raises:
-        InputError: what the user can mend.
+        InputError: there is no such folder, it holds no finished run, or `out` cannot be written to.
     """
-    require(cfg, {"dir": "outputs/multirun/<the sweep>"})
-    folder = Path(cfg.dir)
-    results = read_sweep(folder, list(cfg.over))
-    write_csv(folder / "table.csv", setting_rows(results))
-    write_csv(folder / "runs.csv", run_rows(results))
-    write_sweep_page(folder / "table.html", f"Sweep {folder.resolve().name}", results)
-    return results
+    from cardpose.evaluation.report.tables import write_csv
+    from cardpose.sweeps.report.page import write_sweep_page
+    from cardpose.sweeps.report.results import read_sweep, run_rows, setting_rows
+
+    if aggregate_over is None:
+        aggregate_over = ["seed", "split.fold"]
+    folder = Path(folder)
+    results = read_sweep(folder, aggregate_over)
+    target = folder if out is None else Path(out)
+    write_csv(target / "table.csv", setting_rows(results))
+    write_csv(target / "runs.csv", run_rows(results))
+    write_sweep_page(target / "table.html", f"Sweep {folder.resolve().name}", results)
+    return SweepTable(results, target / "table.html")
 
 
-@entry("sweep_table")
-def main(cfg: DictConfig) -> None:
-    results = sweep_table(cfg)
-    forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
+def show(table: SweepTable) -> None:
+    """Print the table, and the path of the page."""
+    from rich.console import Console
+
+    from cardpose.sweeps.report.page import notes, terminal_tables
+
     console = Console()
-    for table in terminal_tables(results):
-        console.print(table)
-    for note in notes(results):
+    for one in terminal_tables(table.results):
+        console.print(one)
+    for note in notes(table.results):
         console.print(note, highlight=False, markup=False)
-    for name, why in results.others.items():
+    for name, why in table.results.others.items():
         console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
-    print(Path(cfg.dir) / "table.html")
+    print(table.page)
 
+
+main = command(sweep_table, finish=show, old_words={"dir": "", "over": "--aggregate-over"})
 
 if __name__ == "__main__":
     main()

@@ -85,7 +85,7 @@ def test_the_old_name_of_the_predictor() -> None:
     [
         ([], "experiment=cardcut_b", "experiment=cardcut_best"),
         (["experiment", "="], "cardcut_b", "cardcut_best"),
-        (["-m", "debug=smoke"], "trainer.max_ep", "trainer.max_epochs="),
+        (["-m", "debug=smoke"], "trainer.max_ep", "trainer.max_epochs=1"),
     ],
 )
 def test_words_of_an_experiment_complete(words: list[str], incomplete: str, wanted: str) -> None:

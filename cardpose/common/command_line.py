@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cardpose import __version__
 from cardpose.common.errors import InputError
 
 USER_ERROR = 2
@@ -28,7 +29,7 @@ INTERRUPTED = 130
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 
 ModelOption = Annotated[
-    str, typer.Option("--model", metavar="MODEL", help="Checkpoint, exported file or run folder.")
+    str, typer.Option("--model", metavar="MODEL", help="Checkpoint, export or run folder.")
 ]
 AcceleratorOption = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option("--accelerator", help="Where to compute.")
@@ -41,8 +42,8 @@ class Tool:
     Args:
         function: its parameters are annotated for Typer, its docstring up to the first section is the help text.
         finish: receives the function's result and prints it; may return an exit code.
-        old_words: key of the `key=value` command line of cardpose 0.1.0 -> the option that replaced it, "" for a
-            positional argument, None for a key that has no successor.
+        old_words: keys of the `key=value` command line of cardpose 0.1.0 whose option has another name -> that option,
+            "" for a positional argument, None for a key without a successor.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Tool:
         finish: Callable[[Any], int | None] | None,
         old_words: Mapping[str, str | None],
     ) -> None:
-        self.function, self.finish, self.old_words = function, finish, old_words
+        self.function, self.finish = function, finish
         self.name = function.__name__
+        self._renamed = dict(old_words)
 
     @functools.cached_property
     def app(self) -> typer.Typer:
@@ -76,6 +78,9 @@ class Tool:
             SystemExit: always, except where the command succeeded; code 2 after invalid input, 130 after Ctrl-C.
         """
         words = list(sys.argv[1:] if argv is None else argv)
+        if words == ["--version"]:
+            print("cardpose", __version__)
+            return
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
@@ -104,19 +109,27 @@ class Tool:
 
     def _are_old(self, words: Sequence[str]) -> list[bool]:
         """Whether each word is an old one: no option's value, no existing path, and not after `--`."""
-        flags = [f"--{name.replace('_', '-')}" for name in self._flags()]
+        flags, successors = self._flags(), self._successors
         end = words.index("--") if "--" in words else len(words)
         old: list[bool] = []
         for before, word in zip(["", *words], words, strict=False):
             is_value = before.startswith("-") and "=" not in before and before not in flags
             key, sign, _ = word.partition("=")
-            known = bool(sign) and key in self.old_words and not os.path.lexists(word)
+            known = bool(sign) and key in successors and not os.path.lexists(word)
             old.append(known and not is_value and len(old) < end)
         return old
 
+    @functools.cached_property
+    def _successors(self) -> dict[str, str | None]:
+        """The option of every key of cardpose 0.1.0."""
+        options = [name for parameter in parameters(self.app) for name in parameter.opts]
+        same = {name.lstrip("-").replace("-", "_"): name for name in options if name.startswith("-")}
+        return {**same, **self._renamed}
+
     def _flags(self) -> set[str]:
-        parameters = inspect.signature(self.function).parameters
-        return {name for name, parameter in parameters.items() if isinstance(parameter.default, bool)}
+        """The options that take no value."""
+        flags = [parameter for parameter in parameters(self.app) if getattr(parameter, "is_flag", False)]
+        return {"--help", "-h", *(name for parameter in flags for name in parameter.opts)}
 
     def _translated(self, words: Sequence[str]) -> list[str]:
         """The words of cardpose 0.1.0 as those of today."""
@@ -126,12 +139,12 @@ class Tool:
             if not is_old:
                 options.append(word)
                 continue
-            values, option = _old_values(text), self.old_words[key]
+            values, option = _old_values(text), self._successors[key]
             if option == "":
                 files += values
             elif option is None or values == ["null"]:
                 continue
-            elif option.strip("-").replace("-", "_") in flags:
+            elif option in flags:
                 options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
             else:
                 options += [part for value in values for part in (option, value)]
@@ -146,6 +159,11 @@ def command(
 ) -> Tool:
     """The `main` of a tool's module, see `Tool`."""
     return Tool(function, finish, old_words)
+
+
+def parameters(app: typer.Typer) -> Sequence[Any]:
+    """The parameters of an application's one command, or of the application itself."""
+    return typer.main.get_command(app).params
 
 
 def help_text(function: Callable[..., Any]) -> str:
@@ -207,8 +225,7 @@ def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
     if not found:
         return ""
     typed = next((word.partition("=")[0] for word in words if word.startswith(found[1])), found[1])
-    options = [option for parameter in typer.main.get_command(app).params for option in parameter.opts]
-    known = [*options, "--help"]
+    known = ["--help", *(option for parameter in parameters(app) for option in parameter.opts)]
     near = get_close_matches(f"--{typed.lstrip('-')}", known, n=1, cutoff=0.5)
     return f"no such option {typed}" + (f", did you mean {near[0]}?" if near else "")
 

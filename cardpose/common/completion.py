@@ -27,4 +27,9 @@ def override_suggestions(experiment: str, words: Sequence[str], incomplete: str)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
         found = plugin._query(experiment, line)  # what Hydra's plug-ins for shells print
+        while len(found) == 1 and found[0].endswith(("=", ".", "/")):  # the shell would add a space
+            deeper = plugin._query(experiment, " ".join([*words, found[0]]))
+            if not deeper:
+                break
+            found = deeper
     return [suggestion.removeprefix(prefix) for suggestion in found]

@@ -1,8 +1,7 @@
 """The progress bar of long work, on rich."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -92,13 +91,6 @@ def total_frames(sources: Sequence[CountsFrames]) -> int | None:
             return None
         total += frames
     return total
-
-
-@contextmanager
-def frame_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Use `ProgressBar`."""
-    with ProgressBar(what, total) as bar:
-        yield bar.advance
 
 
 class FrameBar(ProgressBar):

@@ -18,14 +18,14 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise InputError(f"host={host}: no such address ({error.strerror}): choose 127.0.0.1") from error
+        raise InputError(f"--host {host}: no such address ({error.strerror}): choose 127.0.0.1") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise InputError(f"port={port} of {host}: {error.strerror}: choose another port") from error
+        raise InputError(f"--port {port} of {host}: {error.strerror}: choose another port") from error
     return listener
 
 

@@ -27,7 +27,7 @@ def all_frames(folder: LabelFolder) -> list[FrameId]:
             indices[video] |= set(list_frames(path))
     frames = [(video, index) for video, found in indices.items() for index in sorted(found)]
     if not frames:
-        raise InputError(f"{folder.root}: has no frame to label: python -m cardpose.subsample chooses some")
+        raise InputError(f"{folder.root}: has no frame to label: cardpose subsample selects some")
     return frames
 
 
@@ -47,7 +47,7 @@ def read_worklist(path: Path, folder: LabelFolder) -> list[FrameId]:
             raise InputError(f"{where}: frame_index is {index!r:.40}: write a whole number from 0")
         frames[video, int(index)] = None
     if not frames:
-        raise InputError(f"{path}: lists no frame: leave frames= away to label all")
+        raise InputError(f"{path}: lists no frame: remove --frames to label all")
     return list(frames)
 
 

@@ -188,6 +188,11 @@ def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[lis
     return list(sources.values()), problems
 
 
+def nothing_readable(problems: Sequence[str]) -> InputError:
+    """The error where no source can be read: the problem of the only one, or a line for all."""
+    return InputError(problems[0] if len(problems) == 1 else "none of the sources can be read")
+
+
 def _one(word: str | int) -> Iterator[Source]:
     """The sources that one word names."""
     text = str(word)

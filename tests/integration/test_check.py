@@ -1,20 +1,16 @@
-"""python -m cardpose.check: every fault at once, a page and a table."""
+"""cardpose check: every fault at once, a page and a table."""
 
 import csv
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from in_process import Command
 
-from cardpose import check as entry
-from cardpose.check import check
+from cardpose.check import check, main
 from cardpose.labelling.checks.findings import Kind
-
-Compose = Callable[..., DictConfig]
 
 
 @pytest.fixture
@@ -40,11 +36,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_fault_is_found_at_once(compose_entry: Compose, broken: Path, tmp_path: Path) -> None:
+def test_every_fault_is_found_at_once(broken: Path, tmp_path: Path) -> None:
     before = contents(broken)
     out = tmp_path / "out"
-    cfg = compose_entry("check", tmp_path / "run", f"data.root={broken}", f"out={out}")
-    findings = check(cfg)
+    findings, page_path = check(broken, out)
+    assert page_path == out / "index.html"
     assert contents(broken) == before, "nothing is changed"
     rules = " | ".join(finding.text for finding in findings if finding.kind is Kind.RULE)
     for text in (
@@ -71,54 +67,42 @@ def test_every_fault_is_found_at_once(compose_entry: Compose, broken: Path, tmp_
     assert {path.name for path in out.iterdir()} == {"findings.csv", "index.html"}
 
 
-def test_a_good_folder_has_no_broken_rule(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_good_folder_has_no_broken_rule(in_process: Command, tiny_folder: Path, tmp_path: Path) -> None:
     """And the command says so by its exit code."""
-    monkeypatch.chdir(tmp_path)
-    for data, code in ((tiny_folder, None), (tmp_path / "broken", 1)):
+    for data, code in ((tiny_folder, 0), (tmp_path / "broken", 1)):
         if code:
             shutil.copytree(tiny_folder, data)
             (data / "videos" / "08.mp4").write_bytes(b"no video")
-        monkeypatch.setattr(sys, "argv", ["cardpose.check", f"data={data}", f"out={tmp_path}/out"])
-        if code is None:
-            entry.main()
-        else:
-            with pytest.raises(SystemExit) as stop:
-                entry.main()
-            assert stop.value.code == code
-        printed = capsys.readouterr().out.splitlines()
+        done = in_process(main, str(data), f"--out={tmp_path}/out")
+        assert done.code == code
+        printed = done.out.splitlines()
         assert printed[-1] == f"{tmp_path}/out/index.html"
         assert any(line.endswith("rule") for line in printed) == bool(code)
 
 
-def test_a_folder_that_cannot_be_read_is_one_finding(
-    compose_entry: Compose, tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_cannot_be_read_is_one_finding(tiny_folder: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(tiny_folder, tmp_path / "broken"))
     (root / "annotations.json").write_text("{")
-    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
-    (finding,) = check(cfg)
+    (finding,) = check(root, tmp_path / "out").findings
     assert finding.kind is Kind.RULE
     assert "annotations.json: not valid JSON" in finding.text
     assert "not valid JSON" in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_folder_that_is_not_labelled_yet(compose_entry: Compose, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_labelled_yet(tiny_folder: Path, tmp_path: Path) -> None:
     """Its videos are looked at all the same."""
     root = Path(shutil.copytree(tiny_folder, tmp_path / "fresh"))
     (root / "annotations.json").unlink()
     rows = (root / "videos.csv").read_text().replace(",8,", ",,")
     (root / "videos.csv").write_text(rows)
-    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
-    assert [(finding.kind, finding.video) for finding in check(cfg)] == [
+    assert [(finding.kind, finding.video) for finding in check(root, tmp_path / "out").findings] == [
         (Kind.RULE, ""),
         (Kind.COUNT, "videos/08.mp4"),
     ]
 
 
 def test_turned_pictures_and_videos_of_another_shape_are_found(
-    compose_entry: Compose, tiny_folder: Path, tmp_path: Path, make_clip: Callable[..., Path]
+    tiny_folder: Path, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
     root = Path(shutil.copytree(tiny_folder, tmp_path / "turned"))
     make_clip(root / "videos" / "tall.mp4", size=(48, 64))
@@ -136,18 +120,15 @@ def test_turned_pictures_and_videos_of_another_shape_are_found(
     document["images"].append(image)
     document["annotations"].append(label)
     (root / "annotations.json").write_text(json.dumps(document))
-    cfg = compose_entry("check", tmp_path / "run", f"data.root={root}", f"out={tmp_path}/out")
-    rotated = [finding for finding in check(cfg) if finding.kind is Kind.ROTATED]
+    findings = check(root, tmp_path / "out").findings
+    rotated = [finding for finding in findings if finding.kind is Kind.ROTATED]
     assert [finding.video for finding in rotated] == ["videos/tall.mp4"]
     assert "its frames are portrait, those of most videos landscape" in rotated[0].text
 
 
-def test_published_footage(compose_entry: Compose, cardcut_root: Path, tmp_path: Path) -> None:
+def test_published_footage(cardcut_root: Path, tmp_path: Path) -> None:
     """The wrong labels of docs/label_errors.md, and no rule broken."""
-    cfg = compose_entry(
-        "check", tmp_path / "run", f"data.root={cardcut_root}", f"out={tmp_path}/out", "pictures=0"
-    )
-    findings = check(cfg)
+    findings = check(cardcut_root, tmp_path / "out", pictures=0).findings
     found = {(f.kind, f.video.removeprefix("frames/"), f.frame_index) for f in findings}
     assert {
         (Kind.SWAPPED, "MAQ01085", 40),

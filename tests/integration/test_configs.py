@@ -30,13 +30,7 @@ ENTRIES = (
     "calibrate",
     "bench",
     "synthesize",
-    "convert",
     "export",
-    "check",
-    "suggest",
-    "sweep_table",
-    "subsample",
-    "label",
 )
 ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
@@ -252,13 +246,6 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("crossval", ["experiment=cardcut", "data.root=x", "dir=y"]),
         ("bench", []),
         ("synthesize", ["clips=2"]),
-        ("convert", ["root=x", "out=y"]),
-        ("convert", ["from=cvat", "root=x", "into=y"]),
-        ("check", ["data=x"]),
-        ("suggest", ["ckpt=x", "data=y"]),
-        ("sweep_table", ["dir=x"]),
-        ("subsample", ["videos=x", "out=y"]),
-        ("label", ["data=x"]),
     ],
 )
 def test_every_entry_composes(said: Said, entry: str, overrides: list[str]) -> None:
@@ -316,15 +303,6 @@ def test_a_word_that_cannot_be_composed_is_one_line(
             "crossval",
             ("experiment: baseline, cardcut", "dir=", "split.folds", "by the validation scores", "optim:"),
         ),
-        ("convert", ("to=cvat", "deeplabcut", "interop", "into: null")),
-        ("check", ("data=my_footage", "findings.csv", "misfit=0.02")),
-        ("suggest", ("n=50", "frames=outputs/suggest.csv", "stride: 10")),
-        (
-            "sweep_table",
-            ("dir=outputs/multirun", "over=[seed]", "inside the noise", "table.html", "tensorboard"),
-        ),
-        ("subsample", ("videos=", "select=sharp", "52_cards.mp4", "cardpose.label", "stride: 10")),
-        ("label", ("data=", "ckpt=", "127.0.0.1", "host=0.0.0.0", "frames=", "port: 8600")),
     ],
 )
 def test_help_teaches(said: Said, tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:

@@ -1,11 +1,13 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from in_process import Command
 
 from cardpose.common.errors import InputError
-from cardpose.convert import convert, main
+from cardpose.convert import Layout, main
 from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.formats.converting import NAMES, convert
 
 
 def test_convert_copies_a_folder_as_it_is(tiny_folder: Path, tmp_path: Path) -> None:
@@ -16,9 +18,9 @@ def test_convert_copies_a_folder_as_it_is(tiny_folder: Path, tmp_path: Path) -> 
 
 
 def test_convert_complains_in_one_line(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="from=yolo: no such format: choose folder, cardcut, coco, cvat"):
+    with pytest.raises(InputError, match="--from yolo: no such format: choose folder, cardcut, coco, cvat"):
         convert("yolo", tiny_folder, tmp_path / "out")
-    with pytest.raises(InputError, match="lies in root="):
+    with pytest.raises(InputError, match="lies in "):
         convert("folder", tiny_folder, tiny_folder / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine")
@@ -31,17 +33,12 @@ def test_command_writes_out_and_nothing_else(
     in_process: Command, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = in_process(main, "from=folder", f"root={tiny_folder}", "out=copy")
+    done = in_process(main, str(tiny_folder), "--from", "folder", "--out", "copy")
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "copy"
     assert len(DatasetFolder.read(tmp_path / "copy").annotations) == 42
     assert [path for path in tmp_path.iterdir() if path.name != "copy" and any(path.iterdir())] == []
 
 
-def test_command_names_the_missing_key_with_exit_code_2(
-    in_process: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = in_process(main, "from=cardcut", "out=copy")
-    assert done.code == 2
-    assert done.err.splitlines() == ["cardpose.convert: root is not given: add root=<folder>"]
+def test_the_choices_of_the_command_are_the_layouts() -> None:
+    assert set(get_args(Layout)) == set(NAMES)

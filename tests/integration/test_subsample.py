@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cardpose import subsample as entry
 from cardpose.common.images import read_image
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.video import iterate
@@ -18,6 +16,7 @@ from cardpose.data.labels.coco import read_document
 from cardpose.data.labels.marks import NO_MARKS, Marks, revision
 from cardpose.data.labels.store import LabelFolder
 from cardpose.data.labels.tables import read_videos
+from cardpose.subsample import main
 
 Run = Callable[..., str]
 DONE: Marks = tuple((10.0 + i, 20.0, 2) for i in range(8))
@@ -33,20 +32,19 @@ def films(tmp_path: Path, make_clip: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """run(*overrides, code=0): the entry in an empty folder; what it says on stderr."""
+    """run(*words, code=0): the command in an empty folder; what it prints on stderr."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
 
-    def go(*overrides: str, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["cardpose.subsample", *overrides])
+    def go(*words: str, code: int = 0) -> str:
         if code:
             with pytest.raises(SystemExit) as stop:
-                entry.main()
+                main(words)
             assert stop.value.code == code
         else:
-            entry.main()
-        assert not list(work.glob("outputs/*"))
+            main(words)
+        assert not list(work.glob("*"))
         return capfd.readouterr().err
 
     return go
@@ -63,7 +61,7 @@ def frames(root: Path) -> dict[str, list[int]]:
 
 def test_videos_become_frames_to_label(run: Run, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = run(f"videos={films}", f"out={out}", "stride=3")
+    said = run(str(films), f"--out={out}", "--stride=3")
     assert "07_cards.mp4: 3 frames to label as frames/07_cards, 7 cards" in said
     assert [(video.file, video.cards) for video in read_videos(out)] == [
         ("frames/07_cards", 7),
@@ -80,13 +78,13 @@ def test_videos_become_frames_to_label(run: Run, films: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("select", ["sharp", "diverse"])
 def test_other_choices_keep_as_many(run: Run, films: Path, tmp_path: Path, select: str) -> None:
-    run(f"videos={films}", f"out={tmp_path}/out", "stride=3", f"select={select}")
+    run(str(films), f"--out={tmp_path}/out", "--stride=3", f"--select={select}")
     assert [len(indices) for indices in frames(tmp_path / "out").values()] == [3, 3]
 
 
 def test_whole_videos_are_copied_unchanged(run: Run, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(f"videos={films}", f"out={out}", "stride=3", "store=videos", "count_pattern=null")
+    run(str(films), f"--out={out}", "--stride=3", "--store=videos", "--count-pattern=none")
     for film in films.iterdir():
         assert (out / "videos" / film.name).read_bytes() == film.read_bytes()
     assert [video.cards for video in read_videos(out)] == [None, None]
@@ -97,7 +95,7 @@ def test_again_adds_new_videos_and_leaves_the_rest(
     run: Run, films: Path, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
     out = tmp_path / "out"
-    run(f"videos={films}", f"out={out}", "stride=3")
+    run(str(films), f"--out={out}", "--stride=3")
     table = (out / "videos.csv").read_text().replace("frames/b,,", "frames/b,33,")
     (out / "videos.csv").write_text(table)
     with LabelFolder(out) as folder:
@@ -105,7 +103,7 @@ def test_again_adds_new_videos_and_leaves_the_rest(
     (films / "b.mov").rename(films / "renamed.mov")
     make_clip(films / "b.mov", num_frames=4, cards=44)  # another film under the old one's name
     before = json.loads((out / "annotations.json").read_text())
-    said = run(f"videos={films}", f"out={out}", "stride=2")
+    said = run(str(films), f"--out={out}", "--stride=2")
     assert "renamed.mov: is there already, as frames/b" in said
     after = json.loads((out / "annotations.json").read_text())
     assert after["annotations"] == before["annotations"]
@@ -117,48 +115,46 @@ def test_again_adds_new_videos_and_leaves_the_rest(
 
 def test_a_run_that_was_killed_before_its_row_is_gone_on_with(run: Run, films: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run(f"videos={films}", f"out={out}", "stride=3")
+    run(str(films), f"--out={out}", "--stride=3")
     whole = {path.name: path.read_bytes() for path in out.glob("*.*")}
     for path in out.glob("*.*"):
         path.unlink()
-    run(f"videos={films}", f"out={out}", "stride=3")
+    run(str(films), f"--out={out}", "--stride=3")
     assert {path.name: path.read_bytes() for path in out.glob("*.*")} == whole
     for path in out.glob("*.*"):
         path.unlink()
     (out / "frames" / "b" / "3.jpg").write_bytes(b"mine")
-    assert "frames/b: holds other frames already" in run(f"videos={films}", f"out={out}", "stride=3", code=2)
+    assert "frames/b: holds other frames already" in run(str(films), f"--out={out}", "--stride=3", code=2)
     assert sorted(path.name for path in (out / "frames").iterdir()) == ["07_cards", "b"]
 
 
 def test_a_broken_video_is_a_line_and_the_others_go_on(run: Run, films: Path, tmp_path: Path) -> None:
     film = films / "07_cards.mp4"
     film.write_bytes(film.read_bytes()[:-200])
-    said = run(f"videos={films}", f"out={tmp_path}/out", "stride=3")
+    said = run(str(films), f"--out={tmp_path}/out", "--stride=3")
     assert re.search(rf"{film}: not a whole video.*copy or record it again", said)
     assert frames(tmp_path / "out") == {"frames/b": [0, 3, 6]}
     assert not list((tmp_path / "out").rglob("*.partial"))
     shutil.copy(film, films / "b.mov")
-    assert "none of the videos can be read" in run(f"videos={films}", f"out={tmp_path}/other", code=2)
+    assert "none of the sources can be read" in run(str(films), f"--out={tmp_path}/other", code=2)
 
 
 @pytest.mark.parametrize(
-    ("overrides", "named"),
+    ("words", "named"),
     [
-        (["out=x"], "videos is not given: add videos="),
-        (["videos={films}"], "out is not given: add out="),
-        (["videos=nothing", "out=x"], "nothing: no such file or folder"),
-        (["videos={films}", "out=x", "stride=0"], "stride=0: choose a whole number from 1"),
-        (["videos={films}", "out=x", "select=best"], "select=best: choose stride, sharp, diverse"),
-        (["videos={films}", "out=x", "store=png"], "store=png: choose frames, videos"),
-        (["videos={films}", "out=x", "count_pattern=cards"], "has 0 groups"),
-        (["videos={films}", "out=x", "count_pattern='('"], "no regular expression"),
-        (["videos={films}/b.mov", "out={films}/b.mov"], "b.mov"),
+        (["--out=x"], "missing argument 'VIDEO'"),
+        (["{films}"], "missing option '--out'"),
+        (["nothing", "--out=x"], "nothing: no such file or folder"),
+        (["{films}", "--out=x", "--stride=0"], "'--stride': should be greater than or equal to 1"),
+        (["{films}", "--out=x", "--select=best"], "'best' is not one of 'stride', 'sharp', 'diverse'"),
+        (["{films}", "--out=x", "--store=png"], "'png' is not one of 'frames', 'videos'"),
+        (["{films}", "--out=x", "--count-pattern=cards"], "has 0 groups"),
+        (["{films}", "--out=x", "--count-pattern=("], "not a regular expression"),
+        (["{films}/b.mov", "--out={films}/b.mov"], "b.mov"),
     ],
 )
-def test_bad_input_is_one_line(
-    run: Run, films: Path, tmp_path: Path, overrides: list[str], named: str
-) -> None:
-    said = run(*(override.format(films=films) for override in overrides), code=2)
+def test_bad_input_is_one_line(run: Run, films: Path, tmp_path: Path, words: list[str], named: str) -> None:
+    said = run(*(word.format(films=films) for word in words), code=2)
     assert len(said.splitlines()) == 1
     assert named in said
     assert not (tmp_path / "work" / "x").exists()
@@ -166,6 +162,6 @@ def test_bad_input_is_one_line(
 
 def test_a_name_whose_count_is_none(run: Run, films: Path, tmp_path: Path) -> None:
     (films / "07_cards.mp4").rename(films / "700_cards.mp4")
-    said = run(f"videos={films}", f"out={tmp_path}/out")
-    assert "700_cards.mp4: by count_pattern: cards is '700': write a whole number from 1 to 104" in said
+    said = run(str(films), f"--out={tmp_path}/out")
+    assert "700_cards.mp4: by --count-pattern: cards is '700': write a whole number from 1 to 104" in said
     assert list(frames(tmp_path / "out")) == ["frames/b"]

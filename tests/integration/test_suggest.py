@@ -1,4 +1,4 @@
-"""python -m cardpose.suggest: a list that names real frames, that outlives an interruption."""
+"""cardpose suggest: a list that names real frames, that outlives an interruption."""
 
 import csv
 import json
@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
 
 from cardpose.data.footage.folder import DatasetFolder, write_folder
+from cardpose.labelling.suggesting import COLUMNS
 from cardpose.prediction.predictor import Predictor
-from cardpose.suggest import COLUMNS, suggest
+from cardpose.suggest import suggest
 
-Compose = Callable[..., DictConfig]
 Run = Callable[..., list[dict[str, str]]]
 
 
@@ -28,13 +27,12 @@ def half(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(compose_entry: Compose, half: Path, drawn_checkpoint: Path, tmp_path: Path) -> Run:
-    """run(*overrides): the rows of the list."""
+def run(half: Path, drawn_checkpoint: Path, tmp_path: Path) -> Run:
+    """run(**arguments): the rows of the list."""
 
-    def suggested(*overrides: str) -> list[dict[str, str]]:
+    def suggested(**arguments: int) -> list[dict[str, str]]:
         out = tmp_path / "list" / "suggest.csv"
-        given = (f"ckpt={drawn_checkpoint}", f"data.root={half}", f"out={out}", "accelerator=cpu", *overrides)
-        suggest(compose_entry("suggest", tmp_path / "run", *given))
+        suggest(half, str(drawn_checkpoint), out=out, accelerator="cpu", **arguments)
         assert [path.name for path in out.parent.iterdir()] == ["suggest.csv"], "nothing else stays"
         with out.open() as stream:
             table = csv.DictReader(stream)
@@ -47,14 +45,14 @@ def run(compose_entry: Compose, half: Path, drawn_checkpoint: Path, tmp_path: Pa
 def test_frames_without_a_label_are_listed_once(run: Run, half: Path) -> None:
     folder = DatasetFolder.read(half)
     labelled = {(a.video, a.frame_index) for a in folder.annotations}
-    rows = run("stride=2", "n=7")
+    rows = run(stride=2, n=7)
     frames = [(row["video"], int(row["frame_index"])) for row in rows]
     assert len(set(frames)) == 7
     assert not set(frames) & labelled
     assert all(index % 2 == 0 and index < 8 for _, index in frames)
     assert all(0 <= float(row["score"]) <= 1 and row["why"] for row in rows)
-    assert run("stride=2", "n=7") == rows
-    assert len(run("stride=2", "n=500")) == 11, "all that there are"
+    assert run(stride=2, n=7) == rows
+    assert len(run(stride=2, n=500)) == 11, "all that there are"
 
 
 def test_frames_that_wait_in_the_folder_are_preferred(run: Run, half: Path) -> None:
@@ -67,19 +65,19 @@ def test_frames_that_wait_in_the_folder_are_preferred(run: Run, half: Path) -> N
     ]
     document["images"] += waiting
     (half / "annotations.json").write_text(json.dumps(document))
-    rows = run("stride=4", "n=500")
+    rows = run(stride=4, n=500)
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/41.mp4"} == {1, 3, 5}
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/52.mp4"} == {0, 4}
 
 
 def test_footage_without_any_label(run: Run, half: Path) -> None:
     (half / "annotations.json").unlink()
-    assert len(run("stride=2", "n=500")) == 22
+    assert len(run(stride=2, n=500)) == 22
 
 
 def test_an_interrupted_run_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was looked at is not looked at again, and the list is the same."""
-    whole = run("stride=2")
+    whole = run(stride=2)
     seen: list[int] = []
     predict = Predictor.predict
 
@@ -91,7 +89,7 @@ def test_an_interrupted_run_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(Predictor, "predict", stop)
     with pytest.raises(KeyboardInterrupt):
-        run("stride=2", "n=49")
+        run(stride=2, n=49)
     parts = tmp_path / "list" / ".suggest.csv.parts"
     kept = len(list(parts.glob("*.npz")))
     assert kept == 4
@@ -99,5 +97,5 @@ def test_an_interrupted_run_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(
         Predictor, "predict", lambda self, prepared: (seen.append(len(prepared)), predict(self, prepared))[1]
     )
-    assert run("stride=2") == whole
+    assert run(stride=2) == whole
     assert len([n for n in seen if n]) == 2, "two of six videos were left"

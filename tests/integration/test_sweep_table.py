@@ -142,7 +142,7 @@ def test_a_run_that_lacks_a_score_or_its_cost_has_an_empty_cell(write_run: Write
 
 
 def test_everything_is_written_and_says_the_same(sweep: Path) -> None:
-    sweep_table(OmegaConf.create({"dir": str(sweep), "over": list(OVER)}))
+    sweep_table(sweep, aggregate_over=list(OVER))
     results = read_sweep(sweep, OVER)
     with (sweep / "table.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -221,7 +221,7 @@ def test_a_search_is_drawn_on_a_scale(write_run: Write) -> None:
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=rf"dir={tmp_path}/{name}: "):
+    with pytest.raises(InputError, match=rf"{tmp_path}/{name}: "):
         read_sweep(tmp_path / name, OVER)
 
 

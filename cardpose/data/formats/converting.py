@@ -92,9 +92,9 @@ def _log(layout: str, lines: list[str]) -> None:
 
 def _check(key: str, name: str) -> None:
     if name not in NAMES:
-        raise InputError(f"{key}={name}: no such format: choose {', '.join(NAMES)}")
+        raise InputError(f"--{key} {name}: no such format: choose {', '.join(NAMES)}")
 
 
 def _check_apart(root: str | Path, key: str, out: str | Path) -> None:
     if Path(out).resolve().is_relative_to(Path(root).resolve()):
-        raise InputError(f"{key}={out}: lies in root={root}: choose a folder outside it")
+        raise InputError(f"--{key} {out}: lies in {root}: choose a folder outside it")

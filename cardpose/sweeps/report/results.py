@@ -117,7 +117,7 @@ def read_sweep(folder: Path, over: Sequence[str]) -> SweepResults:
         InputError: no such folder, or no finished run in it.
     """
     if not folder.is_dir():
-        raise InputError(f"dir={folder}: no such folder: give one of outputs/multirun")
+        raise InputError(f"{folder}: no such folder: choose one of outputs/multirun")
     runs, others = [], {}
     names = {path.parent.parent.name for path in folder.glob("*/.hydra/overrides.yaml")}
     for end in ("failed", "pruned"):
@@ -130,7 +130,7 @@ def read_sweep(folder: Path, over: Sequence[str]) -> SweepResults:
             others[name] = ": ".join(filter(None, [job.outcome(), job.reason()])) or "not finished"
     if not runs:
         hint = f" ({next(iter(others.items()))[1]})" if others else ""
-        raise InputError(f"dir={folder}: holds no finished run{hint}: give the folder of a sweep")
+        raise InputError(f"{folder}: holds no finished run{hint}: choose the folder of a sweep")
     keys = list(dict.fromkeys(key for run in runs for key in run.overrides))
     differing = [key for key in keys if len({run.overrides.get(key) for run in runs}) > 1]
     return SweepResults(

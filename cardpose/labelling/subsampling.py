@@ -1,0 +1,202 @@
+"""Make a dataset folder out of videos, or add videos to one: frames to label, no labels yet."""
+
+import filecmp
+import hashlib
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardpose.common.errors import InputError
+from cardpose.common.files import new_folder, replace_file, sync
+from cardpose.common.images import write_image
+from cardpose.common.progress import ProgressBar
+from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
+from cardpose.data.labels.store import LabelFolder
+from cardpose.data.labels.tables import FRAMES, Video
+from cardpose.data.labels.validate import parse_cards
+from cardpose.labelling.frame_selection import Choice
+from cardpose.prediction.sources import VideoSource, find_sources
+
+_DIGEST = "digest"
+"""Column of videos.csv that tells which videos are there already, whatever they are called."""
+
+
+@dataclass(frozen=True)
+class Subsampling:
+    """How videos become frames to label.
+
+    Args:
+        choose: which frames, one of `frame_selection.CHOICES`.
+        stride: one frame of this many is kept.
+        store: "frames" keeps the chosen frames as JPEG files, "videos" copies the whole video.
+        count_pattern: regular expression whose group matches the count in a file's name. None: no count.
+    """
+
+    choose: Choice
+    stride: int
+    store: str
+    count_pattern: re.Pattern[str] | None
+
+    def cards(self, path: Path) -> int | None:
+        """The number of cards in a file's name.
+
+        Raises:
+            InputError: the pattern matches something that is not a count.
+        """
+        found = self.count_pattern.search(path.name) if self.count_pattern else None
+        return parse_cards(found[1], f"{path}: by --count-pattern") if found else None
+
+
+def add_videos(sources: list[VideoSource], out: Path, how: Subsampling, bar: ProgressBar) -> list[str]:
+    """Add new videos to the dataset folder `out`; existing rows and labels stay.
+
+    A video is added as a whole or not at all, so that an interrupted run can be repeated.
+
+    Returns:
+        One line for each video that cannot be read.
+
+    Raises:
+        InputError: `out` is not a dataset folder or cannot be written to.
+    """
+    problems = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be a folder ({error.strerror}): choose another --out") from error
+    with LabelFolder(out, create=True) as folder:
+        for source in sources:
+            try:
+                bar.print(_add(source, folder, how, bar))
+            except InputError as error:
+                if str(source.path) not in str(error):  # not the video's fault
+                    raise
+                problems.append(str(error))
+                bar.print(problems[-1])
+    return problems
+
+
+def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: ProgressBar) -> str:
+    """Add one video; a line that says what was done."""
+    path, info = source.path, probe(source.path)
+    cards, digest = how.cards(path), _digest(path)
+    file, known = _name(path, digest, folder.videos, how.store)
+    if known is not None and any(video == known.file for video, _ in folder.listed()):
+        bar.advance(info.num_frames)
+        return f"{path}: is there already, as {known.file}"
+    indices = how.choose(_watched(path, bar), info.num_frames, how.stride)
+    times = _keep_frames(path, folder.root / file, indices, info, bar) if how.store == FRAMES else None
+    if times is None:
+        times = {frame.index: frame.timestamp for frame in _gaps(path, indices, info, bar)}
+        _keep_video(path, folder.root / file)
+    row = known or Video(file, cards, {"source": path.name, _DIGEST: digest})
+    folder.add(row, times.items(), (info.width, info.height))
+    count = f"{row.cards} cards" if row.cards else "no count yet"
+    return f"{path}: {len(times)} frames to label as {file}, {count}"
+
+
+def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tuple[str, Video | None]:
+    """The video's name in the folder, and its row where it has one; another video of that name gets a number."""
+    rows = {video.file: video for video in videos}
+    for video in videos:
+        if video.extra.get(_DIGEST) == digest:
+            return video.file, video
+    stem, suffix = path.stem.replace("\\", "_"), "" if store == FRAMES else path.suffix
+    for number in range(1, len(rows) + 2):
+        file = f"{store}/{stem}{f'-{number}' if number > 1 else ''}{suffix}"
+        if file not in rows:
+            break
+        if not rows[file].extra.get(_DIGEST):  # a row made by hand
+            return file, rows[file]
+    return file, None
+
+
+def _digest(path: Path) -> str:
+    """What tells a video's bytes; not bare digits, which a spreadsheet would round."""
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+
+
+def _watched(path: Path, bar: ProgressBar) -> Iterator[VideoFrame]:
+    """All frames, each counted on the bar."""
+    for frame in iterate(path):
+        bar.advance()
+        yield frame
+
+
+def _gaps(path: Path, indices: list[int], info: VideoInfo, bar: ProgressBar) -> Iterator[VideoFrame]:
+    """The frames at `indices`; those between them count on the bar too, since they are decoded."""
+    done = 0
+    for frame in iterate(path, indices=indices):
+        bar.advance(frame.index + 1 - done)
+        done = frame.index + 1
+        yield frame
+    bar.advance(info.num_frames - done)
+
+
+def _keep_frames(
+    path: Path, target: Path, indices: list[int], info: VideoInfo, bar: ProgressBar
+) -> dict[int, float]:
+    """Write the frames to the folder `target`; their timestamps."""
+    times = {}
+    there = target.is_dir() and any(target.iterdir())
+    with new_folder(target.with_name(f".{target.name}.new") if there else target) as temporary:
+        for frame in _gaps(path, indices, info, bar):
+            write_image(temporary / f"{frame.index}.jpg", frame.image)
+            times[frame.index] = frame.timestamp
+    if there:
+        _same_or_refuse(target.with_name(f".{target.name}.new"), target)
+    sync(target)
+    return times
+
+
+def _same_or_refuse(fresh: Path, target: Path) -> None:
+    """A run that was killed may have left the frames without their row; any other folder is somebody's."""
+    names = sorted(item.name for item in fresh.iterdir())
+    same = names == sorted(item.name for item in target.iterdir())
+    same = same and filecmp.cmpfiles(fresh, target, names, shallow=False)[0] == names
+    shutil.rmtree(fresh)
+    if not same:
+        raise InputError(f"{target}: holds other frames already: add its row to videos.csv or move it away")
+
+
+def _keep_video(path: Path, target: Path) -> None:
+    """Copy a video's bytes."""
+    if target.exists() and not filecmp.cmp(path, target, shallow=False):
+        raise InputError(f"{target}: is another video already: add its row to videos.csv or move it away")
+    with replace_file(target) as temporary:
+        shutil.copyfile(path, temporary)
+        sync(temporary)
+
+
+def count_pattern(text: str | None) -> re.Pattern[str] | None:
+    """The compiled pattern of a count in a file's name; None for "none".
+
+    Raises:
+        InputError: not a regular expression with exactly one group.
+    """
+    if text is None or text == "none":
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"--count-pattern {text}: not a regular expression ({error}): correct it") from error
+    if pattern.groups != 1:
+        raise InputError(
+            f"--count-pattern {text}: has {pattern.groups} groups: put (\\d+) where the count stands"
+        )
+    return pattern
+
+
+def find_videos(words: Sequence[str]) -> list[VideoSource]:
+    """The videos that are named by file, folder or glob.
+
+    Raises:
+        InputError: no video is named, or something that is not a video.
+    """
+    sources, problems = find_sources(words, ())
+    videos = [source for source in sources if isinstance(source, VideoSource)]
+    if problems or not videos:
+        raise InputError(problems[0] if problems else f"{' '.join(words)}: no video: choose another folder")
+    return videos
