@@ -54,7 +54,7 @@ def calibrate(cfg: DictConfig) -> Path:
     if not cfg.clips:
         raise InputError("clips is empty: name one or more videos of known count, clips=[videos/a.mp4]")
     described = checkpoint[checkpoints.KEY]
-    make_split = partial(explicit, sides={"test": dict.fromkeys(cfg.clips, "all")}, name="clips")
+    make_split = partial(explicit, subsets={"test": dict.fromkeys(cfg.clips, "all")}, name="clips")
     config = measure.merge(described["config"], cfg)
     measured = measure.run(config, str(cfg.ckpt), checkpoint, make_split)
     counts, predicted = per_video(measured.results)

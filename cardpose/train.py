@@ -73,7 +73,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     build.load_start(config, net)
     data = build.build_data(config, net)
     if checkpoint is not None:
-        data.make_split = partial(explicit, sides=checkpoint[checkpoints.KEY]["split"], name=resume)
+        data.make_split = partial(explicit, subsets=checkpoint[checkpoints.KEY]["split"], name=resume)
     collect = CollectFrames()
     chosen = [
         callback

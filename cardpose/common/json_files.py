@@ -1,4 +1,4 @@
-"""JSON files of others, read with care: what is missing or of the wrong type is named."""
+"""Reading of JSON files that others wrote, with errors that name the missing or wrong value."""
 
 import json
 import math
@@ -10,28 +10,28 @@ from cardpose.common.errors import InputError
 _LARGEST = 2**20  # pixels of a side; OpenCV opens no larger image
 
 
-def read_json(path: Path, mend: str = "is this the right file?") -> Any:
+def read_json(path: Path, fix: str = "is this the right file?") -> Any:
     """The document of a UTF-8 JSON file.
 
     Raises:
-        InputError: the file is missing, no file, or no JSON; `mend` closes the message where it is missing.
+        InputError: the file is missing, not a file, or not JSON; `fix` ends the message if it cannot be opened.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: {mend}") from error
+        raise InputError(f"{path}: no such file: {fix}") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): {mend}") from error
-    except (ValueError, RecursionError) as error:  # also what is not UTF-8, and brackets without end
-        said = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid JSON ({said}): restore it or export it again") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}): {fix}") from error
+    except (ValueError, RecursionError) as error:  # also invalid UTF-8, and too many nested brackets
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid JSON ({reason}): restore it or export it again") from error
 
 
 def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """`record[key]`, which must be there and of the given type.
+    """`record[key]`, which must exist and have the given type.
 
     Raises:
-        InputError: it is not; `where` opens the message.
+        InputError: it does not; `where` begins the message.
     """
     if not isinstance(record, dict) or key not in record:
         raise InputError(f"{where}: has no key {key!r}: add it or export the file again")
@@ -42,13 +42,13 @@ def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any
 
 
 def number(value: Any, what: str, where: str) -> float:
-    """A finite number, given as one or as text.
+    """A finite number, given as a number or as text.
 
     >>> number("2.5", "x", "a.csv row 3")
     2.5
 
     Raises:
-        InputError: it is none; `where` opens the message and `what` names the value.
+        InputError: it is not; `where` begins the message and `what` names the value.
     """
     try:
         result = float(value)
@@ -63,7 +63,7 @@ def side(value: Any, what: str, where: str) -> int:
     """Width or height of an image in pixels, given as a whole number or as text.
 
     Raises:
-        InputError: it is none; `where` opens the message and `what` names the value.
+        InputError: it is not; `where` begins the message and `what` names the value.
     """
     pixels = number(value, what, where)
     if not (pixels.is_integer() and 0 < pixels <= _LARGEST):

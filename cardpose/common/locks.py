@@ -1,4 +1,7 @@
-"""Folders that one command at a time works in. A lock ends with the last process that holds it, however it ends."""
+"""Locks of folders that one command at a time works in, released when the last process that holds them ends.
+
+Unlike the package filelock, they can be inherited by a child process.
+"""
 
 import fcntl
 from collections.abc import Iterator
@@ -13,11 +16,11 @@ from cardpose.common.files import write_errors
 def wait_for(lock: Path) -> Iterator[int]:
     """Wait until no other process holds the lock, and hold it.
 
-    Yields a file descriptor: a process that inherits it holds the lock for as long as it lives. So a training whose
-    parent was killed keeps its folder to itself until it ends.
+    Yields a file descriptor: a process that inherits it holds the lock as long as it runs, so that a training whose
+    parent was killed keeps its folder until it ends.
 
     Args:
-        lock: a file of its own; its folder exists.
+        lock: a separate file in an existing folder.
     """
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -26,11 +29,11 @@ def wait_for(lock: Path) -> Iterator[int]:
 
 @contextmanager
 def only_command(lock: Path, taken: str) -> Iterator[int]:
-    """Hold the lock, or refuse; see `wait_for`.
+    """Hold the lock, see `wait_for`, or raise if another command holds it.
 
     Args:
-        lock: a file of its own; its folder is made.
-        taken: what is said where another command holds it.
+        lock: a separate file, whose folder is created.
+        taken: the message if another command holds it.
 
     Raises:
         InputError: another command holds it, or the folder may not be written to.

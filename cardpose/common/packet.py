@@ -1,4 +1,4 @@
-"""The subject: a packet of cards, the names of its corners, and the records that travel between the parts.
+"""A packet of cards: the names of its corners, and the records that are passed between wings.
 
 Coordinates everywhere: x right, y down, in pixels, an integer is the centre of a pixel.
 Visibility is COCO's: 0 not labelled (no coordinates), 1 labelled but hidden, 2 visible
@@ -34,7 +34,7 @@ FACE = tuple(i for i, name in enumerate(CORNERS) if name.endswith("face"))
 BACK = tuple(i for i, name in enumerate(CORNERS) if name.endswith("back"))
 """The corners of the surface that faces up."""
 VERTICAL_EDGES = tuple(zip(FACE, BACK, strict=True))
-"""Face and back corner of each edge that is as long as the packet is thick."""
+"""Face and back corner of the four edges along the thickness of the packet."""
 BACK_DIAGONALS = (
     (CORNERS.index("upper_left_back"), CORNERS.index("lower_right_back")),
     (CORNERS.index("upper_right_back"), CORNERS.index("lower_left_back")),
@@ -42,7 +42,7 @@ BACK_DIAGONALS = (
 
 
 def _edges() -> tuple[tuple[int, int], ...]:
-    """Pairs of corners whose names differ in exactly one of their three words: the twelve edges of a box."""
+    """Pairs of corners whose names differ in exactly one of the three words: the twelve edges of a box."""
     words = [name.split("_") for name in CORNERS]
     return tuple(
         (i, j)
@@ -73,11 +73,11 @@ class Annotation:
     Args:
         video: name of the video in the dataset folder, the `file` of videos.csv.
         frame_index: position of the frame in its video, counted from 0.
-        timestamp: seconds from the video's start, NaN where unknown (loose frames).
+        timestamp: seconds from the video's start, NaN if unknown (loose frames).
         width, height: size of the source frame in pixels, phone rotation applied.
-        corners: (8, 2) float32, source pixels, NaN where not labelled; order of `CORNERS`.
+        corners: (8, 2) float32, source pixels, NaN if not labelled; order of `CORNERS`.
         visibility: (8,) int8, 0, 1 or 2.
-        cards: the packet's count, 1 to 104 (two decks), or None where unknown.
+        cards: the packet's count, 1 to 104 (two decks), or None if unknown.
     """
 
     video: str
@@ -96,12 +96,17 @@ class Annotation:
 
 
 class Sample(TypedDict):
-    """One training example as the Dataset returns it, before collation.
+    """One example as the dataset returns it, before collation.
 
-    `image` (3, H, W) uint8 RGB; `corners` (8, 2) float32 in pixels of `image`, 0 where not labelled;
-    `visibility` (8,) int64, 0, 1 or 2; `cards` () float32, NaN where unknown; `video` () int64, index into the
-    data module's `videos`; `frame_index` () int64; `to_source` (2, 3) float32, maps (x, y, 1) in pixels of
-    `image` before augmentation to source pixels; `source_size` (2,) float32, width and height of the source frame.
+    Attributes:
+        image: (3, H, W) uint8 RGB.
+        corners: (8, 2) float32 in pixels of `image`, 0 if not labelled.
+        visibility: (8,) int64, 0, 1 or 2.
+        cards: () float32, NaN if unknown.
+        video: () int64, index into the data module's `videos`, -1 for a synthetic stream.
+        frame_index: () int64.
+        to_source: (2, 3) float32, maps (x, y, 1) in pixels of `image` before augmentation to source pixels.
+        source_size: (2,) float32, width and height of the source frame.
     """
 
     image: Tensor
@@ -117,7 +122,7 @@ class Sample(TypedDict):
 class Batch(Sample):
     """A collated `Sample` (every tensor with a leading B), as it leaves `on_after_batch_transfer`.
 
-    There `image` has become float32, normalised for the encoder, and `heatmaps` (B, 8, h, w) float32 are added.
+    `image` is float32 there, normalised for the encoder; `heatmaps` (B, 8, h, w) float32 are the targets.
     """
 
     heatmaps: NotRequired[Tensor]
@@ -125,14 +130,14 @@ class Batch(Sample):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of a batch of frames.
+    """The estimates of the network for a batch of frames.
 
     Args:
         corners: (B, 8, 2) in source pixels.
         confidence: (B, 8) height of each heatmap's peak.
         visibility: (B, 8) probability that the corner is visible, 0 to 1.
         cards: (B,) estimated count in cards.
-        cards_std: (B,) its standard deviation as the network sees it, in cards; NaN where it does not tell.
+        cards_std: (B,) its standard deviation as estimated by the network, in cards; NaN if it does not estimate one.
     """
 
     corners: Tensor

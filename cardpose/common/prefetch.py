@@ -1,6 +1,6 @@
-"""Stages of work that overlap: each runs in a thread of its own, a few items ahead of the next.
+"""A generator that runs ahead of its consumer in another thread.
 
-Decoding, the network and encoding all leave Python for most of their time, so that threads share the cores.
+Decoding, the network and encoding release Python's lock for most of their time, so that such threads run in parallel.
 """
 
 from collections.abc import Generator
@@ -11,58 +11,58 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE = 0.1  # seconds after which a waiting stage looks whether it is still wanted
+_POLL = 0.1  # seconds after which a waiting thread checks whether its consumer has stopped
 
 
-def ahead(items: Generator[T, Any, None], depth: int = 2) -> Generator[T, None, None]:
-    """Yield the items, made in another thread, up to `depth` of them before they are asked for.
+def prefetch(items: Generator[T, Any, None], depth: int = 2) -> Generator[T, None, None]:
+    """Yield the items of a generator that runs in another thread, up to `depth` items ahead.
 
-    What `items` raises is raised here, after the items before it. When this generator is closed, so is `items`, in
-    its thread.
+    An exception of `items` is raised here after the items before it. When this generator is closed, `items` is closed,
+    too, in its thread.
 
-    >>> list(ahead(number * number for number in range(4)))
+    >>> list(prefetch(number * number for number in range(4)))
     [0, 1, 4, 9]
     """
-    stage = _Stage(items, depth)
-    stage.thread.start()
+    producer = _Producer(items, depth)
+    producer.thread.start()
     try:
         while True:
-            item, end = stage.ready.get()
+            item, end = producer.queue.get()
             if end is not None:
                 break
             yield item
     finally:
-        stage.unwanted.set()
-        stage.thread.join()
+        producer.stopped.set()
+        producer.thread.join()
     if not isinstance(end, StopIteration):
         raise end
 
 
-class _Stage(Generic[T]):
-    """The other thread: hands over (item, None), and last (None, what ended the items)."""
+class _Producer(Generic[T]):
+    """The other thread: puts (item, None), and last (None, the exception that ended the items)."""
 
     def __init__(self, items: Generator[T, Any, None], depth: int) -> None:
         self.items = items
-        self.ready: Queue[tuple[Any, BaseException | None]] = Queue(depth)
-        self.unwanted = Event()
-        self.thread = Thread(target=self._work, daemon=True)
+        self.queue: Queue[tuple[Any, BaseException | None]] = Queue(depth)
+        self.stopped = Event()
+        self.thread = Thread(target=self._run, daemon=True)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         end: BaseException = StopIteration()
         try:
             with closing(self.items):
                 for item in self.items:
-                    self._hand_over(item, None)
-                    if self.unwanted.is_set():
+                    self._put(item, None)
+                    if self.stopped.is_set():
                         return
         except BaseException as error:
             end = error
-        self._hand_over(None, end)
+        self._put(None, end)
 
-    def _hand_over(self, item: T | None, end: BaseException | None) -> None:
-        while not self.unwanted.is_set():
+    def _put(self, item: T | None, end: BaseException | None) -> None:
+        while not self.stopped.is_set():
             try:
-                self.ready.put((item, end), timeout=_PATIENCE)
+                self.queue.put((item, end), timeout=_POLL)
             except Full:
                 continue
             return

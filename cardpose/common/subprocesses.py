@@ -1,4 +1,4 @@
-"""A command in a process of its own, which ends as this one is told to end."""
+"""A command in a child process that is stopped together with this process."""
 
 import signal
 import subprocess
@@ -9,14 +9,13 @@ from typing import Any
 
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as the shell's own."""
+"""Exit code after Ctrl-C, as in a shell."""
 
 
 def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:
-    """Run a command; its exit code, and whether Ctrl-C came meanwhile.
+    """Run a command and return its exit code, and whether Ctrl-C was pressed meanwhile.
 
-    The terminal sends Ctrl-C to the command, too, which ends in its own time. Where this process is told to end, the
-    command ends with it: nobody would wait for it.
+    The terminal sends Ctrl-C to the command as well; this process waits until the command has ended. SIGTERM ends both.
 
     Args:
         words: the command.
@@ -37,7 +36,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handling(number: signal.Signals, handler: Any) -> Iterator[None]:
-    """Answer a signal with `handler` inside, and as before afterwards."""
+    """Handle a signal with `handler` inside the block."""
     before = signal.signal(number, handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Cores that there are, and threads that torch and OpenCV use of them."""
+"""Available cores, and the threads that torch and OpenCV use."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import torch
 
 
 def cores() -> int:
-    """Cores that this process may use; where the system does not tell, those of the machine.
+    """Number of cores that this process may use; if the system does not report it, those of the machine.
 
-    Fewer where OMP_NUM_THREADS says so, as it does for each of several jobs of one machine (launcher=joblib).
+    Limited by OMP_NUM_THREADS, which is set for each of several jobs on one machine (launcher=joblib).
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
@@ -19,7 +19,7 @@ def cores() -> int:
 
 
 def processes_here() -> int:
-    """Processes on this machine that share its cores to train one model, as their launcher tells: 1 where none does.
+    """Number of processes on this machine that share its cores to train one model, as set by torchrun; otherwise 1.
 
     SLURM's tasks have cores of their own.
     """
@@ -27,14 +27,14 @@ def processes_here() -> int:
 
 
 def share_cores() -> None:
-    """Leave a core to reading and writing: on few cores, threads of the network that wait for each other cost more."""
+    """Leave one core for reading and writing; on few cores this is faster than a thread of the network on each."""
     torch.set_num_threads(max(1, cores() - 1))
     cv2.setNumThreads(1)
 
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """torch, and every backend that is opened inside, computes on one thread; afterwards torch on as many as before."""
+    """Run torch, and every backend that is opened in the block, on one thread; restores torch's number afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

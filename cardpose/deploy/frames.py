@@ -32,7 +32,7 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
     data = build.build_data(config, net)
     data.augment = unchanged
     if not cfg.split:
-        data.make_split = partial(explicit, sides=described["split"], name=f"{cfg.ckpt}'s split")
+        data.make_split = partial(explicit, subsets=described["split"], name=f"{cfg.ckpt}'s split")
     try:
         data.prepare_data()
     except InputError as error:

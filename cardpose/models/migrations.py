@@ -44,6 +44,7 @@ KEYS = {
     "count": "count_head",
     "weights": "init_from",
     "weights_parts": "init_modules",
+    "split.without": "split.exclude",
     "data.film": "data.stream",
     "data.film_frames": "data.samples_per_epoch",
     "data.film_ratio": "data.synthetic_ratio",

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.prefetch import ahead
+from cardpose.common.prefetch import prefetch
 from cardpose.data.footage.video import VideoFrame
 from cardpose.fusion.clips import RunningCount
 from cardpose.fusion.intervals import Interval
@@ -143,8 +143,8 @@ class Run:
             if len(sources) > 1:
                 self.report.say(line)
 
-        batches = ahead(read(sources, self.predictor, self.batch_size, bool(self.overlays), fail))
-        with closing(ahead(compute(batches, self.predictor))) as computed:
+        batches = prefetch(read(sources, self.predictor, self.batch_size, bool(self.overlays), fail))
+        with closing(prefetch(compute(batches, self.predictor))) as computed:
             pairs = chain.from_iterable(computed)
             for source, frames in groupby(pairs, key=lambda pair: pair[0].source):
                 if self._clip(source, frames):

@@ -91,7 +91,7 @@ def evaluate_on_own_split(cfg: DictConfig, path: str, checkpoint: dict[str, Any]
     make_split = None
     if not cfg.split:
         name = f"{path}'s split (for other footage add split=all)"
-        make_split = partial(explicit, sides=described["split"], name=name)
+        make_split = partial(explicit, subsets=described["split"], name=name)
     config = merge(described["config"], cfg)
     if cfg.heatmap.decode:
         config["heatmap"]["decode"] = cfg.heatmap.decode

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from cardpose.common.prefetch import ahead
+from cardpose.common.prefetch import prefetch
 
 
 def numbers(stop: int, closed: list[bool] | None = None) -> Generator[int, None, None]:
@@ -18,7 +18,7 @@ def numbers(stop: int, closed: list[bool] | None = None) -> Generator[int, None,
 
 
 def test_stages_in_a_row_keep_the_order() -> None:
-    doubled = ahead(2 * number for number in ahead(numbers(100), depth=1))
+    doubled = prefetch(2 * number for number in prefetch(numbers(100), depth=1))
     assert list(doubled) == [2 * number for number in range(100)]
 
 
@@ -27,7 +27,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield from range(3)
         raise ValueError("here")
 
-    items = ahead(broken())
+    items = prefetch(broken())
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="here"):
         next(items)
@@ -35,7 +35,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
 def test_closing_ends_every_thread() -> None:
     before, closed = threading.active_count(), []
-    stages = ahead(number for number in ahead(numbers(10**9, closed)))
+    stages = prefetch(number for number in prefetch(numbers(10**9, closed)))
     assert next(stages) == 0
     stages.close()
     deadline = time.monotonic() + 10
@@ -52,7 +52,7 @@ def test_no_more_than_wanted_is_made_ahead() -> None:
             made.append(number)
             yield number
 
-    stage = ahead(counted(), depth=2)
+    stage = prefetch(counted(), depth=2)
     next(stage)
     time.sleep(0.3)
     assert len(made) <= 5

@@ -140,7 +140,7 @@ def test_a_saved_split_is_read_back(tmp_path: Path) -> None:
     split = by_video(annotations, folds=3, val_videos=1)
     split.save(tmp_path / "split.json")
     assert from_file(annotations, path=tmp_path / "split.json") == split
-    assert explicit(annotations, sides=split.to_dict(), name="checkpoint") == split
+    assert explicit(annotations, subsets=split.to_dict(), name="checkpoint") == split
     assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
 
 
@@ -152,7 +152,7 @@ def test_an_empty_side_is_saved_too(tmp_path: Path) -> None:
 
 def test_a_list_by_hand() -> None:
     annotations = labels({"a": 1, "b": 2, "c": 3})
-    split = explicit(annotations, sides={"train": {"b": "all"}, "test": {"a": [2, 0]}}, name="list")
+    split = explicit(annotations, subsets={"train": {"b": "all"}, "test": {"a": [2, 0]}}, name="list")
     assert split.train == (("b", 0), ("b", 1), ("b", 2))
     assert split.val == ()
     assert split.test == (("a", 0), ("a", 2))
@@ -175,12 +175,12 @@ SIX = labels({f"v{n}": n for n in range(1, 7)})
         (lambda: by_video_fraction(SIX, test_fraction=0.9), r"split\.val_videos"),
         (lambda: random_frames(SIX, test_fraction=1.0), r"split\.test_fraction=1\.0"),
         (lambda: random_frames(SIX, val_fraction=0.01), r"no frame in val.*split\.val_fraction"),
-        (lambda: explicit(SIX, sides={"train": {"v1": "all"}}, name="list"), "list: no frame in test"),
-        (lambda: explicit(SIX, sides={"tset": {"v1": "all"}}, name="list"), "list: unknown side 'tset'"),
-        (lambda: explicit(SIX, sides={"test": {"v9": "all"}}, name="list"), "list: test names v9"),
-        (lambda: explicit(SIX, sides={"test": {"v1": [3]}}, name="list"), "list: test names frame 3 of v1"),
+        (lambda: explicit(SIX, subsets={"train": {"v1": "all"}}, name="list"), "list: no frame in test"),
+        (lambda: explicit(SIX, subsets={"tset": {"v1": "all"}}, name="list"), "list: unknown subset 'tset'"),
+        (lambda: explicit(SIX, subsets={"test": {"v9": "all"}}, name="list"), "list: test names v9"),
+        (lambda: explicit(SIX, subsets={"test": {"v1": [3]}}, name="list"), "list: test names frame 3 of v1"),
         (
-            lambda: explicit(SIX, sides={"train": {"v1": [0]}, "test": {"v1": "all"}}, name="list"),
+            lambda: explicit(SIX, subsets={"train": {"v1": [0]}, "test": {"v1": "all"}}, name="list"),
             "frame 0 of v1 is in train and in test",
         ),
     ],
@@ -194,7 +194,7 @@ def test_mistakes(make: Callable[[], Split], message: str) -> None:
     ("text", "message"),
     [
         (None, r"split\.path"),
-        ("{", "not JSON"),
+        ("{", "not valid JSON"),
         ("[1, 2]", "not a split"),
         ('{"test": ["v1"]}', "not a split"),
         (json.dumps({"test": {"v1": "some"}}), "list of frame numbers"),
@@ -221,11 +221,11 @@ def test_real_footage(cardcut_root: Path) -> None:
 
 def test_all_but_some_videos() -> None:
     annotations = labels({"a": 1, "b": 2, "c": 3})
-    assert videos(all_test(annotations, without=["b"]).test) == {"a", "c"}
-    with pytest.raises(InputError, match=r"split\.without: no video d: choose among a, b, c"):
-        all_test(annotations, without=["d"])
+    assert videos(all_test(annotations, exclude=["b"]).test) == {"a", "c"}
+    with pytest.raises(InputError, match=r"split\.exclude: no video d: choose among a, b, c"):
+        all_test(annotations, exclude=["d"])
     with pytest.raises(InputError, match="leaves no frame"):
-        all_test(annotations, without=["a", "b", "c"])
+        all_test(annotations, exclude=["a", "b", "c"])
 
 
 @pytest.mark.parametrize("split", [by_video, by_video_fraction])

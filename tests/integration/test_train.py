@@ -19,7 +19,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import plain
-from cardpose.data.splits import SIDES
+from cardpose.data.splits import SUBSETS
 from cardpose.evaluate import evaluate
 from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
@@ -133,7 +133,7 @@ def test_csv_in_place_of_tensorboard(compose_train: Compose, tmp_path: Path) -> 
 
 def test_no_video_is_on_two_sides_of_the_saved_split(finished_run: Path, tiny_folder: Path) -> None:
     split = json.loads((finished_run / "split.json").read_text())
-    videos = [video for side in SIDES for video in split[side]]
+    videos = [video for side in SUBSETS for video in split[side]]
     assert len(videos) == len(set(videos)) == 6
 
 

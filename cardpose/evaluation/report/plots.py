@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cardpose.common.packet import CARDS_PER_DECK, CORNERS, Annotation
-from cardpose.data.splits import SIDES, Split
+from cardpose.data.splits import SUBSETS, Split
 from cardpose.evaluation.metrics.confusion import KINDS
 from cardpose.evaluation.metrics.coverage import BAND, chance_band
 from cardpose.evaluation.metrics.visibility import BINS, Reliability
@@ -245,7 +245,7 @@ def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
     count = {a.video: a.cards or 0 for a in annotations}
     column = {video: i for i, video in enumerate(sorted(count, key=lambda video: (count[video], video)))}
     figure, axes = _figure(8, 1.9)
-    for side, colour, marker in zip(SIDES, (_LIGHT, _BLUE, _ORANGE), ("s", "o", "X"), strict=True):
+    for side, colour, marker in zip(SUBSETS, (_LIGHT, _BLUE, _ORANGE), ("s", "o", "X"), strict=True):
         frames = getattr(split, side)
         x, y = [column[video] for video, _ in frames], [index for _, index in frames]
         label = f"{side}, {len(frames)} frames"
@@ -253,7 +253,7 @@ def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
     axes.set(xlabel="video, sorted by count", ylabel="frame")
     axes.locator_params(axis="y", integer=True)
     axes.margins(0.02, 0.2)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(SIDES), frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(SUBSETS), frameon=False)
     return to_image(figure)
 
 
