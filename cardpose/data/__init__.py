@@ -14,6 +14,6 @@
     loading.py     the worker processes
     datamodule.py  loaders, and target heatmaps for the whole batch on the device
 
-Adding a new layout: see `cardpose.data.footage`. Adding another tool's format: see `cardpose.data.formats`. Adding a new
-split: see `cardpose.data.splits`.
+Adding a new layout: see `cardpose.data.footage`. Adding a new format of another tool: see `cardpose.data.formats`.
+Adding a new split: see `cardpose.data.splits`.
 """
