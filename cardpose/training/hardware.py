@@ -1,4 +1,4 @@
-"""What this machine computes fastest: precision and memory format, detected and never assumed."""
+"""Precision and memory format that are fastest on this machine, and the Trainer."""
 
 from inspect import signature
 from typing import Any
@@ -26,7 +26,7 @@ def on_gpu(accelerator: str) -> bool:
 
 
 def choose_precision(accelerator: str) -> str:
-    """bf16 autocast where the device multiplies bf16 natively, else float32.
+    """bf16 autocast if the device has native bf16 arithmetic, else float32.
 
     On a CPU without such instructions (AVX-512 BF16 or AMX) bf16 is emulated and slower than float32.
     """
@@ -41,11 +41,11 @@ def choose_precision(accelerator: str) -> str:
 def choose_memory_format(name: str) -> torch.memory_format:
     """The memory format of images and weights; "auto" is channels_last.
 
-    Channels-last is what oneDNN and cuDNN compute convolutions in; given it, they need not reorder each tensor.
-    `python -m cardpose.bench what=[step]` compares the choices on a machine.
+    oneDNN and cuDNN compute convolutions in channels-last and would have to reorder other tensors.
+    `python -m cardpose.bench benchmarks=[step]` compares the choices on a machine.
 
     Raises:
-        InputError: a name that is not auto, channels_last or contiguous.
+        InputError: an unknown name.
     """
     formats = {
         "auto": torch.channels_last,
@@ -64,12 +64,12 @@ def make_trainer(
 
     Args:
         precision: "auto" is resolved by `choose_precision`.
-        accelerator: as Lightning names it.
-        strategy: "auto" for one device; "ddp", DistributedDataParallel, for any number.
-        kwargs: as Lightning takes them.
+        accelerator: one of Lightning's names.
+        strategy: "auto" for one device, "ddp" (DistributedDataParallel) for any number.
+        kwargs: further arguments of Lightning's Trainer.
 
     Raises:
-        InputError: another strategy, several devices without "ddp", or what cannot be done on several.
+        InputError: an unknown strategy, several devices without "ddp", or an option that needs one device.
     """
     if precision == "auto":
         precision = choose_precision(accelerator)
@@ -80,7 +80,7 @@ def make_trainer(
         precision=precision,
         accelerator=accelerator,
         strategy=plan,
-        use_distributed_sampler=False,  # the data module has its own samplers
+        use_distributed_sampler=False,  # the data module has its own
         **kwargs,
     )
     if strategy == "auto" and trainer.world_size > 1:
@@ -91,7 +91,7 @@ def make_trainer(
 
 
 def describe() -> dict[str, str | int]:
-    """The machine, for figures: processor, cores this process may use, torch threads, GPU or none."""
+    """The machine, for results: processor, usable cores, torch threads, GPU or "none", torch version."""
     return {
         "processor": _processor(),
         "cores": cores(),
@@ -102,7 +102,7 @@ def describe() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """Model name with the widest vector unit that torch uses."""
+    """Model name and the widest instruction set that torch uses."""
     name = "unknown"
     try:
         with open("/proc/cpuinfo") as lines:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules by the length of the training; each is stepped once per optimizer step."""
+"""Learning-rate schedules over the whole training, stepped once per optimizer step."""
 
 import math
 
@@ -7,14 +7,14 @@ from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 
 def warmup_cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.02) -> LambdaLR:
-    """Linear from almost 0 to the optimizer's learning rate, then down to 0 along a half cosine.
+    """Linear warm-up to the optimizer's learning rate, then a half cosine down to 0.
 
     Source: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts.
 
     Args:
-        optimizer: whose rates are scaled.
-        total_steps: of the whole training.
-        warmup: share of it that the rise takes.
+        optimizer: its learning rates are scaled.
+        total_steps: optimizer steps of the whole training.
+        warmup: share of the training that the warm-up takes.
     """
     rise = max(1, round(warmup * total_steps))
 
@@ -28,15 +28,15 @@ def warmup_cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.02) 
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, max_lr: float, rise: float = 0.1) -> OneCycleLR:
-    """Up to `max_lr` and down to almost 0 along half cosines, the momentum the other way round.
+    """Up to `max_lr` and down to almost 0 along half cosines; the momentum moves in the opposite direction.
 
-    Source: Smith and Topin 2017, https://arxiv.org/abs/1708.07120. A training of a handful of steps, for which
-    torch's schedule divides by zero, gets the beginning of a longer one.
+    Source: Smith and Topin 2017, https://arxiv.org/abs/1708.07120. For a handful of steps torch's schedule divides by
+    zero; such a training gets the beginning of a longer schedule.
 
     Args:
-        optimizer: whose rates and momenta are set.
-        total_steps: of the whole training.
-        max_lr: the highest rate.
-        rise: share of the training until then.
+        optimizer: its learning rates and momenta are set.
+        total_steps: optimizer steps of the whole training.
+        max_lr: the highest learning rate.
+        rise: share of the training until `max_lr`.
     """
     return OneCycleLR(optimizer, max_lr, total_steps=max(total_steps, math.ceil(2 / rise)), pct_start=rise)

@@ -8,29 +8,29 @@ from cardpose.common.packet import CORNERS, NOT_LABELLED, NUM_CORNERS
 from cardpose.evaluation.metrics.frame_metrics import PCK_SHARE, back_diagonal
 
 SAME_PLACE = 0.02
-"""Of the packet's back diagonal: two corners that are nearer to each other are at one place. A packet of seven cards
-is as thick as that, so that back and face of a thinner one are never confused."""
+"""Share of the packet's back diagonal within which two corners count as one place. A packet of seven cards is about as
+thick, so back and face corners of a thinner packet are never counted as confused."""
 NOWHERE, NOT_COMPARED = NUM_CORNERS, -1
 
 _WORDS = ("upper/lower", "left/right", "back/face")
 OWN, SEVERAL, NONE = "its own", "several of these", "none"
 KINDS = (OWN, *_WORDS, SEVERAL, NONE)
-"""What a predicted corner's name and that of the corner below it differ in."""
+"""In what the names of a predicted corner and of the labelled corner at its place differ."""
 
 
 def lies_on(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
     """The labelled corner that each predicted corner lies on.
 
-    That is its own within `SAME_PLACE` of it, else the nearest one, and `NOWHERE` if that is farther away than
-    `metrics.PCK_SHARE` of the back diagonal.
+    Its own label if that is within `SAME_PLACE`, else the nearest label, or `NOWHERE` if that is farther away than
+    `frame_metrics.PCK_SHARE` of the back diagonal.
 
     Args:
         pred, target: (B, 8, 2) in pixels of the source frame.
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        (B, 8) int64, 0 to 7 in the order of `CORNERS`, or `NOWHERE`; `NOT_COMPARED` where the corner itself has no
-        label, or the frame no diagonal.
+        (B, 8) int64, 0 to 7 in the order of `CORNERS`, or `NOWHERE`; `NOT_COMPARED` if the corner itself has no label,
+        or the frame no diagonal.
 
     >>> upper, lower = [[0.0, 0.0], [60.0, 0.0]], [[0.0, 80.0], [60.0, 80.0]]
     >>> target = torch.tensor([upper + upper + lower + lower])
@@ -52,7 +52,7 @@ def lies_on(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
 
 
 def confusion_matrix(corner: np.ndarray) -> np.ndarray:
-    """(8, 9) int64: how often predicted corner i lies on labelled corner j, in the last column on none.
+    """(8, 9) int64: how often predicted corner i lies on labelled corner j; the last column is "on none".
 
     Args:
         corner: (N, 8) as `lies_on` returns it.
@@ -65,7 +65,7 @@ def confusion_matrix(corner: np.ndarray) -> np.ndarray:
 
 
 def swaps(corner: np.ndarray) -> list[tuple[str, int, int]]:
-    """Of each of `KINDS` the number of predicted corners, and of frames with at least one.
+    """For each of `KINDS`, the number of predicted corners and of frames with at least one.
 
     Args:
         corner: (N, 8) as `lies_on` returns it.

@@ -1,4 +1,4 @@
-"""What metrics over whole sets are made of: all that was said of the frames, of every process, in their order."""
+"""Base metric that concatenates per-frame states across processes, in dataset order."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from cardpose.common.distributed.collectives import all_gather_interleaved
 class GatherMetric(Metric):
     """Keeps the tensors of every update; a subclass names them, in the order of `update`'s arguments.
 
-    It gathers those of the other processes itself: torchmetrics would put one process's frames behind another's, and
-    only inside `compute`.
+    It does not use the synchronisation of torchmetrics, which appends the frames of one process to those of another
+    (here they are interleaved, as in the dataset) and works only inside `compute`.
     """
 
     full_state_update = False
@@ -29,7 +29,7 @@ class GatherMetric(Metric):
             getattr(self, name).append(value.detach())
 
     def gathered(self) -> Iterator[Tensor]:
-        """Each state over all updates of all processes, in the order of the frames, on the CPU, floats as float64."""
+        """Each state over all updates of all processes, in dataset order, on the CPU, floats as float64."""
         updates = zip(*([value.cpu() for value in getattr(self, name)] for name in self.names), strict=True)
         for values in zip(*all_gather_interleaved(list(updates)), strict=True):
             value = torch.cat(values)

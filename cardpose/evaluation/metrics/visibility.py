@@ -1,4 +1,4 @@
-"""How well visible corners are told from all others, and how far the probability that is told can be believed.
+"""How well visible corners are distinguished from all others, and how well the probability is calibrated.
 
 A corner without a label counts as not visible: it lies outside the image, or could not be seen well.
 """
@@ -18,45 +18,46 @@ from torchmetrics.functional.classification import (
 from cardpose.common.packet import VISIBLE
 
 BINS = 10
-"""Of equal width, from probability 0 to 1."""
+"""Bins of the calibration error, of equal width, from probability 0 to 1."""
 
 
 def visibility_scores(probability: Tensor, visibility: Tensor) -> dict[str, Tensor]:
     """Scores over all eight corners of every frame.
 
     Args:
-        probability: (B, 8) that the corner is visible; above 0.5 it is called visible.
+        probability: (B, 8) that the corner is visible; above 0.5 it is classified as visible.
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        `visibility_accuracy`, `visibility_f1` (1 where no corner is visible and none is called so),
-        `visibility_auroc` (NaN where all corners are visible, or none is) and `visibility_ece`, the expected
-        calibration error over `BINS` bins (Guo et al. 2017, On Calibration of Modern Neural Networks).
+        `visibility_accuracy`, `visibility_f1` (1 if no corner is visible and none is classified so),
+        `visibility_auroc` (NaN if all corners are visible, or none is) and `visibility_ece`, the expected calibration
+        error over `BINS` bins (Guo et al. 2017, On Calibration of Modern Neural Networks). The last two are NaN if a
+        probability is.
 
     >>> scores = visibility_scores(torch.tensor([[0.9, 0.6, 0.4, 0.1]]), torch.tensor([[2, 0, 2, 1]]))
     >>> [round(float(value), 3) for value in scores.values()]
     [0.5, 0.5, 0.75, 0.35]
     """
     probability, visible = probability.flatten(), (visibility == VISIBLE).flatten().long()
-    called = (probability > 0.5).long()
-    nan, told = torch.tensor(torch.nan), not bool(torch.isnan(probability).any())
-    rankable = told and 0 < int(visible.sum()) < len(visible)
+    positive = (probability > 0.5).long()
+    nan, known = torch.tensor(torch.nan), not bool(torch.isnan(probability).any())
+    rankable = known and 0 < int(visible.sum()) < len(visible)
     return {
-        "visibility_accuracy": binary_accuracy(called, visible),
-        "visibility_f1": binary_f1_score(called, visible, zero_division=1.0),
+        "visibility_accuracy": binary_accuracy(positive, visible),
+        "visibility_f1": binary_f1_score(positive, visible, zero_division=1.0),
         "visibility_auroc": binary_auroc(probability, visible) if rankable else nan,
-        "visibility_ece": binary_calibration_error(probability, visible, n_bins=BINS) if told else nan,
+        "visibility_ece": binary_calibration_error(probability, visible, n_bins=BINS) if known else nan,
     }
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Corners binned by the probability that they are visible, the empty bins left out.
+    """Corners in bins of their probability to be visible; empty bins are left out.
 
     Args:
-        count: (K,) corners.
-        probability: (K,) mean of what was said of them.
-        share: (K,) of them that are visible.
+        count: (K,) corners in each bin.
+        probability: (K,) their mean predicted probability.
+        share: (K,) share of them that is visible.
     """
 
     count: np.ndarray
@@ -65,7 +66,7 @@ class Reliability:
 
 
 def reliability(probability: np.ndarray, visibility: np.ndarray) -> Reliability:
-    """What a reliability diagram draws.
+    """The data of a reliability diagram.
 
     Args:
         probability: (N, 8) that the corner is visible, 0 to 1; NaN is left out.
@@ -75,12 +76,12 @@ def reliability(probability: np.ndarray, visibility: np.ndarray) -> Reliability:
     >>> bins.count.tolist(), bins.probability.round(2).tolist(), bins.share.tolist()
     ([1, 2], [0.04, 0.95], [0.0, 0.5])
     """
-    told = ~np.isnan(probability)
-    said, visible = probability[told], visibility[told] == VISIBLE
-    number = np.minimum((said * BINS).astype(int), BINS - 1)
+    known = ~np.isnan(probability)
+    predicted, visible = probability[known], visibility[known] == VISIBLE
+    number = np.minimum((predicted * BINS).astype(int), BINS - 1)
     count = np.bincount(number, minlength=BINS)
     filled = count > 0
     count = count[filled]
-    sums = (np.bincount(number, weights, minlength=BINS)[filled] for weights in (said, visible))
+    sums = (np.bincount(number, weights, minlength=BINS)[filled] for weights in (predicted, visible))
     probability, share = (total / count for total in sums)
     return Reliability(count, probability, share)

@@ -1,4 +1,4 @@
-"""Two models, a and b, on the same frames: what differs, and in which frames most."""
+"""Comparison of two models, a and b, on the same frames."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -17,32 +17,32 @@ Pairs = Sequence[tuple[FrameResult, FrameResult]]
 NAMES = ("a", "b")
 HEADINGS = ("", *NAMES, "b - a", "better")
 CHANGED_FRAMES = 6
-"""Of each error, for the better and for the worse."""
+"""Frames to show for each error, improved and worsened."""
 ERRORS = (("cards", "card_error", "count", "cards"), ("corners", "corner_px_mean", "corners", "px"))
-"""Name, error, what is off, and its unit."""
+"""Name, attribute of `FrameResult`, what the error is of, and its unit."""
 
-_LABEL_PX = 0.05  # labels that travelled through networks of two sizes differ by less
-_HOW = "measure both on footage that is named: data=... data.root=... split=all"
+_LABEL_PX = 0.05  # more than the rounding error of labels scaled to two network sizes and back
+_HOW = "test both on the same footage, with data and split given"
 
 
 def check_same_frames(a: Collection[FrameId], b: Collection[FrameId]) -> None:
-    """Refuse two sets of tested frames that differ.
+    """Check that two models were tested on the same frames.
 
     Raises:
-        InputError: they do.
+        InputError: the two sets differ.
     """
     if set(a) != set(b):
         common = len(set(a) & set(b))
         raise InputError(
-            f"ckpt=[a,b]: not tested on the same frames, a on {len(a)}, b on {len(b)}, {common} in common: {_HOW}"
+            f"the models were not tested on the same frames, a on {len(a)}, b on {len(b)}, {common} in common: {_HOW}"
         )
 
 
 def match(a: Sequence[FrameResult], b: Sequence[FrameResult]) -> Pairs:
-    """Each frame's result of a and of b, in a's order.
+    """Pairs of results of the same frame, in the order of a.
 
     Raises:
-        InputError: not the same frames, or other labels.
+        InputError: the frames or their labels differ.
     """
     other = {(result.video, result.frame_index): result for result in b}
     check_same_frames([(result.video, result.frame_index) for result in a], other)
@@ -50,8 +50,7 @@ def match(a: Sequence[FrameResult], b: Sequence[FrameResult]) -> Pairs:
     for first, second in pairs:
         if not _labelled_alike(first, second):
             raise InputError(
-                f"ckpt=[a,b]: {first.video} frame {first.frame_index} has two labels, the runs' footage is not the "
-                f"same: {_HOW}"
+                f"{first.video} frame {first.frame_index} has different labels in the footage of the two models: {_HOW}"
             )
     return pairs
 
@@ -66,7 +65,7 @@ def _labelled_alike(a: FrameResult, b: FrameResult) -> bool:
 
 
 def score_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str, str]]:
-    """The scores beside each other, as text under `HEADINGS`; those that neither has are left out.
+    """The scores side by side, as text by `HEADINGS`; scores that neither model has are left out.
 
     Args:
         a, b: scores of metrics.json, test/...
@@ -97,7 +96,7 @@ def score_table(rows: Sequence[Mapping[str, str]]) -> Table:
 
 
 def metric_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str, Cell]]:
-    """Lines of comparison.csv: every score, in full."""
+    """Rows of comparison.csv: every score with full precision."""
     return [
         {"score": key, "a": float(a[key]), "b": float(b[key]), "b_minus_a": float(b[key]) - float(a[key])}
         for key in a
@@ -106,7 +105,7 @@ def metric_rows(a: Mapping[str, float], b: Mapping[str, float]) -> list[dict[str
 
 
 def change_rows(pairs: Pairs) -> list[dict[str, Cell]]:
-    """Lines of changes.csv: both predictions of each frame, and by how much the error of b is larger."""
+    """Rows of changes.csv: both predictions of each frame, and the difference of their errors."""
     rows = []
     for a, b in pairs:
         row: dict[str, Cell] = {"video": a.video, "frame_index": a.frame_index, "cards": a.cards}
@@ -118,12 +117,12 @@ def change_rows(pairs: Pairs) -> list[dict[str, Cell]]:
 
 
 def change(error: str, a: FrameResult, b: FrameResult) -> float:
-    """By how much `error`, an attribute of `FrameResult`, is larger with b; NaN where it is unknown."""
+    """Error of b minus error of a; `error` is an attribute of `FrameResult`. NaN if unknown."""
     return getattr(b, error) - getattr(a, error)
 
 
 def most_changed(pairs: Pairs, error: str, *, worse: bool) -> Pairs:
-    """The frames whose `error` grew most (`worse`) or shrank most from a to b, most first."""
+    """The frames whose `error` increased most (`worse`) or decreased most from a to b, largest change first."""
     sign = 1 if worse else -1
     grown = [(sign * change(error, *pair), pair) for pair in pairs]
     changed = sorted((entry for entry in grown if entry[0] > 0), key=lambda entry: -entry[0])

@@ -1,4 +1,4 @@
-"""Pictures of packets, corners and heatmaps, as uint8 RGB arrays (H, W, 3). Plots: plots.py.
+"""Pictures of packets, corners and heatmaps, as uint8 RGB arrays (H, W, 3). For plots see plots.py.
 
 Corner colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour
 vision, with white in place of black. A circle is a labelled corner, a cross a predicted one. Thick marks and
@@ -53,7 +53,7 @@ def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 
 
 def enlarge(image: np.ndarray, corners: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scale a picture up by a whole factor, its corners (..., 2) with it."""
+    """Scale a picture and its corners (..., 2) up by a whole factor."""
     size = (image.shape[1] * factor, image.shape[0] * factor)
     return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), (corners + 0.5) * factor - 0.5
 
@@ -85,7 +85,9 @@ def draw_packet(
     draw_mark = _circle if mark == "circle" else _cross
     for i in np.flatnonzero(drawn).tolist():
         thickness = 2 if visibility[i] == VISIBLE else 1
-        draw_mark(image, corners[i], BLACK, thickness + 2)  # so that the colour stands out on any ground
+        draw_mark(
+            image, corners[i], BLACK, thickness + 2
+        )  # a rim, so that the colour stands out on any background
         draw_mark(image, corners[i], CORNER_COLOURS[i], thickness)
     return image
 
@@ -99,7 +101,7 @@ def draw_result(
         picture: (H, W, 3) uint8 RGB, the network's input.
         to_source: (2, 3), maps pixels of `picture` to source pixels.
         result: the frame, in source pixels.
-        factor: enlargement, so that marks do not cover a small packet.
+        factor: enlargement, so that the marks do not cover a small packet.
 
     Returns:
         (factor * H, factor * W, 3) uint8 RGB.
@@ -121,7 +123,7 @@ def draw_sample(batch: Batch, row: int, result: FrameResult, mean: Tensor, std: 
 
 
 def caption(result: FrameResult) -> str:
-    """Three short lines that say which frame it is and how far the prediction is off."""
+    """Three short lines: the frame, its count and its corner error."""
     true = "?" if np.isnan(result.cards) else f"{result.cards:.0f}"
     return (
         f"{result.video} frame {result.frame_index}\n"
@@ -131,11 +133,11 @@ def caption(result: FrameResult) -> str:
 
 
 def heatmap_grid(predicted: np.ndarray, target: np.ndarray, tile_width: int = 160) -> np.ndarray:
-    """Eight predicted heatmaps above their eight targets, brightness 0 to 1, each with its name and peak.
+    """Eight predicted heatmaps above their eight targets, each with its name and the value of its peak.
 
     Args:
         predicted, target: (8, h, w), 0 to 1; values outside are clipped.
-        tile_width: of each map in the picture.
+        tile_width: width of each map in the picture.
     """
     rows = [("predicted", predicted), ("target", target)]
     tiles = [_colour_map(heatmap, tile_width) for _, maps in rows for heatmap in maps]
@@ -148,7 +150,7 @@ def heatmap_grid(predicted: np.ndarray, target: np.ndarray, tile_width: int = 16
 
 
 def draw_names(image: np.ndarray, corners: np.ndarray, visibility: np.ndarray) -> np.ndarray:
-    """Write each corner's name beside it onto a copy of `image`, away from the packet's middle.
+    """Write the name of each corner beside it, away from the middle of the packet, onto a copy of `image`.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -163,22 +165,22 @@ def draw_names(image: np.ndarray, corners: np.ndarray, visibility: np.ndarray) -
         width = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0]
         left = x - 12 - width if CORNERS[i].split("_")[1] == "left" else x + 12
         left, base = int(np.clip(left, 0, max(0, image.shape[1] - width))), int(y) + 4
-        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # with a rim, to be read on any ground
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):  # with a rim, readable on any background
             colour = BLACK if dx or dy else PAPER
             cv2.putText(image, text, (left + dx, base + dy), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)
     return image
 
 
 def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
-    """Lay heatmaps over a darkened copy of a picture, each in its corner's colour.
+    """Overlay heatmaps on a darkened copy of a picture, each in the colour of its corner.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        heatmaps: (8, h, w) of the whole picture, 0 to 1; values outside are clipped.
+        heatmaps: (8, h, w), covering the whole picture, 0 to 1; values outside are clipped.
     """
     height, width = image.shape[:2]
     heights = np.clip(np.nan_to_num(heatmaps), 0, 1).transpose(1, 2, 0)  # (h, w, 8)
-    # A heatmap is a resized image, so that this keeps every peak over its corner.
+    # A heatmap is a resized image, so resizing it back keeps every peak over its corner.
     heights = cv2.resize(heights, (width, height), interpolation=cv2.INTER_LINEAR)
     light = (heights[..., None] * np.array(CORNER_COLOURS, np.float32)).max(axis=2)  # (H, W, 3)
     ground = 0.5 * image * (1 - heights.max(axis=-1, keepdims=True))
@@ -186,11 +188,11 @@ def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], columns: int = 4) -> np.ndarray:
-    """Lay pictures out in rows on white, each with its caption below.
+    """Arrange pictures in rows on white, each with its caption below.
 
     Args:
         pictures: (h, w, 3) uint8 RGB each; tiles are as large as the largest.
-        captions: one each, lines parted by a newline; a line too long for the tile is cut.
+        captions: one each, may have several lines; a line too long for the tile is cut.
         columns: pictures in a row.
     """
     height = max(picture.shape[0] for picture in pictures)
@@ -210,7 +212,7 @@ def contact_sheet(pictures: Sequence[np.ndarray], captions: Sequence[str], colum
 
 
 def _colour_map(heatmap: np.ndarray, width: int) -> np.ndarray:
-    """(h, w) 0 to 1 -> (h', width, 3) uint8 RGB in viridis, pixels kept sharp."""
+    """(h, w) 0 to 1 -> (h', width, 3) uint8 RGB in viridis, enlarged without interpolation."""
     levels = np.rint(np.clip(np.nan_to_num(heatmap), 0, 1) * 255).astype(np.uint8)
     coloured = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     size = (width, max(1, round(width * heatmap.shape[0] / heatmap.shape[1])))
@@ -218,7 +220,7 @@ def _colour_map(heatmap: np.ndarray, width: int) -> np.ndarray:
 
 
 def _write(image: np.ndarray, text: str, top: int) -> None:
-    """Write lines of text below row `top`, in place, each cut to the picture's width."""
+    """Write lines of text below row `top`, in place, each cut to the width of the picture."""
     for number, line in enumerate(text.split("\n"), start=1):
         while line and cv2.getTextSize(line, _FONT, _FONT_SCALE, 1)[0][0] > image.shape[1] - 6:
             line = line[:-1]
@@ -227,7 +229,7 @@ def _write(image: np.ndarray, text: str, top: int) -> None:
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """OpenCV's fixed-point pixels, clipped, since a far-off corner must fit its integers."""
+    """Fixed-point pixels of OpenCV, clipped, since a distant corner would overflow its integers."""
     x, y = np.rint(np.clip(point, -16000, 16000) * (1 << _SUBPIXEL_BITS)).astype(int)
     return int(x), int(y)
 
@@ -237,7 +239,7 @@ def _line(image: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour,
 
 
 def _dashes(start: np.ndarray, end: np.ndarray, length: float = 5.0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every second of the pieces, about `length` pixels each, of a line that begins and ends with a dash."""
+    """The dashes of a line, about `length` pixels each; it begins and ends with a dash."""
     pieces = int(np.clip(np.linalg.norm(end - start) / length, 1, 999)) // 2 * 2 + 1
     stops = np.linspace(start, end, pieces + 1)
     return list(zip(stops[:-1:2], stops[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""Error by what a frame shows: the count, where the camera stands, how sharp the packet is."""
+"""Errors by count, camera position and sharpness of the packet."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,21 @@ BINS = {
         ("below -45", "-45 to -15", "-15 to 15", "15 to 45", "from 45"),
     ),
 }
-"""Edges between a condition's bins, and what the bins are called; those of the sharpness are its terciles."""
+"""Condition -> edges between its bins, and the names of the bins. The bins of the sharpness are its terciles."""
 SHARPNESS = "sharpness"
 TERCILES = ("least sharp third", "middle third", "sharpest third")
 
 
 def viewpoints(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarray]:
-    """Where the camera stands, from the box that fits the labelled corners.
+    """Position of the camera, from the box that fits the labelled corners.
 
     Args:
         annotations: N frames.
 
     Returns:
-        (N,) elevation of the camera above the table and (N,) heading about the packet, in degrees: heading 0 looks
-        along the long edges, above 0 the camera stands to the right. NaN where the labels determine no box.
+        (N,) elevation of the camera above the table and (N,) heading around the packet, in degrees. At heading 0 the
+        camera looks along the long edges; at positive headings it stands to the right. NaN if the labels determine no
+        box.
     """
     fit = fit_frames(*labelled(annotations), LABEL_STEPS).fit
     camera = -(fit.rotation.transpose(1, 2) @ fit.translation[..., None])[..., 0]  # in the box's axes
@@ -51,7 +52,7 @@ def sharpness(image: np.ndarray, corners: np.ndarray) -> float:
         corners: (N, 2) labelled corners in its pixels; the packet is their convex hull.
 
     Returns:
-        In squared grey levels; NaN where the corners enclose nothing of the image.
+        In squared grey levels; NaN if the corners enclose no pixel of the image.
     """
     mask = np.zeros(image.shape[:2], np.uint8)
     if len(corners):
@@ -64,11 +65,11 @@ def sharpness(image: np.ndarray, corners: np.ndarray) -> float:
 def condition_rows(
     results: Sequence[FrameResult], conditions: Mapping[str, np.ndarray]
 ) -> list[dict[str, Cell]]:
-    """Errors over all frames and over each bin of each condition; a bin without frames is left out.
+    """Errors over all frames, then over each bin of each condition; a bin without frames is left out.
 
     Args:
         results: N frames.
-        conditions: (N,) values by name, those of `BINS` and `SHARPNESS`; NaN where unknown.
+        conditions: (N,) values of each condition (keys of `BINS`, and `SHARPNESS`); NaN if unknown.
     """
     rows = [_row("all", "all", results)]
     for name, values in conditions.items():
@@ -88,7 +89,7 @@ def _bins(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
         edges, labels = tuple(np.quantile(known, [1 / 3, 2 / 3])), TERCILES
     else:
         edges, labels = (), ()
-    number = np.searchsorted(edges, values, side="right")  # a NaN's place is not looked at
+    number = np.searchsorted(edges, values, side="right")  # the bin of a NaN is not used
     bins = [(label, (number == i) & ~np.isnan(values)) for i, label in enumerate(labels)]
     return [*bins, ("unknown", np.isnan(values))]
 

@@ -1,4 +1,8 @@
-"""A page that opens from disk: one HTML file with its pictures inside, which loads nothing and runs no script."""
+"""Pages that open from disk: one HTML file with its pictures embedded, which loads nothing and runs no script.
+
+Every page of cardpose (evaluation, comparison, cross-validation, sweep, check) is a list of `Section`s for
+`write_page`. Text is escaped.
+"""
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,11 +23,11 @@ class Picture:
     """A picture of a page.
 
     Args:
-        name: of its file, without a suffix; "" for one that needs none.
+        name: name of its own file, without a suffix; "" if it needs none.
         image: (H, W, 3) uint8 RGB.
-        alt: what it shows, for those who cannot see it.
-        caption: below it, lines parted by a newline; may be empty.
-        kind: a drawing keeps every pixel, a photograph is compressed.
+        alt: alternative text.
+        caption: text below it; may have several lines or be empty.
+        kind: a drawing is stored as PNG, a photograph as JPEG.
     """
 
     name: str
@@ -34,19 +38,19 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The picture as an address that holds it."""
+        """The picture as a data URL."""
         suffix, media = {"drawing": (".png", "png"), "photograph": (".jpg", "jpeg")}[self.kind]
         return f"data:image/{media};base64,{b64encode(encode_image(self.image, suffix)).decode()}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings.
+    """A table.
 
     Args:
-        headings: one a column.
-        rows: as many cells each; the first is the row's name.
-        numbers: whether the cells are numbers, which end below each other, or words.
+        headings: one per column.
+        rows: as many cells each; the first is the name of the row.
+        numbers: whether the cells are numbers (aligned right) or words.
     """
 
     headings: Sequence[str]
@@ -61,10 +65,10 @@ class Section:
     Args:
         title: the heading.
         text: paragraphs.
-        table: None for none.
-        pictures: in as many columns as there is place for.
-        pairs: two pictures a row, where there is place, that belong together.
-        sheet: name of the one file into which the pictures go together; "" for a file each.
+        table: a table, or None.
+        pictures: in as many columns as fit.
+        pairs: two pictures per row.
+        sheet: name of one contact sheet for all pictures; "" for a file each.
     """
 
     title: str
@@ -80,12 +84,12 @@ def write_page(path: Path, title: str, facts: Mapping[str, str], sections: Seque
 
     Args:
         path: of the file.
-        title: its heading.
-        facts: what the page is about and how it was made, below the title.
-        sections: the rest.
+        title: heading of the page.
+        facts: below the heading, name and value: what the page is about and how it was made.
+        sections: in this order.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     environment = Environment(
         loader=PackageLoader("cardpose", "evaluation/report"),
@@ -100,7 +104,7 @@ def write_page(path: Path, title: str, facts: Mapping[str, str], sections: Seque
 
 
 def image_files(sections: Iterable[Section]) -> dict[str, np.ndarray]:
-    """The pictures of the sections by the name of their file, those of a `sheet` on one contact sheet."""
+    """The pictures of the sections by file name; those of a section with a `sheet` as one contact sheet."""
     images: dict[str, np.ndarray] = {}
     for section in sections:
         if section.sheet and section.pictures:

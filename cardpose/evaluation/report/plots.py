@@ -1,7 +1,7 @@
-"""Plots of splits and of what a model says, as uint8 RGB arrays (H, W, 3), drawn without pyplot's global state.
+"""Plots of splits and of predictions, as uint8 RGB arrays (H, W, 3), drawn without the global state of pyplot.
 
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), and no colour says what a shape, a line or a word
-does not say too.
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/); a shape, line or word repeats what each colour
+means.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _DPI = 150
 
 
 def scatter_cards(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Predicted against true counts, a dot per frame, with the diagonal and the bands of 1 and 2 cards.
+    """Predicted over true counts, one dot per frame, with the diagonal and bands of 1 and 2 cards.
 
     Args:
         predicted: (N,) estimates in cards.
@@ -55,8 +55,8 @@ def error_by_count(
     Args:
         predicted: (N,) estimates in cards.
         true: (N,) counts, NaN where unknown (left out).
-        constant: answer of the constant predictor, whose error is drawn beside; NaN leaves it out.
-        reach: error in cards that the axis has place for, where another plot shall have the same one.
+        constant: prediction of the constant predictor, whose error is drawn as a line; NaN draws none.
+        reach: error in cards that the axis shows at least, for plots with a common axis.
 
     Returns:
         (900, 1050, 3) uint8 RGB.
@@ -66,16 +66,26 @@ def error_by_count(
     counts = np.unique(true)
     means = np.array([np.abs(predicted[true == count] - count).mean() for count in counts])
     axes.axhline(0, color=_GREY, linewidth=1)
-    axes.bar(counts, means, width=0.8, color=_ORANGE, alpha=0.35, label="mean absolute error of the count")
+    axes.bar(counts, means, width=0.8, color=_ORANGE, alpha=0.35, label="mean absolute error per count")
     axes.scatter(
-        true, predicted - true, s=12, color=_BLUE, alpha=0.5, linewidths=0, label="predicted - true, a frame"
+        true,
+        predicted - true,
+        s=12,
+        color=_BLUE,
+        alpha=0.5,
+        linewidths=0,
+        label="predicted - true, per frame",
     )
     error = np.abs(predicted - true)
     reach = 1.1 * max(2.0, reach, float(error[np.isfinite(error)].max(initial=0.0)))
     if np.isfinite(constant):
         line = np.array([0.0, constant, _most(true)])
         axes.plot(
-            line, np.abs(line - constant), "--", color=_GREY, label=f"absolute error of always {constant:.1f}"
+            line,
+            np.abs(line - constant),
+            "--",
+            color=_GREY,
+            label=f"absolute error of the constant {constant:.1f}",
         )
     axes.set(xlim=(0, _most(true)), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
     axes.set_title(_summary(predicted, true))
@@ -84,13 +94,13 @@ def error_by_count(
 
 
 def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.ndarray:
-    """Mean absolute card error in each bin of each condition, a panel a condition.
+    """Mean absolute card error in each bin of each condition, one panel per condition.
 
     Args:
-        rows: of `conditions.condition_rows`; the first is over all frames, whose error is the dashed line.
+        rows: of `error_by_condition.condition_rows`; the first is over all frames, drawn as a dashed line.
 
     Returns:
-        (H, W, 3) uint8 RGB, two panels a row, four in (900, 1200).
+        (H, W, 3) uint8 RGB, two panels per row; four panels are (900, 1200).
     """
     everything, bins = rows[0], rows[1:]
     names = list(dict.fromkeys(row["condition"] for row in bins))
@@ -109,12 +119,12 @@ def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.nd
 
 
 def intervals(true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Each video's estimate and interval over its true count.
+    """Estimate and interval of each video over its true count.
 
     Args:
         true: (V,) counts, none of them NaN.
         cards: (V,) estimates in cards.
-        low, high: (V,) interval in cards, NaN where there is none.
+        low, high: (V,) interval in cards, NaN without one.
 
     Returns:
         (900, 900, 3) uint8 RGB.
@@ -123,18 +133,18 @@ def intervals(true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.nda
     most = _most(true)
     axes.plot([0, most], [0, most], color=_GREY, linewidth=1)
     held = (low <= true) & (true <= high)
-    styles = (held, _BLUE, "o", "interval holds the count"), (~held, _ORANGE, "X", "it does not")
+    styles = (held, _BLUE, "o", "interval contains the count"), (~held, _ORANGE, "X", "it does not")
     for chosen, colour, marker, label in styles:
         axes.vlines(true[chosen], low[chosen], high[chosen], color=colour, linewidth=1)
         axes.scatter(true[chosen], cards[chosen], s=40, color=colour, marker=marker, label=label)
     axes.set(xlim=(0, most), xlabel="true cards", ylabel="estimate of the video, with its interval")
-    axes.set_title(f"{held.sum()} of {len(true)} counts are held")
+    axes.set_title(f"{held.sum()} of {len(true)} counts are within the interval")
     axes.legend(loc="upper left", frameon=False)
     return to_image(figure)
 
 
 def coverage(levels: np.ndarray) -> np.ndarray:
-    """Share of videos whose interval holds the count, over the level that is asked for.
+    """Share of videos whose interval contains the count, over the nominal level.
 
     Args:
         levels: (V,) of `coverage.levels_needed`, at least one.
@@ -147,20 +157,20 @@ def coverage(levels: np.ndarray) -> np.ndarray:
     low, high = chance_band(len(levels))
     grid = np.linspace(0, 1, 500)
     least, most = (np.searchsorted(edge, grid, side="right") / len(levels) for edge in (high, low))
-    label = f"where {100 * BAND:.0f} % of calibrated ones lie"
+    label = f"{100 * BAND:.0f} % range of calibrated intervals"
     axes.fill_between(grid, least, most, color=_GREY, alpha=0.2, linewidth=0, label=label)
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, label="calibrated")
     axes.step([0, *np.sort(levels), 1], [*share, 1], where="post", color=_BLUE, linewidth=2, label="measured")
-    in_use = f"the level in use, {100 * LEVEL:.0f} %"
+    in_use = f"level in use, {100 * LEVEL:.0f} %"
     axes.axvline(LEVEL, color=_ORANGE, linestyle="--", linewidth=1, label=in_use)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="nominal level", ylabel="share of videos held")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="nominal level", ylabel="share of counts within")
     axes.set_title(f"coverage of the interval, {len(levels)} videos")
     axes.legend(loc="upper left", frameon=False)
     return to_image(figure)
 
 
 def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
-    """How often corners are visible over how probable that was said to be, above the number of corners.
+    """Share of visible corners over the predicted probability, above a histogram of the corners.
 
     Args:
         bins: of `visibility.reliability`.
@@ -184,7 +194,7 @@ def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
 
 
 def confusion(matrix: np.ndarray) -> np.ndarray:
-    """Percentages of each predicted corner, by the labelled corner that it lies on.
+    """Confusion matrix of predicted and labelled corners, in percent of each row.
 
     Args:
         matrix: (8, 9) of `confusion.confusion_matrix`.
@@ -210,11 +220,11 @@ def confusion(matrix: np.ndarray) -> np.ndarray:
 
 
 def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.ndarray:
-    """The frames' errors of run b over those of run a.
+    """Errors of run b over those of run a, one dot per frame.
 
     Args:
         first, second: (N,) errors of the same frames, NaN where unknown (left out).
-        unit: of the errors.
+        unit: unit of the errors.
 
     Returns:
         (900, 900, 3) uint8 RGB.
@@ -223,21 +233,21 @@ def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.
     first, second = first[known], second[known]
     figure, axes = _figure(6, 6)
     most = 1.05 * max(first.max(initial=0.0), second.max(initial=0.0), 1e-9)
-    axes.plot([0, most], [0, most], color=_GREY, linewidth=1, label="alike")
+    axes.plot([0, most], [0, most], color=_GREY, linewidth=1, label="equal")
     axes.scatter(first, second, s=14, color=_BLUE, alpha=0.5, linewidths=0, label="frame")
     axes.set(xlim=(0, most), ylim=(0, most), xlabel=f"error of a, {unit}", ylabel=f"error of b, {unit}")
     better, worse = int((second < first).sum()), int((second > first).sum())
-    axes.set_title(f"b is nearer in {better} frames, a in {worse}")
+    axes.set_title(f"b is better in {better} frames, a in {worse}")
     axes.legend(loc="upper left", frameon=False)
     return to_image(figure)
 
 
 def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
-    """Which side each frame is on: a column a video, sorted by count, a mark a frame.
+    """Part of the split of each frame: one column per video, sorted by count, one mark per frame.
 
     Args:
         annotations: the labelled frames.
-        split: of them; a frame that it does not name is left out.
+        split: of these frames; a frame that it does not name is left out.
 
     Returns:
         (285, 1200, 3) uint8 RGB.
@@ -269,12 +279,12 @@ def _summary(predicted: np.ndarray, true: np.ndarray) -> str:
 
 
 def _most(true: np.ndarray) -> float:
-    """Where the axis of counts ends: a deck, or more where there is more."""
+    """End of the count axis: one deck, or the largest count."""
     return max(CARDS_PER_DECK, true.max(initial=0.0)) + 1.0
 
 
 def _limits(predicted: np.ndarray, most: float) -> tuple[float, float]:
-    """The range of counts, wider where an untrained network's estimates lie outside."""
+    """Limits of the count axis, wider if estimates of an untrained network lie outside."""
     finite = predicted[np.isfinite(predicted)]
     return min(0.0, finite.min(initial=0.0)), max(most, finite.max(initial=0.0))
 

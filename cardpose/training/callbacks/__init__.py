@@ -1,11 +1,13 @@
-"""What happens beside training, one Lightning callback a file, chosen in conf/callbacks.
+"""What happens beside the training steps, one Lightning callback a file, chosen in conf/callbacks.
 
-pictures    true and predicted corners, heatmaps and the card scatter of the validation set, in TensorBoard
-throughput  images a second of training
-interrupt   Ctrl-C ends between two batches, with a checkpoint
-progress    one bar for the whole run, or plain lines where there is no terminal
-collect     every tested frame, for `cardpose.evaluation.report.test_result`
+pictures     true and predicted corners, heatmaps and the card scatter of the validation set
+throughput   images per second of training
+best_scores  scores of the best checkpoint so far
+interrupt    Ctrl-C stops between two batches, with a checkpoint
+progress     one bar for the whole run, or a line per epoch without a terminal
+collect      every tested frame, for `cardpose.evaluation.report.test_result`
+prune        stops a trial of a search that cannot become the best
 
-Adding a new callback: a file here with a subclass of lightning.pytorch.Callback that takes plain values, and
-an entry with its `_target_` in conf/callbacks/default.yaml.
+Adding a new callback: a file here with a subclass of lightning.pytorch.Callback that takes plain values, an entry with
+its `_target_` in conf/callbacks/default.yaml, and its name in `cardpose.models.builder.ALLOWED`.
 """

@@ -1,4 +1,4 @@
-"""Every tested frame."""
+"""Collects every tested frame."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from cardpose.evaluation.metrics.results import FrameResult, frame_results
 
 
 class CollectFrames(Callback):
-    """Gather `results`, the label and prediction of every tested frame, from all processes."""
+    """Gathers `results`, label and prediction of every tested frame of all processes, in dataset order."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a training after the batch in hand, with a checkpoint from which it goes on exactly."""
+"""Ctrl-C stops a training after the current batch, with a checkpoint from which it resumes exactly."""
 
 import logging
 import signal
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class GracefulInterrupt(Callback):
-    """Save `path` and stop after the batch in which SIGINT came; a second one stops at once, without saving.
+    """Save a checkpoint and stop after the batch in which SIGINT arrived; a second one stops at once.
 
-    Stopping between batches keeps weights, optimizer and schedule in step with each other. After an epoch's
-    last batch the validation comes first, so that the checkpoint never stands between the two. Put it behind
-    every callback whose state a batch changes. Of several processes it is enough that one hears of it.
+    Between batches weights, optimizer and schedule are consistent. After the last batch of an epoch the validation runs
+    first. Place this callback after all callbacks whose state changes with a batch. With several processes it is enough
+    that one receives the signal.
 
     Args:
-        path: of the checkpoint, replaced whole.
+        path: of the checkpoint.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -33,7 +33,7 @@ class GracefulInterrupt(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.requested = False
         self._group = cpu_group()
-        self._before = signal.signal(signal.SIGINT, self._note)
+        self._before = signal.signal(signal.SIGINT, self._request)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -49,11 +49,11 @@ class GracefulInterrupt(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        log.warning("Ctrl-C: stopping after this batch; press it again to stop at once and lose the epoch")
+        log.warning("Ctrl-C: stopping after this batch; press it again to stop at once without a checkpoint")
 
     def _restore(self) -> None:
         if self._before is not None:

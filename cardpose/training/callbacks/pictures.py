@@ -1,4 +1,4 @@
-"""What the network sees and says of the validation set, in TensorBoard's Images tab."""
+"""Pictures of inputs and predictions of the validation set, for the loggers that take pictures."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from cardpose.training.loggers import WITH_IMAGES, log_images
 
 
 def spread_rows(rows: int, count: int) -> list[int]:
-    """`count` different rows (fewer where there are not so many), evenly spread over `rows`.
+    """`count` different rows (fewer if there are not enough), evenly spread over `rows`.
 
     >>> spread_rows(101, 5), spread_rows(2, 5)
     ([0, 25, 50, 75, 100], [0, 1])
@@ -23,15 +23,14 @@ def spread_rows(rows: int, count: int) -> list[int]:
 
 
 class Pictures(Callback):
-    """Draw the same validation frames every few epochs, and after the first and the last epoch.
+    """Draws the same validation frames every few epochs, and after the first and the last epoch.
 
-    `val/frames`: the input with labelled and predicted corners; `val/heatmaps`: predicted heatmaps above
-    their targets; `val/cards`: predicted against true cards of the whole set. Of several processes the first
-    draws, its own share of the frames.
+    `val/frames`: the input with labelled and predicted corners; `val/heatmaps`: predicted heatmaps above their targets;
+    `val/cards`: predicted over true cards of the whole set. With several processes rank 0 draws, from its own frames.
 
     Args:
-        every_n_epochs: epochs from picture to picture.
-        frames: number of frames, spread over the validation set.
+        every_n_epochs: epochs between two pictures.
+        frames: number of frames, evenly spread over the validation set.
     """
 
     def __init__(self, every_n_epochs: int = 5, frames: int = 6) -> None:

@@ -1,4 +1,7 @@
-"""Where the run stands: a bar on a terminal, a plain line per epoch elsewhere (a log file, CI)."""
+"""Progress of a run: a bar on a terminal, one plain line per epoch elsewhere (a log file, CI).
+
+Lightning's bars show one epoch each; this one shows the time left of the whole training, and works in a log file.
+"""
 
 import math
 import time
@@ -11,11 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
+from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.training.callbacks.throughput import ImageRate
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, rounded to what helps.
+    """Seconds as text with two units at most.
 
     >>> duration(7.4), duration(312), duration(7500)
     ('7 s', '5 min 12 s', '2 h 5 min')
@@ -29,14 +33,11 @@ def duration(seconds: float) -> str:
 
 
 def time_left(elapsed: float, done: float, begun_at: float, total: float) -> float | None:
-    """Seconds that the rest takes at the pace so far.
+    """Remaining seconds at the average pace so far; None if nothing is done yet or the end is unknown.
 
     Args:
-        elapsed: seconds since the start of this process's training.
-        done, begun_at, total: batches done now, at that start (after a resume not 0), and at the end.
-
-    Returns:
-        None where nothing is done yet or the end is unknown.
+        elapsed: seconds since the start of training in this process.
+        done, begun_at, total: batches now, at that start (not 0 after a resume), and at the end.
 
     >>> time_left(60.0, done=30, begun_at=10, total=40)
     30.0
@@ -47,13 +48,25 @@ def time_left(elapsed: float, done: float, begun_at: float, total: float) -> flo
 
 
 def total_batches(trainer: Trainer) -> float:
-    """Batches of the whole training, infinite where neither epochs nor steps are limited."""
+    """Batches of the whole training, infinite if neither epochs nor steps are limited."""
     limits = [math.inf]
     if trainer.max_epochs not in (None, -1):
         limits.append(trainer.max_epochs * trainer.num_training_batches)
     if trainer.max_steps not in (None, -1):
         limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
     return min(limits)
+
+
+def score_text(key: str, value: float) -> str:
+    """Key and value, a score in its own format.
+
+    >>> score_text("val/card_mae", 2.0), score_text("train/loss", 0.0123456)
+    ('val/card_mae 2.00', 'train/loss 0.01235')
+    """
+    try:
+        return f"{key} {score_of(key).text(value)}"
+    except KeyError:  # a loss
+        return f"{key} {value:.4g}"
 
 
 def _epoch(trainer: Trainer) -> str:
@@ -64,17 +77,17 @@ def _epoch(trainer: Trainer) -> str:
 class TrainingProgress(ProgressBar):
     """One bar over all epochs with images/s, time left and the latest scores, and one for testing.
 
-    Where the console is no terminal: one line per epoch. Validation time is part of the pace.
+    If the console is not a terminal: one line per epoch. The time left includes validation.
 
     Args:
-        shown: logged keys to show, as far as they are there.
+        shown: logged keys to show, if they are logged.
         console: where to write; stderr by default.
-        clock: seconds that go on; tests give their own.
+        clock: returns seconds; tests give their own.
     """
 
     def __init__(
         self,
-        shown: Sequence[str] = ("train/loss", "val/loss", "val/card_mae", "val/corner_px_median"),
+        shown: Sequence[str] = ("train/loss", "val/loss", OBJECTIVE, "val/corner_px_median"),
         console: Console | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -99,8 +112,8 @@ class TrainingProgress(ProgressBar):
         self.console.print(*args, **kwargs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = self._epoch_started = self.clock()  # a resume begins in mid-epoch
-        self._begun_at = self._done = trainer.fit_loop.total_batch_idx + 1  # after a resume not 0
+        self._started = self._epoch_started = self.clock()  # a resumed training starts in mid-epoch
+        self._begun_at = self._done = trainer.fit_loop.total_batch_idx + 1  # not 0 after a resume
         self._open("Training", total_batches(trainer), self._done)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -118,8 +131,8 @@ class TrainingProgress(ProgressBar):
         self._show(trainer, "Validating")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        scores = trainer.callback_metrics  # read once an epoch: on a GPU each reading waits for the device
-        self._scores = [f"{key} {float(scores[key]):.4g}" for key in self.shown if key in scores]
+        scores = trainer.callback_metrics  # read once an epoch: each read waits for the GPU
+        self._scores = [score_text(key, float(scores[key])) for key in self.shown if key in scores]
         self._show(trainer, "Training")
         if self.enabled and not self.console.is_terminal:
             line = [_epoch(trainer), duration(self.clock() - self._epoch_started), *self._state(trainer)]
@@ -154,7 +167,7 @@ class TrainingProgress(ProgressBar):
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TaskProgressColumn(),
-            # The one column that wraps, so that a narrow terminal shortens no other.
+            # The only column that wraps, so that a narrow terminal cuts no other one.
             TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=False)),
         )
         self._close()
@@ -176,7 +189,7 @@ class TrainingProgress(ProgressBar):
             self._bar = None
 
     def _state(self, trainer: Trainer) -> list[str]:
-        """Images a second, time left and the last scores, as far as they are known."""
+        """Images per second, time left and the last scores, if they are known."""
         elapsed = self.clock() - self._started
         left = time_left(elapsed, self._done, self._begun_at, total_batches(trainer))
         return [

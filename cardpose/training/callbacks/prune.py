@@ -1,4 +1,4 @@
-"""A trial of a search that cannot become the best one ends early."""
+"""Stops a trial of a search that cannot become the best one."""
 
 import logging
 from typing import Any
@@ -26,16 +26,16 @@ def open_storage(path: str) -> Any:
 
 
 class PruneTrial(Callback):
-    """Tell the search the objective after every epoch, and stop where its pruner says so.
+    """Reports the objective to the search after every epoch, and stops when its pruner decides so.
 
     Args:
         storage: file of the search.
-        number: of the trial.
-        monitor: the logged objective.
-        pruner: of Optuna, which says when to stop.
+        number: number of the trial.
+        monitor: logged key of the objective.
+        pruner: one of Optuna's.
 
     Raises:
-        Pruned: from the training, where the trial is to stop.
+        Pruned: inside the training, when the trial has to stop.
     """
 
     def __init__(self, storage: str, number: int, monitor: str, pruner: Any) -> None:
@@ -47,17 +47,17 @@ class PruneTrial(Callback):
         value = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or value is None:
             return
-        if self._hopeless(float(value), trainer.current_epoch):
+        if self._should_prune(float(value), trainer.current_epoch):
             raise Pruned(f"after epoch {trainer.current_epoch + 1}: {self.monitor} {float(value):.4g}")
 
-    def _hopeless(self, value: float, epoch: int) -> bool:
+    def _should_prune(self, value: float, epoch: int) -> bool:
         try:
             if self._trial is None:
                 self._trial = self._open()
             self._trial.report(value, epoch)
             return self._trial.should_prune()
-        except Exception as error:  # whatever the storage answers, the training is worth more than the report
-            log.warning("the search was not told of epoch %d: %s", epoch + 1, first_line(error))
+        except Exception as error:  # of any kind: the training is worth more than the report
+            log.warning("epoch %d was not reported to the search: %s", epoch + 1, first_line(error))
             return False
 
     def _open(self) -> Any:

@@ -1,4 +1,4 @@
-"""Images a second of training."""
+"""Images per second of training."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class ImageRate:
-    """Images a second since the first call of `add`, whose images do not count: they paid for the warm-up.
+    """Images per second since the first call of `add`, whose images do not count: they include the warm-up.
 
     Args:
-        clock: seconds that go on; tests give their own.
+        clock: returns seconds; tests give their own.
 
     >>> ticks = iter([10.0, 11.0, 12.0])
     >>> rate = ImageRate(clock=lambda: next(ticks))
@@ -26,7 +26,7 @@ class ImageRate:
         self._start: float | None = None
 
     def add(self, images: int) -> None:
-        """Note that `images` more are done now."""
+        """Record that `images` more are done."""
         now = self.clock()
         if self._start is None:
             self._start = now
@@ -36,15 +36,15 @@ class ImageRate:
 
     @property
     def value(self) -> float | None:
-        """Images a second, None before the second call of `add`."""
+        """Images per second, None before the second call of `add`."""
         return self.images / self.seconds if self.seconds > 0 else None
 
 
 class Throughput(Callback):
-    """Log `train/images_per_second` at the end of every epoch.
+    """Log `train/images_per_second` at the end of every epoch, summed over all processes.
 
-    Wall-clock time from the end of the epoch's first batch (left out as warm-up: workers start, kernels are
-    chosen) to the end of its last one, loading included, validation not. The sum over all processes.
+    Wall-clock time from the end of the first batch (a warm-up, in which workers start and kernels are chosen) to the
+    end of the last one; it includes loading, but not validation.
     """
 
     def __init__(self) -> None:
