@@ -227,7 +227,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_half_written_runs_are_told_and_in_no_figure(sweep: Path) -> None:
     before = read_sweep(sweep, OVER)
-    half = next(sweep.glob("model=unet,*seed=1"))
+    half = next(sweep.glob("model-unet__*seed-1"))
     (half / "metrics.json").unlink()
     after = read_sweep(sweep, OVER)
     assert len(after.runs) == len(before.runs) - 1
