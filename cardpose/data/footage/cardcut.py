@@ -16,7 +16,8 @@ import numpy as np
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.images import read_image
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
-from cardpose.data.footage.folder import DatasetFolder, Source
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.sources import Source
 from cardpose.data.labels.tables import FRAMES, Video, read_table
 from cardpose.data.labels.validate import check_annotation, check_unique, parse_cards
 

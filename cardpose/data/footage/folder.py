@@ -12,9 +12,7 @@ A video is identified by its `file` in videos.csv, a path relative to the folder
 
 import hashlib
 import logging
-import shutil
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,26 +20,28 @@ import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.files import new_folder
-from cardpose.common.images import SUFFIXES, list_frames, read_image
+from cardpose.common.images import read_image
 from cardpose.common.packet import Annotation, FrameId
-from cardpose.data.footage.video import iterate, probe
+from cardpose.data.footage.sources import (
+    Source,
+    check_footage,
+    copy_footage,
+    find_sources,
+    missing_file,
+    wrong_size,
+)
+from cardpose.data.footage.video import iterate
 from cardpose.data.labels.coco import to_coco, write_tables
 from cardpose.data.labels.label_tables import LabelTables
 from cardpose.data.labels.tables import (
     ANNOTATIONS,
-    FRAMES,
-    VIDEO_TABLE,
-    VIDEOS,
     Video,
     check_listed,
     read_videos,
 )
 from cardpose.data.labels.validate import check_annotation, check_unique
 
-__all__ = ["DatasetFolder", "Source", "Video", "write_folder"]
-
-Source = Path | Mapping[int, Path]
-"""The footage of a video: its file, or the image file of each frame."""
+__all__ = ["DatasetFolder", "Video", "write_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class DatasetFolder:
             raise InputError(f"{root}: no such folder: check the path")
         table = root / ANNOTATIONS
         rows = read_videos(root, on_error)
-        sources = _find_sources(root, rows, on_error)
+        sources = find_sources(root, rows, on_error)
         tables = LabelTables(root, videos=rows, on_error=on_error)
         if not unlabelled and not tables.annotations:
             what = "holds no annotation" if table.exists() else "no such file"
@@ -92,15 +92,8 @@ class DatasetFolder:
         if not unlabelled and len(listed) > len(tables.annotations):
             log.info("%s: left out %d images without a label", table, len(listed) - len(tables.annotations))
         videos = tuple(tables.videos.values())
-        by_video: dict[str, list[Annotation]] = defaultdict(list)
-        for annotation in join(videos, tables.annotations.values(), table, on_error):
-            by_video[annotation.video].append(annotation)
-        good: list[Annotation] = []
-        for file, source in list(sources.items()):
-            with collecting_errors(on_error):
-                good += check_footage(source, by_video[file], table, on_error)
-                continue
-            del sources[file]  # the footage itself is damaged
+        joined = join(videos, tables.annotations.values(), table, on_error)
+        good = check_footage(sources, joined, table, on_error)
         videos = tuple(video for video in videos if video.file in sources)
         return cls(root, videos, tuple(good), sources, listed=listed)
 
@@ -145,7 +138,7 @@ class DatasetFolder:
             image = read_image(source[index])
             size = (image.shape[1], image.shape[0])
             if sizes.get(index, size) != size:
-                raise InputError(f"{source[index]}: {_other_size(sizes[index], size)}")
+                raise InputError(f"{source[index]}: {wrong_size(sizes[index], size)}")
             yield index, image
 
     def fingerprint(self, video: str) -> str:
@@ -160,37 +153,9 @@ class DatasetFolder:
             try:
                 status = path.stat()
             except FileNotFoundError as error:
-                raise _gone(path) from error
+                raise missing_file(path) from error
             digest.update(f"\n{path.name} {status.st_size} {status.st_mtime_ns}".encode())
         return digest.hexdigest()[:32]
-
-
-def copy_footage(path: Path, target: Path) -> None:
-    """Copy a file of the footage; makes the folder of `target`.
-
-    Raises:
-        InputError: the file is missing.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(path, target)
-    except FileNotFoundError as error:
-        raise _gone(path) from error
-
-
-def frame_size(source: Source) -> tuple[int, int]:
-    """Width and height of the frames of a video, or of an image file.
-
-    Raises:
-        InputError: the footage cannot be read.
-    """
-    if not isinstance(source, Path):
-        source = next(iter(source.values()))
-    if source.suffix.lower() in SUFFIXES:
-        height, width = read_image(source).shape[:2]
-        return width, height
-    info = probe(source)
-    return info.width, info.height
 
 
 def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterable[Annotation]) -> None:
@@ -206,27 +171,6 @@ def write_folder(root: str | Path, videos: Sequence[Video], annotations: Iterabl
         check_annotation(annotation, f"{table}: {annotation.video} frame {annotation.frame_index}")
     check_unique(annotations, str(table))
     write_tables(root, to_coco(annotations), videos)
-
-
-def _find_sources(root: Path, videos: Sequence[Video], on_error: ErrorHandler) -> dict[str, Source]:
-    """The footage of every video; a row without footage and footage without a row are errors."""
-    table = root / VIDEO_TABLE
-    sources: dict[str, Source] = {}
-    for video in videos:
-        path = root / video.file
-        loose = video.file.startswith(f"{FRAMES}/")
-        with collecting_errors(on_error):
-            if not (path.is_dir() if loose else path.is_file()):
-                raise InputError(f"{table}: {video.file} is not on disk: put it there or remove its row")
-            sources[video.file] = list_frames(path) if loose else path
-    listed = {video.file for video in videos}
-    on_disk = [path for path in sorted((root / VIDEOS).rglob("*")) if path.is_file()]
-    on_disk += [path for path in sorted((root / FRAMES).glob("*")) if path.is_dir()]
-    for path in on_disk:
-        name = path.relative_to(root).as_posix()
-        if name not in listed and not path.name.startswith("."):
-            on_error(InputError(f"{table}: has no row for {name}: add one or move it out of the folder"))
-    return sources
 
 
 def join(
@@ -257,48 +201,3 @@ def join(
                     f"videos.csv says {count}: correct one"
                 )
     return tuple(sorted(joined, key=lambda a: (order[a.video], a.frame_index)))
-
-
-def check_footage(
-    source: Source, annotations: Iterable[Annotation], table: Path, on_error: ErrorHandler = raise_error
-) -> list[Annotation]:
-    """Check that the frames of one video's labels exist, and that the image size matches; returns the good labels.
-
-    Of loose frames only the first is opened; `DatasetFolder.read_frames` checks each one that it reads.
-
-    Args:
-        source: the footage.
-        annotations: its labels.
-        table: the file that they are from, for messages.
-        on_error: called with each mismatch, whose label is skipped.
-    """
-    frames: Container[int]
-    if isinstance(source, Path):
-        info = probe(source)
-        size, frames = (info.width, info.height), range(info.num_frames)
-        what = f"the video has {info.num_frames} (0 to {info.num_frames - 1})"
-    else:
-        size, frames, what = frame_size(source), source, "its image is missing"
-    good = []
-    for annotation in annotations:
-        where = f"{table}: {annotation.video} frame {annotation.frame_index}"
-        with collecting_errors(on_error):
-            if annotation.frame_index not in frames:
-                raise InputError(f"{where}: no such frame, {what}: remove the label or correct frame_index")
-            if (annotation.width, annotation.height) != size:
-                raise InputError(f"{where}: {_other_size((annotation.width, annotation.height), size)}")
-            good.append(annotation)
-    return good
-
-
-def _gone(path: Path) -> InputError:
-    return InputError(f"{path}: the file has gone: put it back")
-
-
-def _other_size(labelled: tuple[int, int], footage: tuple[int, int]) -> str:
-    turned = labelled == footage[::-1]
-    mend = "was labelled without its rotation: turn" if turned else "scale"
-    return (
-        f"labelled at {labelled[0]}x{labelled[1]}, but the footage is {footage[0]}x{footage[1]}: "
-        f"{mend} the corners and correct the size"
-    )

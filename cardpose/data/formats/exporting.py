@@ -7,7 +7,8 @@ from pathlib import Path
 from cardpose.common.files import new_folder
 from cardpose.common.images import read_image, write_image
 from cardpose.common.packet import HIDDEN
-from cardpose.data.footage.folder import DatasetFolder, copy_footage
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.sources import copy_footage
 from cardpose.data.formats.names import by_short_name
 from cardpose.data.formats.records import Format, Hidden, Shot
 

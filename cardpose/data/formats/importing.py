@@ -1,7 +1,6 @@
 """Labels and their images as a dataset folder."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,7 +8,8 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.images import SUFFIXES
 from cardpose.common.packet import VISIBLE, Annotation
-from cardpose.data.footage.folder import DatasetFolder, Source, check_footage, frame_size
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.sources import Source, check_footage, frame_size
 from cardpose.data.formats.names import flat_name, short_name, split_name
 from cardpose.data.formats.records import Format, Hidden, Label, Labels
 from cardpose.data.labels.tables import FRAMES, VIDEOS, Video, is_footage_path
@@ -69,7 +69,7 @@ def as_folder(labels: Labels) -> DatasetFolder:
         Video(video, common_count(video, annotations)) for video in sorted(order, key=order.__getitem__)
     )
     sources |= {video: dict(sorted(images.items())) for video, images in frames.items()}
-    check_all_footage(annotations, sources, labels.base)
+    check_footage(sources, annotations, labels.base)
     return DatasetFolder(labels.base, videos, tuple(annotations), sources)
 
 
@@ -147,15 +147,6 @@ def to_annotation(label: Label, video: str, index: int, size: tuple[int, int]) -
     annotation = Annotation(video, index, label.timestamp, *size, corners, label.visibility, label.cards)
     check_annotation(annotation, label.where)
     return annotation
-
-
-def check_all_footage(annotations: Iterable[Annotation], sources: Mapping[str, Source], base: Path) -> None:
-    """`check_footage` for the labels of several videos."""
-    by_video: dict[str, list[Annotation]] = defaultdict(list)
-    for annotation in annotations:
-        by_video[annotation.video].append(annotation)
-    for video, source in sources.items():
-        check_footage(source, by_video[video], base)
 
 
 def common_count(video: str, annotations: Sequence[Annotation]) -> int | None:

@@ -7,8 +7,9 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import HIDDEN, VISIBLE, Annotation, FrameId
-from cardpose.data.footage.folder import DatasetFolder, frame_size, join
-from cardpose.data.formats.importing import check_all_footage, common_count, frame_of, to_annotation
+from cardpose.data.footage.folder import DatasetFolder, join
+from cardpose.data.footage.sources import check_footage, frame_size
+from cardpose.data.formats.importing import common_count, frame_of, to_annotation
 from cardpose.data.formats.names import by_short_name, short_name
 from cardpose.data.formats.records import Hidden, Label, Labels
 from cardpose.data.labels.store import LabelFolder
@@ -54,7 +55,7 @@ def merge(labels: Labels, folder: DatasetFolder, hidden: Hidden) -> Merged:
         annotation = to_annotation(label, video, index, label.size or sizes[video])
         new[frame] = _keep(annotation, old[frame], hidden) if frame in old else annotation
     touched = {video for video, _ in new}
-    check_all_footage(new.values(), {video: folder.sources[video] for video in touched}, labels.base)
+    check_footage({video: folder.sources[video] for video in touched}, new.values(), labels.base)
     joined = tuple((old | new).values())
     videos = [
         replace(video, cards=video.cards or common_count(video.file, joined))

@@ -11,7 +11,8 @@ import numpy as np
 
 from cardpose.common.errors import ErrorHandler, collecting_errors
 from cardpose.common.packet import FrameId
-from cardpose.data.footage.folder import DatasetFolder, Source
+from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.sources import Source
 from cardpose.data.footage.video import probe
 from cardpose.labelling.checks.findings import Finding, Kind
 
