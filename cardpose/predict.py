@@ -52,7 +52,7 @@ def predict(
         KeyboardInterrupt: Ctrl-C; `resume=True` continues.
     """
     from cardpose.common.files import file_digest
-    from cardpose.common.progress import FrameBar
+    from cardpose.common.progress import ProgressBar, total_frames
     from cardpose.common.threads import share_cores
     from cardpose.models.released import find_model
     from cardpose.prediction.output_folder import PredictionFolder
@@ -76,9 +76,9 @@ def predict(
     with PredictionFolder(out, settings, resume) as folder:
         remaining = [source for source in found if source.name not in folder.finished]
         overlays = overlay_paths(out / "overlay", [source.name for source in found]) if overlay else {}
-        with FrameBar(remaining) as bar:
+        with ProgressBar("predicting", lambda: total_frames(remaining)) as bar:
             for problem in problems:
-                bar.say(problem)
+                bar.print(problem)
             try:
                 summary = Run(predictor, folder, overlays, batch_size, bar)(remaining)
             except KeyboardInterrupt:
@@ -86,7 +86,7 @@ def predict(
             summary.failed[:0] = problems
             if summary.failed and not summary.clips and not folder.finished:
                 raise nothing_readable(summary.failed)
-            bar.say(f"{summary}; {bar.rate}")
+            bar.print(f"{summary}; {bar.summary}")
     return out
 
 

@@ -91,15 +91,3 @@ def total_frames(sources: Sequence[CountsFrames]) -> int | None:
             return None
         total += frames
     return total
-
-
-class FrameBar(ProgressBar):
-    """Use `ProgressBar`."""
-
-    def __init__(self, sources: Sequence[CountsFrames], what: str = "predicting", passes: int = 1) -> None:
-        super().__init__(what, lambda: (total_frames(sources) or 0) * passes or None)
-        self.say, self.frame = self.print, self.advance
-
-    @property
-    def rate(self) -> str:
-        return self.summary

@@ -32,10 +32,10 @@ MAX_BATCH_BYTES = 100_000_000
 class Report(Protocol):
     """Who follows a run; called from any thread."""
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """A line about a source: its answer, or what is wrong with it."""
 
-    def frame(self) -> None:
+    def advance(self) -> None:
         """One more frame is done."""
 
 
@@ -141,7 +141,7 @@ class Run:
         def fail(line: str) -> None:
             self.summary.failed.append(line)
             if len(sources) > 1:
-                self.report.say(line)
+                self.report.print(line)
 
         batches = prefetch(read(sources, self.predictor, self.batch_size, bool(self.overlays), fail))
         with closing(prefetch(compute(batches, self.predictor))) as computed:
@@ -168,8 +168,8 @@ class Run:
         self.summary.clips += 1
         self.summary.bad_frames += source.bad_frames
         if source.problem:
-            self.report.say(source.problem)
-        self.report.say(f"{source.name}: {follower.answer}")
+            self.report.print(source.problem)
+        self.report.print(f"{source.name}: {follower.answer}")
         return stopped
 
     def _frame(self, shot: Shot, frame: TrackedFrame, overlay: Overlay | None) -> None:
@@ -177,7 +177,7 @@ class Run:
         if overlay and shot.image is not None:
             overlay.write(shot.image, frame)
         self.summary.frames += 1
-        self.report.frame()
+        self.report.advance()
 
 
 def read(
