@@ -4,7 +4,10 @@ A checkpoint is Lightning's with one key more, "cardpose", which says all that e
 need: nothing is rebuilt from the command line.
 """
 
+import io
+import math
 import subprocess
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +19,7 @@ from torch import Tensor, nn
 
 from cardpose import __version__
 from cardpose.common.errors import InputError, first_line
+from cardpose.common.files import replace_file, sync
 from cardpose.common.packet import CORNERS, MAX_CARDS
 from cardpose.fusion.intervals import Interval
 from cardpose.models import builder, migrations
@@ -67,43 +71,94 @@ def git_commit() -> str:
         return "unknown"
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of cardpose onto the CPU.
+def write(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Write a checkpoint beside its place, wait until it is on the disk, and rename it.
+
+    Whatever ends the process, `path` holds the old file or the new one.
 
     Raises:
-        InputError: no such file; truncated or not a checkpoint; a pickle with code in it; not of cardpose; of
-            another keypoint order; a configuration that names what may not be built.
+        InputError: the disk is full, or the folder may not be written to.
+    """
+    path, buffer = Path(path), io.BytesIO()
+    torch.save(checkpoint, buffer)  # torch hides the system's error where it writes to a file itself
+    with replace_file(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+        sync(temporary)
+    sync(path.parent)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of any version onto the CPU; its configuration is migrated to this version.
+
+    Raises:
+        InputError: no such file; damaged or not a checkpoint; a pickle with code in it; not of cardpose; weights that
+            are not finite; another keypoint order; a configuration that names what may not be built.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; give ckpt=outputs/<run>/checkpoints/best.ckpt")
+        raise InputError(f"{path}: no such checkpoint: choose outputs/<run>/checkpoints/best.ckpt")
     checkpoint = _load(path)
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if (
         not isinstance(described, dict)
-        or "state_dict" not in checkpoint
+        or not isinstance(checkpoint.get("state_dict"), dict)
         or not all(isinstance(described.get(key), kind) for key, kind in SAYS.items())
     ):
         raise InputError(
-            f"{path}: a checkpoint, but not of cardpose (no whole {KEY!r} entry); train it with cardpose.train"
+            f"{path}: a checkpoint, but not of cardpose (no complete {KEY!r} entry): train it with cardpose.train"
         )
     try:
         described["config"] = migrations.migrate(described["config"])
         builder.check(described["config"])
+        _check_metadata(described)
+        _check_finite(checkpoint["state_dict"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    return checkpoint
+
+
+def _check_metadata(described: Mapping[str, Any]) -> None:
+    """Check the entry's optional parts and what must equal this version's.
+
+    Raises:
+        InputError: something is of another type or version.
+    """
+    version = described["versions"].get("cardpose", "of another version")
     held = described.get("interval")
-    if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL):
+    numbers = isinstance(held, dict) and all(_is_number(value) for value in held.values())
+    if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL and numbers):
         raise InputError(
-            f"{path}: its interval is {held}, this version's holds {', '.join(sorted(INTERVAL))}; "
-            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
+            f"its interval is {held}, this version's holds numbers {', '.join(sorted(INTERVAL))}: "
+            f"use cardpose {version}"
         )
+    calibration = described.get("calibration")
+    view = calibration.get("field_of_view") if isinstance(calibration, dict) else None
+    if not (calibration is None or isinstance(calibration, dict)) or not (view is None or _is_number(view)):
+        raise InputError(f"its calibration is {calibration}: calibrate the original checkpoint again")
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(
-            f"{path}: keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}; "
-            f"use cardpose {described['versions'].get('cardpose', 'of another version')}"
+            f"keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}: use cardpose {version}"
         )
-    return checkpoint
+    for side, videos in described["split"].items():
+        if not (isinstance(videos, dict) and all(isinstance(frames, list) for frames in videos.values())):
+            raise InputError(
+                f"its split's {side!r} is not a list of frames for each video: use another checkpoint"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_finite(weights: Mapping[str, Any]) -> None:
+    for name, value in weights.items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"weight {name} is not a tensor: use another checkpoint")
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(
+                f"weight {name} is not finite, the training diverged: use another checkpoint, or train again with a "
+                "lower optim.lr"
+            )
 
 
 def interval(described: Mapping[str, Any]) -> Interval | None:
@@ -118,6 +173,11 @@ def _load(path: Path) -> Any:
     """
     with path.open("rb") as file:
         is_pickle = file.read(2)[:1] in _FIRST_BYTES
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong: copy it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

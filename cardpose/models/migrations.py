@@ -45,6 +45,7 @@ KEYS = {
     "weights": "init_from",
     "weights_parts": "init_modules",
     "split.without": "split.exclude",
+    "data.split.without": "data.split.exclude",
     "data.film": "data.stream",
     "data.film_frames": "data.samples_per_epoch",
     "data.film_ratio": "data.synthetic_ratio",
@@ -59,13 +60,19 @@ DEFAULTS: dict[str, Any] = {
     "loss.distribution": 0.0,
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
 }
-"""Key that older configurations lack -> the value that means what they did; set where the key's parent exists."""
+"""Key that older configurations lack -> the value that means what they did.
+
+It is set where the key's parent exists; at the root, in the configuration of a model.
+"""
 
 DROPPED: dict[str, Any] = {"loss.heatmap_loss": "mse", "loss.card_loss": "mse"}
 """Key that no longer exists -> the value that means what every version does; another value stays, to be refused."""
 
 REMOVED = {"cardpose.models.counts.Ordinal": "count=ordinal"}
 """Class that no longer exists -> the choice on the command line that named it."""
+
+OUTPUTS = {"spread": "cards_std"}
+"""Output of older exported files -> its name today."""
 
 
 def migrate(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def migrate(config: Mapping[str, Any]) -> dict[str, Any]:
                 target.setdefault(new_name, value)
     for key, value in DEFAULTS.items():
         parent, name = _parent(migrated, key)
-        if parent is not None:
+        if parent is not None and (parent is not migrated or "model" in migrated):
             parent.setdefault(name, copy.deepcopy(value))
     for key, value in DROPPED.items():
         parent, name = _parent(migrated, key)

@@ -18,6 +18,7 @@ from cardpose.models import checkpoints
 from cardpose.models.encoders.base import needs_extra
 from cardpose.models.end_to_end import ModelOutput
 from cardpose.models.from_config import end_to_end
+from cardpose.models.migrations import OUTPUTS
 
 
 class Backend(Protocol):
@@ -108,6 +109,8 @@ class OnnxBackend:
         except Exception as error:  # the runtime has a class of its own for each kind of damage
             said = first_line(error)
             raise InputError(f"{path}: not a whole ONNX file ({said}): export it again") from None
+        names = [output.name for output in self._session.get_outputs()]
+        self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.interval = Interval(**about["interval"]) if about.get("interval") else None
@@ -117,7 +120,9 @@ class OnnxBackend:
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """See `Backend`."""
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        values = self._session.run(list(ModelOutput._fields), {self._input: planes})
+        values = self._session.run(
+            [self._outputs[name] for name in ModelOutput._fields], {self._input: planes}
+        )
         return {
             name: value.astype(np.float64) for name, value in zip(ModelOutput._fields, values, strict=True)
         }
@@ -125,7 +130,7 @@ class OnnxBackend:
     def _metadata(self, path: str | Path) -> dict[str, Any]:
         """The file's entry about itself, checked."""
         entry = self._session.get_modelmeta().custom_metadata_map.get(checkpoints.KEY)
-        outputs = {output.name for output in self._session.get_outputs()}
+        outputs = self._outputs.keys()
         try:
             about = json.loads(entry or "")
             height, width = about["size"]

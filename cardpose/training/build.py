@@ -7,6 +7,8 @@ the entries know its keys.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lightning.pytorch import Callback
+
 from cardpose.common.errors import InputError
 from cardpose.data.datamodule import CardDataModule
 from cardpose.models import checkpoints
@@ -96,6 +98,31 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
 def build_data(config: Mapping[str, Any], net: UNet) -> CardDataModule:
     """Build the data module of `data`; it normalises images as the network's encoder expects."""
     return build({**config["data"], "mean": net.encoder.mean, "std": net.encoder.std}, "data")
+
+
+def build_callbacks(config: Mapping[str, Any]) -> list[Callback]:
+    """Build the callbacks of `callbacks`; one that is null is left out."""
+    built = build(config["callbacks"], "callbacks")
+    return [callback for callback in built.values() if callback is not None]
+
+
+def prepare_data(data: CardDataModule, world_size: int) -> None:
+    """Split the data and build its frame cache.
+
+    Raises:
+        InputError: batches cannot be divided among `world_size` processes, or a split has no training or validation
+            frame.
+    """
+    data.check_divisible(world_size)
+    data.prepare_data()
+    if not (data.split.train and data.split.val):
+        raise InputError("split: no frame to train or to validate with: choose another split")
+
+
+def mean_cards(data: CardDataModule) -> float:
+    """The answer of the constant predictor; NaN where no training frame has a count."""
+    counts = data.train_cards
+    return float(counts.mean()) if len(counts) else float("nan")
 
 
 def build_loss(config: Mapping[str, Any]) -> PacketLoss:

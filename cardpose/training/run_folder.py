@@ -1,15 +1,79 @@
-"""A run's folder as those see it who start runs: is it finished, and what starts it or goes on with it."""
+"""A run's folder: what a training writes there, whether it is finished, and the command that starts or resumes it."""
 
 import shutil
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
 
 from cardpose.common.hydra_words import path_override
+from cardpose.data.splits import Split
+from cardpose.evaluation.report.sections import describe_run, write_report
+from cardpose.evaluation.report.tables import write_metrics
+from cardpose.evaluation.report.test_result import TestResult
+from cardpose.training.hardware import choose_precision
+from cardpose.training.hparams import log_hyperparameters
+from cardpose.training.loggers import log_images, log_test_scores
+from cardpose.training.rerun import write_rerun
 
 COST = "cost.json"
 """In a run folder: seconds of training and parameters of the network."""
+
+
+def write_start(
+    folder: Path, config: Mapping[str, Any], split: Split, overrides: Sequence[str] | None
+) -> None:
+    """Write split.json and, for a new run that has a command line, rerun.sh.
+
+    Raises:
+        InputError: the disk is full or the folder may not be written to.
+    """
+    split.save(folder / "split.json")
+    if overrides is not None and not config["resume"]:
+        write_rerun(folder, overrides, chosen_by_the_machine(config))
+
+
+def chosen_by_the_machine(config: Mapping[str, Any]) -> list[str]:
+    """What `auto` stands for on this machine, as overrides."""
+    trainer = config["trainer"]
+    if trainer["precision"] != "auto":
+        return []
+    return [f"trainer.precision={choose_precision(trainer['accelerator'])}"]
+
+
+def write_results(
+    folder: Path,
+    config: Mapping[str, Any],
+    trainer: Trainer,
+    tested: TestResult,
+    metrics: Mapping[str, float],
+    description: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Write the report, cost.json and metrics.json of a finished run, and log them.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        trainer: whose loggers get the test pictures and scores.
+        tested: the test of the best checkpoint.
+        metrics: scores of the best checkpoint, val/... and test/...
+        description: the best checkpoint's "cardpose" entry.
+        seconds: of training.
+    """
+    facts = describe_run(folder / "checkpoints" / "best.ckpt", description)
+    pictures = write_report(folder / "test", f"Test of {folder.name}", tested, facts)
+    parameters = sum(parameter.numel() for parameter in trainer.lightning_module.net.parameters())
+    write_metrics(folder / COST, {"train_seconds": seconds, "parameters": float(parameters)})
+    for logger in trainer.loggers:
+        images = {f"test/{name}": image for name, image in pictures.items()}
+        log_images(logger, images, trainer.global_step)
+        log_test_scores(logger, metrics, trainer.global_step)
+    log_hyperparameters(trainer, config, folder, metrics)
+    write_metrics(folder / "metrics.json", dict(metrics))  # last: it marks the run as finished
 
 
 def is_finished(run: Path) -> bool:

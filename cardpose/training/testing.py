@@ -99,6 +99,15 @@ def evaluate_on_own_split(cfg: DictConfig, path: str, checkpoint: dict[str, Any]
     return run(config, path, checkpoint, make_split)
 
 
+def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataModule) -> dict[str, float]:
+    """Scores on the validation frames, val/..., with the weights that `module` has.
+
+    With a trainer of its own: the training's averages the weights and would validate its last average instead.
+    """
+    trainer = build_trainer(config, [], logger=False, enable_progress_bar=False)
+    return dict(trainer.validate(module, data, verbose=False)[0])
+
+
 def describe_test(
     metrics: Mapping[str, float],
     results: Sequence[FrameResult],

@@ -2,13 +2,16 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
+from cardpose.common.distributed import launch
 from cardpose.models.builder import build
+from cardpose.training.build import check
+from cardpose.training.resume import RunCheckpointIO
 
 QUIET = (
     r".*does not have many workers which may be a bottleneck.*",
@@ -33,6 +36,28 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def on_devices(
+    recipe: Callable[[], dict[str, float]],
+    config: Mapping[str, Any],
+    logging: dict[str, Any] | None = None,
+) -> dict[str, float]:
+    """Run a training here, or in one process per device; SLURM and torchrun start their processes themselves.
+
+    Args:
+        recipe: the training; it can be pickled.
+        config: plain containers; `trainer` names the devices.
+        logging: of rank 0 where processes are started here, as `logging.config.dictConfig` takes it.
+
+    Raises:
+        InputError: an invalid configuration.
+        RuntimeError: a process failed, and the others were ended.
+    """
+    quiet_lightning()
+    check(config)
+    count = launch.processes_to_start(build_trainer(config, [], logger=False))
+    return launch.run(recipe, count, logging) if count else recipe()
+
+
 def build_trainer(
     config: Mapping[str, Any], callbacks: Sequence[Callback], logger: Logger | bool, **changes: Any
 ) -> Trainer:
@@ -44,4 +69,5 @@ def build_trainer(
         changes: arguments that replace the configuration's.
     """
     settings = {key: value for key, value in config["trainer"].items() if key != "memory_format"}
-    return build({**settings, "callbacks": list(callbacks), "logger": logger, **changes}, "trainer")
+    objects = {"callbacks": list(callbacks), "logger": logger, "plugins": [RunCheckpointIO()]}
+    return build({**settings, **objects, **changes}, "trainer")

@@ -16,14 +16,15 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from in_process import Command
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import INTERRUPTED
 from cardpose.common.locks import only_command
 from cardpose.crossval import crossval, main
 from cardpose.sweeps import fold_runs
-from cardpose.train import resumed, train
+from cardpose.train import train
+from cardpose.training.resume import resumed_config
 
 Compose = Callable[..., DictConfig]
 Folds = Callable[..., tuple[Path, list[int]]]
@@ -72,7 +73,7 @@ def folds_here(compose_entry: Compose, monkeypatch: pytest.MonkeyPatch) -> Folds
             with monkeypatch.context() as patch:  # Hydra composes one command at a time
                 patch.setattr(GlobalHydra.instance(), "hydra", None)
                 cfg = compose_entry("train", place, *given)
-            cfg = resumed(cfg) if cfg.resume else cfg
+            cfg = OmegaConf.create(resumed_config(cfg.resume)) if cfg.resume else cfg
             todo = (broken or {}).get(int(place.name.removeprefix("fold_")))
             if isinstance(todo, int):
                 return todo, False

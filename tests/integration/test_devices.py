@@ -25,6 +25,8 @@ from cardpose.evaluate import evaluate
 from cardpose.models import builder, checkpoints
 from cardpose.models.from_config import build_net
 from cardpose.training import build
+from cardpose.training.testing import validate
+from cardpose.training.trainer import on_devices
 
 Compose = Callable[..., DictConfig]
 
@@ -123,9 +125,9 @@ def test_scores_are_those_of_one_process(
     data = build.build_data(plain(cfg), net)
     data.prepare_data()
     assert len(data.split.val) % 2 == len(data.split.test) % 2 == 1, "where it divides, nothing is shown"
-    module = build.build_module(plain(cfg), net, train.mean_cards(data.train_cards), {})
+    module = build.build_module(plain(cfg), net, build.mean_cards(data), {})
     module.load(checkpoints.read(best), best)
-    alone |= train.validate(cfg, module, data)
+    alone |= validate(plain(cfg), module, data)
     assert together.keys() == alone.keys()
     for key, score in together.items():
         assert float("nan" if score is None else score) == pytest.approx(alone[key], abs=1e-4, nan_ok=True), (
@@ -219,6 +221,6 @@ def test_what_several_devices_cannot_do_is_refused(
     folder = tmp_path / "run"
     cfg = compose_train(folder, *TWO, *overrides)
     with pytest.raises(Exception, match=line) as refusal:
-        train.train_on_devices(cfg, folder)
+        on_devices(partial(train.train, cfg, folder), plain(cfg))
     assert isinstance(refusal.value, InputError) or isinstance(refusal.value.__cause__, InputError)
     assert not any(folder.iterdir())

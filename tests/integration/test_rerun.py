@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from cardpose import train as entry
-from cardpose.train import chosen_by_the_machine
 from cardpose.training.hardware import choose_precision
+from cardpose.training.run_folder import chosen_by_the_machine
 
 Compose = Callable[..., DictConfig]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, open_dict
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import hydra_folder, run_folder
+from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.models import checkpoints
-from cardpose.train import INTERRUPTED, resumed, train
+from cardpose.train import train
+from cardpose.training.resume import resumed_config
 
 Compose = Callable[..., DictConfig]
 
@@ -127,22 +128,33 @@ def test_ctrl_c_works_as_before_once_training_is_over(finished_run: Path) -> Non
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_resume_takes_the_runs_own_configuration(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_resume_takes_the_runs_own_configuration(finished_run: Path) -> None:
     last = finished_run / "checkpoints" / "last.ckpt"
-    cfg = compose_entry("train", tmp_path / "run", f"resume={last}")
-    assert HydraConfig.get().overrides.task[0].startswith("resume=")
-    assert resumed(cfg).data.size == [32, 64]
+    assert resumed_config(last)["data"]["size"] == [32, 64]
+    assert resumed_config(last)["resume"] == str(last)
 
 
-def test_resume_with_another_override_is_refused(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_resume_with_another_override_is_refused(finished_run: Path) -> None:
     last = finished_run / "checkpoints" / "last.ckpt"
-    cfg = compose_entry("train", tmp_path / "run", f"resume={last}", "seed=3")
     with pytest.raises(InputError, match=r"leave out .*seed=3"):
-        resumed(cfg)
+        resumed_config(last, ["seed=3"])
+
+
+def test_a_moved_run_is_resumed_in_its_new_place(
+    compose_train: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "elsewhere" / "after"
+    assert interrupted(compose_train(before, *CHANGING), before, epoch=1, batch=0) == INTERRUPTED
+    after.parent.mkdir()
+    before.rename(after)
+    config = resumed_config(after / "checkpoints" / "last.ckpt")
+    config["callbacks"].pop("ctrl_c")
+    train(config, after)
+    assert (after / "metrics.json").is_file()
+    assert not before.exists()
+    state = checkpoints.read(after / "checkpoints" / "last.ckpt")["callbacks"]
+    assert str(before) not in str(state)
+    assert str(after / "checkpoints" / "best.ckpt") in str(state)
 
 
 def test_a_resumed_run_stays_in_its_folder_and_keeps_its_configuration(finished_run: Path) -> None:

@@ -235,7 +235,7 @@ def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command)
     arguments = (*TINY, "hydra.run.dir='outputs/0_loss.cards=2,seed=1 (b)'")
     done = command("train", *arguments, callback=Break(epoch=0, batch=1))
     assert done.code == train.INTERRUPTED, done.err
-    words = shlex.split(done.err.partition("To go on: ")[2])
+    words = shlex.split(done.err.partition("To resume: ")[2])
     assert words[:3] == ["python", "-m", "cardpose.train"]
     (override,) = OverridesParser.create().parse_overrides(words[3:])
     assert override.key_or_group == "resume"
@@ -267,7 +267,7 @@ def test_ctrl_c_in_a_terminal(work: Path) -> None:
     assert "Traceback" not in err
     assert "Ctrl-C: stopping after this batch" in err
     last = next(work.glob("outputs/*/checkpoints/last.ckpt"))
-    assert err.splitlines()[-1] == f"Interrupted. To go on: python -m cardpose.train resume={last}"
+    assert err.splitlines()[-1] == f"Interrupted. To resume: python -m cardpose.train resume={last}"
     assert checkpoints.read(last)["global_step"] > 0
     assert out == ""
 

@@ -91,3 +91,72 @@ def test_the_commit_is_unknown_where_git_fails(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(subprocess, "run", run)
     assert checkpoints.git_commit() == "unknown"
+
+
+def whole(path: Path, **changes: Any) -> Path:
+    """A checkpoint with a changed entry."""
+    state = {"net.a": torch.ones(3), "net.b": torch.ones(200, 200), "net.n": torch.tensor(1)}
+    content = {"state_dict": state, checkpoints.KEY: checkpoints.describe({}, {}) | changes}
+    checkpoints.write(content, path)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = whole(tmp_path / "new folder" / "a.ckpt")
+    assert checkpoints.read(path)["state_dict"]["net.b"].sum() == 200 * 200
+    assert [item.name for item in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    path = whole(tmp_path / "a.ckpt")
+    content = bytearray(path.read_bytes())
+    middle = content.index(torch.ones(64).numpy().tobytes()) + 100
+    content[middle] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.ckpt: damaged, the checksum of .* is wrong: copy it again"):
+        checkpoints.read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    path = whole(tmp_path / "a.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["net.b"][3, 4] = value
+    torch.save(checkpoint, path)
+    with pytest.raises(InputError, match=r"a\.ckpt: weight net\.b is not finite, the training diverged"):
+        checkpoints.read(path)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"interval": 3},
+        {"interval": {}},
+        {"interval": None},
+        {"calibration": "yes"},
+        {"calibration": {"field_of_view": "wide"}},
+        {"split": {"test": 3}},
+        {"split": {"test": {"a.mp4": 3}}},
+        {"versions": []},
+        {"max_cards": "52"},
+    ],
+    ids=str,
+)
+def test_odd_metadata_is_one_line(tmp_path: Path, odd: dict[str, Any]) -> None:
+    path = whole(tmp_path / "a.ckpt", **odd)
+    with pytest.raises(InputError, match=r"a\.ckpt: [^\n]*$"):
+        checkpoints.read(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = whole(tmp_path / "a.ckpt")
+    before = path.read_bytes()
+
+    def full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"a\.ckpt: No space left on device"):
+        whole(path)
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["a.ckpt"]

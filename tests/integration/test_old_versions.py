@@ -1,0 +1,83 @@
+"""A run, a checkpoint and an exported file of cardpose 0.1.0 (commit 5126b85) work in this version.
+
+The fixture: a small training of six epochs that was interrupted after two, and what the uninterrupted one exported
+and scored. Its footage is synthetic and rendered anew.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardpose.common.errors import InputError
+from cardpose.data.footage.video import iterate
+from cardpose.models import checkpoints, migrations
+from cardpose.models.released import find_model
+from cardpose.prediction.predictor import Predictor
+from cardpose.train import train
+from cardpose.training.resume import resumed_config
+
+OLD = Path(__file__).parents[1] / "fixtures" / "v0_1_0"
+
+
+@pytest.fixture
+def old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The interrupted run, moved to a temporary folder, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(OLD / "run", tmp_path / "moved run")
+    return tmp_path / "moved run"
+
+
+def test_the_interrupted_run_is_resumed_in_its_new_place(old_run: Path) -> None:
+    """It scores what the uninterrupted training of the old version did."""
+    config = resumed_config(old_run / "checkpoints" / "last.ckpt")
+    assert config["paths"]["run"] == str(old_run)
+    train(config, old_run)
+    metrics = json.loads((old_run / "metrics.json").read_text())
+    expected = json.loads((OLD / "uninterrupted_metrics.json").read_text())
+    assert expected.keys() <= metrics.keys()
+    for key, value in expected.items():  # another processor rounds differently
+        assert metrics[key] == (value if value is None else pytest.approx(value, rel=1e-3)), key
+
+
+def test_every_name_of_the_old_configuration_is_todays() -> None:
+    described = checkpoints.read(OLD / "run" / "checkpoints" / "best.ckpt")[checkpoints.KEY]
+    config = described["config"]
+    assert not {"head", "count", "footage", "synth", "weights", "weights_parts"} & config.keys()
+    assert config["heatmap"]["decode"] == "quadratic"
+    assert not {"heatmap_loss", "card_loss"} & config["loss"].keys()
+    assert migrations.migrate(config) == config, "a second time changes nothing"
+
+
+def test_checkpoint_and_exported_file_predict(
+    old_run: Path, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    _, image = next((i, frame.image) for i, frame in enumerate(iterate(make_clip(tmp_path / "clip.mp4"))))
+    for predictor in (
+        Predictor.from_checkpoint(find_model(old_run)),
+        Predictor.from_onnx(find_model(OLD / "model.onnx")),
+    ):
+        result = predictor(image)
+        assert np.isfinite(result.corners).all()
+        assert 0 < result.cards < 105
+        assert result.cards_std > 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("heatmap_loss", "focal"), ("card_loss", "huber"), ("card_loss", "relative")]
+)
+def test_a_removed_loss_is_one_line_where_it_is_needed(key: str, value: str) -> None:
+    from cardpose.training.build import build_loss
+
+    config = migrations.migrate({"loss": {key: value}})
+    with pytest.raises(InputError, match=rf"loss\.{key}={value} was removed"):
+        build_loss({**config, "heatmap": {"sigma": 1.0}})
+
+
+def test_the_removed_head_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"trained with count=ordinal.* use cardpose 0\.1\.0"):
+        migrations.migrate({"count": {"_target_": "cardpose.models.counts.Ordinal"}})
