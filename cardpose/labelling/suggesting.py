@@ -132,8 +132,14 @@ def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]]
         listed.get(video, set()).add(index)
     candidates = {}
     for file, source in folder.sources.items():
-        there = range(0, probe(source).num_frames, stride) if isinstance(source, Path) else source
-        candidates[file] = (listed[file] - labelled[file]) or set(there) - labelled[file]
+        frames = range(probe(source).num_frames) if isinstance(source, Path) else source
+        if missing := listed[file] - set(frames):
+            raise InputError(
+                f"{folder.root / file}: has no frame {min(missing)}, which annotations.json lists: put it back or "
+                "remove the entry"
+            )
+        considered = frames[::stride] if isinstance(frames, range) else frames
+        candidates[file] = (listed[file] - labelled[file]) or set(considered) - labelled[file]
     return candidates, labelled
 
 

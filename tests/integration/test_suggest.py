@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cardpose.common.errors import InputError
 from cardpose.data.footage.folder import DatasetFolder, write_folder
 from cardpose.labelling.suggesting import COLUMNS
 from cardpose.prediction.predictor import Predictor
@@ -68,6 +69,16 @@ def test_frames_that_wait_in_the_folder_are_preferred(run: Run, half: Path) -> N
     rows = run(stride=4, n=500)
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/41.mp4"} == {1, 3, 5}
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/52.mp4"} == {0, 4}
+
+
+def test_a_listed_frame_that_is_not_there_is_named(run: Run, half: Path) -> None:
+    document = json.loads((half / "annotations.json").read_text())
+    document["images"].append(
+        document["images"][0] | {"id": 1000, "video": "videos/41.mp4", "frame_index": 99, "timestamp": None}
+    )
+    (half / "annotations.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"videos/41\.mp4: has no frame 99, which annotations\.json lists"):
+        run()
 
 
 def test_footage_without_any_label(run: Run, half: Path) -> None:
