@@ -22,8 +22,7 @@ from cardpose.common.files import replace_file, write_errors
 from cardpose.common.hydra_entry import entry, forget_empty_run
 from cardpose.common.packet import CARDS_PER_DECK
 from cardpose.data.splits import explicit
-from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.report.tables import video_rows
+from cardpose.evaluation.report.tables import Cell
 from cardpose.geometry.box_fit import field_of_view
 from cardpose.geometry.boxes import labelled
 from cardpose.geometry.focal_length import estimate_focal
@@ -57,7 +56,7 @@ def calibrate(cfg: DictConfig) -> Path:
     make_split = partial(explicit, subsets={"test": dict.fromkeys(cfg.clips, "all")}, name="clips")
     config = measure.merge(described["config"], cfg)
     measured = measure.run(config, str(cfg.ckpt), checkpoint, make_split)
-    counts, predicted = per_video(measured.results)
+    counts, predicted = per_video(measured.videos)
     scale, offset = fit_count(counts, predicted)
     # What is measured counts as an earlier calibration says, so that this one is laid on top.
     before = checkpoint["state_dict"][CALIBRATION]
@@ -89,15 +88,14 @@ def camera(config: Mapping[str, Any], clips: Sequence[str]) -> float | None:
     return None if focal is None else round(field_of_view(focal), 2)
 
 
-def per_video(results: Sequence[FrameResult]) -> tuple[np.ndarray, np.ndarray]:
-    """True counts and estimates, one each a video, as in videos.csv.
+def per_video(rows: Sequence[Mapping[str, Cell]]) -> tuple[np.ndarray, np.ndarray]:
+    """True counts and estimates of the videos, from the rows of videos.csv.
 
     Raises:
         InputError: a video without a count.
     """
-    rows = video_rows(results)
     for row in rows:
-        if np.isnan(row["cards"]):
+        if np.isnan(float(row["cards"])):
             raise InputError(
                 f"{row['video']}: its count is not known: fill in cards in videos.csv or leave it out of clips"
             )

@@ -63,7 +63,8 @@ def export(cfg: DictConfig) -> tuple[Path, dict[str, Any]]:
             onnx_model.write(program, temporary, about, cfg.precision, images)
         exported = BACKENDS[cfg.format](temporary)
         limited = cfg.precision == "float32"
-        compared = parity.compare(pytorch, exported, labelled_frames(data, cfg.frames), limited=limited)
+        frames = labelled_frames(data, cfg.frames)
+        compared = parity.compare(pytorch, exported, frames, pytorch.fusion, limited=limited)
     head = {"file": out.name, "format": cfg.format, "precision": cfg.precision, "footage": data.name}
     return out, parity.write_report(out, {**head, **compared})
 

@@ -2,7 +2,8 @@
 
 import warnings
 
-from cardpose.prediction.predictor import FramePrediction, Predictor
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.records import Prediction as FramePrediction
 
 __all__ = ["FramePrediction", "Predictor"]
 

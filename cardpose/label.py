@@ -61,13 +61,13 @@ def label(
     from cardpose.labelling.proposals import Proposals
     from cardpose.labelling.worklist import all_frames, read_worklist
     from cardpose.models.released import find_model
-    from cardpose.prediction.predictor import load
+    from cardpose.prediction.predictor import Predictor
 
     share_cores()
     with LabelFolder(folder) as labels:
         wanted = read_worklist(Path(frames), labels) if frames else all_frames(labels)
         pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
-        proposals = Proposals(load(find_model(model)), pictures, wanted) if model else None
+        proposals = Proposals(Predictor.from_file(find_model(model)), pictures, wanted) if model else None
         session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))
         token, local = secrets.token_urlsafe(16), guard.is_local(host)
         listener = serve.listen(host, port)

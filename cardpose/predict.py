@@ -57,13 +57,13 @@ def predict(
     from cardpose.models.released import find_model
     from cardpose.prediction.output_folder import PredictionFolder
     from cardpose.prediction.overlay import overlay_paths
-    from cardpose.prediction.pipeline import Run
-    from cardpose.prediction.predictor import choose_device, load
+    from cardpose.prediction.pipeline import PredictionPipeline
+    from cardpose.prediction.predictor import Predictor, choose_device
     from cardpose.prediction.sources import find_sources, nothing_readable
 
     path, out = find_model(model), Path(out)
     share_cores()
-    predictor = load(path, choose_device(accelerator), field_of_view)
+    predictor = Predictor.from_file(path, choose_device(accelerator), field_of_view)
     found, problems = find_sources(sources, sys.stdin)
     if not found:
         raise InputError(problems[0] if problems else "no source is given: name a picture or video")
@@ -80,7 +80,7 @@ def predict(
             for problem in problems:
                 bar.print(problem)
             try:
-                summary = Run(predictor, folder, overlays, batch_size, bar)(remaining)
+                summary = PredictionPipeline(predictor, folder, overlays, batch_size, bar)(remaining)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("add --resume to continue") from None
             summary.failed[:0] = problems

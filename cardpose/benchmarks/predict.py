@@ -18,7 +18,7 @@ from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
 from cardpose.prediction.output_folder import PredictionFolder
-from cardpose.prediction.pipeline import Run
+from cardpose.prediction.pipeline import PredictionPipeline
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.sources import VideoSource
 
@@ -60,8 +60,8 @@ def bench_predict(cfg: DictConfig) -> Iterator[Timing]:
                 predictor.predict(prepared[start : start + BATCH])
 
         def both() -> None:
-            with PredictionFolder(folder / f"out_{next(runs)}", {}, skip_existing=False) as out:
-                Run(predictor, out, {}, BATCH, Silent())([VideoSource(clip)])
+            with PredictionFolder(folder / f"out_{next(runs)}", {}, resume=False) as out:
+                PredictionPipeline(predictor, out, {}, BATCH, Silent())([VideoSource(clip)])
 
         def first() -> None:
             subprocess.run([sys.executable, "-c", FIRST, str(folder / "drawn.ckpt")], check=True)

@@ -6,7 +6,7 @@ Visibility is COCO's: 0 not labelled (no coordinates), 1 labelled but hidden, 2 
 """
 
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -122,26 +122,30 @@ class Sample(TypedDict):
 class Batch(Sample):
     """A collated `Sample` (every tensor with a leading B), as it leaves `on_after_batch_transfer`.
 
-    `image` is float32 there, normalised for the encoder; `heatmaps` (B, 8, h, w) float32 are the targets.
+    `image` is float32 there, normalised for the encoder; `heatmaps` (B, 8, h, w) float32 are the targets, and
+    `source_corners` (B, 8, 2) float32 the corners in source pixels.
     """
 
     heatmaps: NotRequired[Tensor]
+    source_corners: NotRequired[Tensor]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The estimates of the network for a batch of frames.
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+class ModelOutput(NamedTuple, Generic[Array]):
+    """Output of the model for a batch of frames. The field names are those of an exported file's outputs.
 
     Args:
-        corners: (B, 8, 2) in source pixels.
-        confidence: (B, 8) height of each heatmap's peak.
+        corners: (B, 8, 2) in pixels of the network's image; in evaluation already mapped to source pixels.
+        confidence: (B, 8) height of each heatmap's peak, 0 to 1.
         visibility: (B, 8) probability that the corner is visible, 0 to 1.
         cards: (B,) estimated count in cards.
-        cards_std: (B,) its standard deviation as estimated by the network, in cards; NaN if it does not estimate one.
+        cards_std: (B,) estimated standard deviation of `cards`; NaN where the model does not estimate it.
     """
 
-    corners: Tensor
-    confidence: Tensor
-    visibility: Tensor
-    cards: Tensor
-    cards_std: Tensor
+    corners: Array
+    confidence: Array
+    visibility: Array
+    cards: Array
+    cards_std: Array

@@ -30,6 +30,7 @@ from cardpose.data.sampler import (
     resume_position,
 )
 from cardpose.data.splits import Split
+from cardpose.geometry.affine import apply_affine
 
 log = logging.getLogger(__name__)
 
@@ -258,6 +259,7 @@ class CardDataModule(LightningDataModule):
         image = batch["image"].float().div_(255)  # transferred as uint8, a quarter of the bytes
         batch["image"] = image.sub_(self.mean.to(device)).div_(self.std.to(device))
         batch["heatmaps"] = self.encode_heatmaps(batch["corners"], batch["visibility"])
+        batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
         return batch
 
     def _other_test_dataset(self, test: TestFootage) -> CardDataset:

@@ -15,6 +15,7 @@ from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.dataset import unchanged
 from cardpose.data.splits import explicit
+from cardpose.geometry.affine import apply_affine
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.unet import UNet
 from cardpose.training import build
@@ -47,7 +48,9 @@ def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardD
 def labelled_frames(data: CardDataModule, most: int) -> Batch:
     """Labelled frames of the test side, evenly spread, images still uint8."""
     side = data.datasets["test"]
-    return default_collate([side[row] for row in spread_rows(len(side), most)])
+    batch: Batch = default_collate([side[row] for row in spread_rows(len(side), most)])
+    batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
+    return batch
 
 
 def calibration_images(cfg: DictConfig, data: CardDataModule) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ PyTorch's.
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from cardpose.fusion.clips import FOUND
+from cardpose.common.packet import ModelOutput
 from cardpose.geometry.letterbox import PAD_GREY
-from cardpose.models.end_to_end import EndToEnd, ModelOutput
+from cardpose.models import checkpoints
+from cardpose.models.end_to_end import EndToEnd
 
 INPUT = "image"
 OUTPUTS = ModelOutput._fields
@@ -77,10 +79,10 @@ class ProgramBackend:
         self.about: dict[str, Any] = json.loads(extra[f"{METADATA}.json"])
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """(B, H, W, 3) uint8 RGB -> the outputs by their names, float64."""
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+        """(B, H, W, 3) uint8 RGB -> the outputs, float64."""
         outputs = self._module(torch.from_numpy(images).permute(0, 3, 1, 2))
-        return {name: output.double().numpy() for name, output in zip(OUTPUTS, outputs, strict=True)}
+        return ModelOutput(*(output.double().numpy() for output in outputs))
 
 
 def describe(
@@ -97,12 +99,13 @@ def describe(
     """
     config = described["config"]
     height, width = config["data"]["size"]
+    fusion = checkpoints.fusion(described)
     return {
         "size": [height, width],
         "input": f"{INPUT}: uint8 RGB (batch, 3, {height}, {width}), any batch; see letterbox",
         "outputs": {
             "corners": "(batch, 8, 2) x, y in pixels of the input image, integer = centre of a pixel; see keypoints",
-            "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found from {FOUND} on",
+            "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found above {fusion.found}",
             "visibility": "(batch, 8) probability that the corner is visible",
             "cards": "(batch,) estimated number of cards",
             "cards_std": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
@@ -112,6 +115,7 @@ def describe(
         "cards": [1, described["max_cards"]],
         "calibration": described.get("calibration"),
         "interval": described.get("interval"),
+        "fusion": asdict(fusion),
         "precision": precision,
         "run": run,
         "trained": {"git_commit": described["git_commit"], "versions": dict(described["versions"])},

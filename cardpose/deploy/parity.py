@@ -14,10 +14,12 @@ from rich.table import Table
 from torch import Tensor
 
 from cardpose.common.files import replace_file
-from cardpose.common.packet import Batch, Prediction
+from cardpose.common.packet import Batch, ModelOutput
 from cardpose.deploy.graph import OUTPUTS
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.evaluation.metrics.scores import score_of
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames
 from cardpose.geometry.affine import apply_affine
 from cardpose.training import hardware
 
@@ -25,19 +27,22 @@ LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
 LABELS = {"corners": "corners, network pixels", "cards": "cards", "cards_std": "spread, cards"}
 COMPARED = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
-Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""(B, H, W, 3) uint8 RGB -> the outputs by their names: a backend."""
+Run = Callable[[np.ndarray], ModelOutput[np.ndarray]]
+"""(B, H, W, 3) uint8 RGB -> the outputs: a backend."""
 BATCH = 16
 WARMUP, REPEATS = 5, 50
 
 
-def compare(pytorch: Run, exported: Run, batch: Batch, *, limited: bool) -> dict[str, Any]:
+def compare(
+    pytorch: Run, exported: Run, batch: Batch, fusion: FusionConfig, *, limited: bool
+) -> dict[str, Any]:
     """The parity report, for JSON.
 
     Args:
         pytorch, exported: the network in PyTorch, float32, and the file, both opened within
             `threads.one_torch_thread`.
         batch: labelled frames, images uint8 as in `Sample`.
+        fusion: of the checkpoint.
         limited: whether `LIMITS` hold for this file.
 
     Returns:
@@ -48,7 +53,7 @@ def compare(pytorch: Run, exported: Run, batch: Batch, *, limited: bool) -> dict
     """
     images = np.ascontiguousarray(batch["image"].numpy().transpose(0, 2, 3, 1))
     said, wanted = (_run(run, images) for run in (exported, pytorch))
-    difference = {name: _difference(said[name], wanted[name]) for name in OUTPUTS}
+    difference = {name: _difference(*both) for name, *both in zip(OUTPUTS, said, wanted, strict=True)}
     within = all(difference[name]["max"] <= limit for name, limit in LIMITS.items())
     milliseconds = _milliseconds({"pytorch": pytorch, "exported": exported}, images[:1])
     return {
@@ -56,15 +61,15 @@ def compare(pytorch: Run, exported: Run, batch: Batch, *, limited: bool) -> dict
         "difference": difference,
         "limits": LIMITS if limited else None,
         "within_limits": within if limited else None,
-        "scores": {"pytorch": _scores(wanted, batch), "exported": _scores(said, batch)},
+        "scores": {"pytorch": _scores(wanted, batch, fusion), "exported": _scores(said, batch, fusion)},
         "milliseconds": milliseconds,
         "times_as_fast": milliseconds["pytorch"] / milliseconds["exported"],
     }
 
 
-def _run(run: Run, images: np.ndarray) -> dict[str, np.ndarray]:
+def _run(run: Run, images: np.ndarray) -> ModelOutput[np.ndarray]:
     parts = [run(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUTS}
+    return ModelOutput(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _difference(said: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
@@ -81,12 +86,12 @@ def _difference(said: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
     }
 
 
-def _scores(outputs: Mapping[str, np.ndarray], batch: Batch) -> dict[str, float | None]:
+def _scores(output: ModelOutput[np.ndarray], batch: Batch, fusion: FusionConfig) -> dict[str, float | None]:
     """`COMPARED` on the labels; None where the frames have no such label."""
-    tensors: dict[str, Tensor] = {name: torch.from_numpy(value) for name, value in outputs.items()}
-    tensors["corners"] = apply_affine(batch["to_source"], tensors["corners"])
-    metrics = FrameMetrics(constant=math.nan)
-    metrics.update(Prediction(**tensors), batch)
+    tensors: ModelOutput[Tensor] = ModelOutput(*map(torch.from_numpy, output))
+    prediction = tensors._replace(corners=apply_affine(batch["to_source"], tensors.corners))
+    metrics = FrameMetrics(math.nan, fusion)
+    metrics.update(prediction, batch, flag_frames(prediction, batch, fusion))
     scores = {name: float(value) for name, value in metrics.compute().items()}
     return {name: None if math.isnan(scores[name]) else scores[name] for name in COMPARED}
 

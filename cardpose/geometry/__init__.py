@@ -1,1 +1,8 @@
-"""TODO map of cardpose.geometry."""
+"""Geometry of a packet in front of a pinhole camera, and transforms between images.
+
+box_fit        fit a box to the corners of a packet: pose and thickness, batched torch that ONNX can export
+boxes          the same for frames in source pixels; which corner does not fit the others
+focal_length   focal length of the camera that recorded a clip
+affine         map batches of points from one image to another
+letterbox      resize an image of any shape to the network's input size, and the inverse map
+"""

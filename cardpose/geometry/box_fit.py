@@ -1,11 +1,11 @@
-"""The packet as a box before a pinhole camera: from its corners in the image to its pose and its thickness.
+"""Fit a box in front of a pinhole camera to the corners of a packet: its pose and its thickness.
 
-A card's size is known, so eight corners say where the camera stands and how thick the packet is, whatever the focal
-length: a wrong one moves the camera away, and hardly changes how thick the packet looks beside its width.
+The size of a card is known, so the eight corners determine both. The focal length matters little: a wrong one moves the
+camera away and hardly changes the ratio of thickness to width.
 
-Batched torch, any device, operations that ONNX has. Lengths are in mm, image points in pixels (x right, y down). The
-box's own axes: x along the short edges to the right, y along the long edges to the upper one, z up from the table;
-the origin is the middle of the back. The camera's: x right, y down, z forward.
+Batched torch, any device, only operations that ONNX has. Lengths are in mm, image points in pixels (x right, y down).
+Axes of the box: x to the right along the short edges, y along the long edges to the upper short edge, z up from the
+table; the origin is the centre of the back. Axes of the camera: x right, y down, z forward.
 """
 
 import math
@@ -18,19 +18,19 @@ from torch.nn import functional as F
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 
 MIN_CORNERS = 4
-"""Eight coordinates; pose and thickness are seven numbers."""
+"""Four corners are eight coordinates; pose and thickness are seven parameters."""
 PARAMETERS = 7
-"""Turn about the camera's axes (3), move along them (3), thickness."""
+"""Rotation about the axes of the camera (3), translation along them (3), thickness."""
 PHONE_FOCAL = 1.06
-"""Focal length of a phone's main camera filming 4:3, in image widths: 50 degrees."""
+"""Focal length of the main camera of a phone recording 4:3, in image widths: a field of view of 50 degrees."""
 
-_START_MM = 8.0
-_DAMPING = 1e-3
+_START_MM = 8.0  # thickness at the first step
+_DAMPING = 1e-3  # of the diagonal of the normal equations
 _MAX_TURN = 0.5  # radians in one step
 
 
 def focal_length(field_of_view: float) -> float:
-    """Focal length, in image widths, of a camera that sees so many degrees across its image's width.
+    """Focal length, in image widths, of a camera with this horizontal field of view in degrees.
 
     >>> round(focal_length(90), 3)
     0.5
@@ -39,7 +39,7 @@ def focal_length(field_of_view: float) -> float:
 
 
 def field_of_view(focal: float) -> float:
-    """The way back of `focal_length`.
+    """Horizontal field of view in degrees of a focal length in image widths: the inverse of `focal_length`.
 
     >>> round(field_of_view(focal_length(50)), 3)
     50.0
@@ -48,17 +48,16 @@ def field_of_view(focal: float) -> float:
 
 
 class BoxFit(NamedTuple):
-    """The box that lies closest to the corners.
+    """The box closest to the corners.
 
     Args:
         thickness: (B,) mm.
-        rotation: (B, 3, 3) from the box's axes to the camera's.
-        translation: (B, 3) the middle of the back in the camera's axes, mm.
-        reprojection: (B,) root mean square distance of the corners from the box's, pixels.
-        covariance: (B, 7, 7) of turn (rad), move (mm) and thickness (mm) where each coordinate of a corner of weight w
-            is off by 1 / sqrt(w) pixels (standard deviation); the square of the true one is a factor to it.
-        determined: (B,) bool. Where it is False the corners were fewer than four, or all on one surface, and the
-            thickness is NaN.
+        rotation: (B, 3, 3) from the axes of the box to those of the camera.
+        translation: (B, 3) centre of the back in the axes of the camera, mm.
+        reprojection: (B,) root mean square distance of the corners from those of the box, pixels.
+        covariance: (B, 7, 7) of rotation (rad), translation (mm) and thickness (mm) if a coordinate of a corner of
+            weight w has a standard deviation of 1 / sqrt(w) pixels; multiply by the square of the true one.
+        determined: (B,) bool; False for fewer than four corners, or all on one surface: the thickness is NaN.
     """
 
     thickness: Tensor
@@ -75,43 +74,48 @@ def fit_box(
     focal: float | Tensor,
     centre: tuple[float, float],
     steps: int = 6,
-    tolerance: float | None = None,
+    tolerance: float | Tensor | None = None,
 ) -> BoxFit:
-    """Fit the box by damped least squares on the reprojected corners (Levenberg 1944, Marquardt 1963).
+    """Fit a box by damped least squares on the reprojected corners (Levenberg 1944, Marquardt 1963).
 
-    It starts from scaled orthography (Poelman and Kanade, A Paraperspective Factorization Method, 1997, section 2),
-    with the camera above the table.
+    The start is scaled orthography (Poelman and Kanade, A Paraperspective Factorization Method, 1997, section 2), with
+    the camera above the table.
 
     Args:
-        corners: (B, 8, 2) pixels, order of `packet.CORNERS`; the values where the weight is 0 are ignored.
-        weights: (B, 8), 0 for a corner that was not found; others count by their weight.
-        focal: focal length in pixels, for all or (B,).
+        corners: (B, 8, 2) pixels, order of `packet.CORNERS`; ignored where the weight is 0.
+        weights: (B, 8), 0 for a corner that was not found.
+        focal: focal length in pixels, one or (B,).
         centre: principal point (x, y), pixels.
-        steps: of the iteration.
-        tolerance: pixels; a corner that is farther from the box than this counts less and less (Geman and McClure,
-            Statistical Methods for Tomographic Image Reconstruction, 1987). None trusts all alike. `reprojection` and
-            `covariance` are of all corners by their weights, however far from the box.
+        steps: number of iterations.
+        tolerance: pixels, one or (B,); a corner farther from the box than this weighs less and less (Geman and McClure,
+            Statistical Methods for Tomographic Image Reconstruction, 1987). None or infinity: plain least squares.
+            `reprojection` and `covariance` use the given weights, whatever the distance from the box.
 
     >>> import math
     >>> flat = torch.tensor([[[0.0, 0.0]] * 8])
     >>> math.isnan(fit_box(flat, torch.zeros(1, 8), 680.0, (0.0, 0.0)).thickness)
     True
     """
+    # Coordinates relative to the principal point, 0 for corners that were not found.
     given = weights > 0
     points = torch.where(given[..., None], corners, 0.0) - corners.new_tensor(centre) * given[..., None]
     focal = torch.as_tensor(focal, dtype=corners.dtype, device=corners.device).expand(corners.shape[0])
     model = _Model(points, focal[:, None, None])
     rotation, translation, thickness = _start(model, weights)
-    trust = weights
+    robust = weights
+    limit = tolerance[:, None] if isinstance(tolerance, Tensor) else tolerance
     for _ in range(steps):
         residual, jacobian = model(rotation, translation, thickness)
-        if tolerance is not None:
-            trust = weights / (1 + residual.square().sum(-1) / tolerance**2)
-        normal = _normal_equations(residual, jacobian, trust)
+        # Weights of Geman and McClure, up to a square: a distant corner pulls less.
+        if limit is not None:
+            robust = weights / (1 + residual.square().sum(-1) / limit**2)
+        # One Levenberg-Marquardt step, solved in scaled parameters and converted to rad and mm.
+        normal = _normal_equations(residual, jacobian, robust)
         step = -_eliminate(normal * model.damping + model.floor).transpose(1, 2) * model.units
         turn, move, thicker = step.split([3, 3, 1], -1)  # (B, 1, 3), (B, 1, 3), (B, 1, 1)
         rotation = model.turn(turn) @ rotation
         translation, thickness = translation + move, thickness + thicker
+    # Covariance of the parameters: the inverse of the undamped normal matrix at the solution.
     residual, jacobian = model(rotation, translation, thickness)
     normal = _normal_equations(residual, jacobian, weights)[..., :PARAMETERS]
     identity = model.identity.expand_as(normal)
@@ -134,64 +138,79 @@ def solve(matrix: Tensor, right: Tensor) -> Tensor:
 
 
 def _eliminate(rows: Tensor) -> Tensor:
-    """Solve positive definite systems beside their right sides, (B, n, n + k): Gauss and Jordan, column by column.
+    """Solve positive definite systems with their right-hand sides, (B, n, n + k) -> (B, n, k), by Gauss-Jordan.
 
-    ONNX has no operator for it, and without pivots it is a handful of those that it has.
+    ONNX has no linear solver. Positive definite matrices need no pivoting, so a few plain operations suffice.
     """
     n = rows.shape[-2]
     diagonal = torch.eye(n, dtype=torch.bool, device=rows.device)
     for i in range(n):
+        # Scale row i to a 1 on the diagonal, and subtract multiples of it from all other rows.
         row, column = rows[:, i : i + 1], rows[..., i : i + 1]
         pivot = row / row[..., i : i + 1]
         rows = torch.where(diagonal[:, i : i + 1], pivot, rows - column * pivot)
     return rows[..., n:]
 
 
-def _sides(words: tuple[str, str]) -> list[float]:
-    """-1 where a corner's name has the first word, 1 where it has the second."""
+def _signs(words: tuple[str, str]) -> list[float]:
+    """-1 for each corner whose name has the first word, 1 for the second."""
     return [float(words[1] in name.split("_")) * 2 - 1 for name in CORNERS]
 
 
-_X = [side * CARD_WIDTH_MM / 2 for side in _sides(("left", "right"))]
-_Y = [side * CARD_HEIGHT_MM / 2 for side in _sides(("lower", "upper"))]
-_DEPTH = [(side - 1) / 2 for side in _sides(("face", "back"))]  # 0 on the back, -1 thickness below it
-_UNITS = [1.0, 1.0, 1.0, 100.0, 100.0, 100.0, 10.0]  # parameters of about the same size
+_X = [sign * CARD_WIDTH_MM / 2 for sign in _signs(("left", "right"))]
+_Y = [sign * CARD_HEIGHT_MM / 2 for sign in _signs(("lower", "upper"))]
+_DEPTH = [
+    (sign - 1) / 2 for sign in _signs(("face", "back"))
+]  # z in units of the thickness: 0 on the back, else -1
+_UNITS = [
+    1.0,
+    1.0,
+    1.0,
+    100.0,
+    100.0,
+    100.0,
+    10.0,
+]  # rad, mm, mm: scales the parameters to about the same size
 
 
-def _crossing() -> Tensor:
-    """(3, 3, 3): times a vector v, summed over the first axis, it is the matrix of u -> u x v."""
-    crossing = torch.zeros(3, 3, 3)
+def _cross_product() -> Tensor:
+    """(3, 3, 3): multiplied by a vector v and summed over the first axis, it is the matrix of u -> u x v."""
+    tensor = torch.zeros(3, 3, 3)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        crossing[i, j, k], crossing[i, k, j] = 1.0, -1.0
-    return crossing
+        tensor[i, j, k], tensor[i, k, j] = 1.0, -1.0
+    return tensor
 
 
-_CROSSING = _crossing()
-# What each coordinate of an arm, and of its change by the thickness, is in the derivatives of a place (3) by the
-# parameters (7); and the part that is the same everywhere.
-_BY_ARM = torch.cat([_CROSSING, torch.zeros(3, 3, 4)], -1)
+_CROSS = _cross_product()
+# The derivative (3, 7) of a point by the parameters is linear in two vectors: the arm from the centre of the back to
+# the point (rotation), and the change of the point per mm of thickness. Translation adds a constant.
+_BY_ARM = torch.cat([_CROSS, torch.zeros(3, 3, 4)], -1)
 _BY_CHANGE = torch.cat([torch.zeros(3, 3, 6), torch.eye(3)[..., None]], -1)
-_BY_ALL = torch.cat([torch.zeros(3, 3), torch.eye(3), torch.zeros(3, 1)], -1)
+_BY_TRANSLATION = torch.cat([torch.zeros(3, 3), torch.eye(3), torch.zeros(3, 1)], -1)
 
 
 class _Model:
-    """Reprojection of the box, and its derivatives.
+    """Reprojection of a box, and its derivatives.
 
-    All that is linear is a product with a constant: exported, each operation costs more than what it computes.
+    Everything linear is one product with a constant: in an exported graph the number of operations sets the time.
+
+    Args:
+        points: (B, 8, 2) corners relative to the principal point, pixels.
+        focal: (B, 1, 1) focal length in pixels.
     """
 
     def __init__(self, points: Tensor, focal: Tensor) -> None:
         self.points, self.focal = points, focal  # (B, 8, 2), (B, 1, 1)
         x, y, depth, self.units = (points.new_tensor(values) for values in (_X, _Y, _DEPTH, _UNITS))
-        self.back = torch.stack([x, y, 0 * depth], -1)  # (8, 3), the box without thickness
-        self.by_thickness = torch.stack([0 * depth, 0 * depth, depth], -1)
-        self.crossing = _CROSSING.to(points).flatten(1)  # (3, 9)
+        self.flat = torch.stack([x, y, 0 * depth], -1)  # (8, 3), a box without thickness
+        self.by_thickness = torch.stack([0 * depth, 0 * depth, depth], -1)  # (8, 3), its change per mm
+        self.cross = _CROSS.to(points).flatten(1)  # (3, 9)
         self.by_arm, self.by_change = (
             (by.to(points) * self.units).flatten(1) for by in (_BY_ARM, _BY_CHANGE)
         )
-        self.by_all = (_BY_ALL.to(points) * self.units).flatten()
+        self.by_translation = (_BY_TRANSLATION.to(points) * self.units).flatten()
         self.identity = torch.eye(PARAMETERS, dtype=points.dtype, device=points.device)
-        ones = F.pad(self.identity, (0, 1))  # (7, 8), beside the right side
+        ones = F.pad(self.identity, (0, 1))  # (7, 8), with a column for the right-hand side
         self.damping, self.floor = 1 + _DAMPING * ones, 1e-3 * ones
 
     def __call__(self, rotation: Tensor, translation: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,74 +221,86 @@ class _Model:
             translation: (B, 1, 3).
             thickness: (B, 1, 1).
         """
+        # Corners relative to the centre of the back, in the axes of the camera.
         to_camera = rotation.transpose(1, 2)
         change = self.by_thickness @ to_camera  # (B, 8, 3)
-        arm = self.back @ to_camera + thickness * change  # from the back's middle, in the camera's axes
+        arm = self.flat @ to_camera + thickness * change
+        # Pinhole projection; a depth of at least 1 mm keeps points behind the camera finite.
         across, depth = (arm + translation).split([2, 1], -1)
         depth = depth.clamp_min(1.0)
         slope, scale = across / depth, self.focal / depth
-        by = arm @ self.by_arm + change @ self.by_change + self.by_all  # (B, 8, 3 * 7)
+        # Derivatives of the points by the parameters, then of their projections by the quotient rule.
+        by = arm @ self.by_arm + change @ self.by_change + self.by_translation  # (B, 8, 3 * 7)
         by_across, by_depth = by.split([2 * PARAMETERS, PARAMETERS], -1)
-        turned = by_across.unflatten(-1, (2, PARAMETERS)) - slope[..., None] * by_depth[..., None, :]
-        return self.focal * slope - self.points, scale[..., None] * turned
+        projected = by_across.unflatten(-1, (2, PARAMETERS)) - slope[..., None] * by_depth[..., None, :]
+        return self.focal * slope - self.points, scale[..., None] * projected
 
-    def turn(self, by: Tensor) -> Tensor:
-        """Rotations (B, 3, 3) about (B, 1, 3) by its length in radians (Rodrigues 1840), at most half a radian."""
-        angle = by.square().sum(-1, keepdim=True).clamp_min(1e-16).sqrt()
-        crossed = -(by / angle @ self.crossing).unflatten(-1, (3, 3)).squeeze(1)
+    def turn(self, vector: Tensor) -> Tensor:
+        """Rotations (B, 3, 3) about `vector` (B, 1, 3) by its length in radians (Rodrigues 1840), at most 0.5."""
+        angle = vector.square().sum(-1, keepdim=True).clamp_min(1e-16).sqrt()
+        axis = -(vector / angle @ self.cross).unflatten(-1, (3, 3)).squeeze(1)  # (B, 3, 3): u -> axis x u
         angle = angle.clamp_max(_MAX_TURN)
-        return self.identity[:3, :3] + angle.sin() * crossed + (1 - angle.cos()) * (crossed @ crossed)
+        return self.identity[:3, :3] + angle.sin() * axis + (1 - angle.cos()) * (axis @ axis)
 
 
 def _normal_equations(residual: Tensor, jacobian: Tensor, weights: Tensor) -> Tensor:
-    """(B, 7, 8): matrix and right side."""
+    """Matrix and right-hand side, (B, 7, 8): J^T W J and J^T W r.
+
+    Args:
+        residual: (B, 8, 2).
+        jacobian: (B, 8, 2, 7).
+        weights: (B, 8).
+    """
     weighted = (jacobian * weights[..., None, None]).flatten(1, 2)
     return weighted.transpose(1, 2) @ torch.cat([jacobian, residual[..., None]], -1).flatten(1, 2)
 
 
 def _start(model: _Model, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotation, translation and thickness from an affine fit of box to image: scaled orthography."""
+    """Rotation (B, 3, 3), translation (B, 1, 3) and thickness (B, 1, 1) by scaled orthography."""
+    # Affine fit of box to image by ridge regression: the images of 1 mm of x, y and thickness, and of the centre.
     points = model.points
-    design = F.pad(model.back + model.by_thickness, (0, 1), value=1.0)  # (8, 4)
+    design = F.pad(model.flat + model.by_thickness, (0, 1), value=1.0)  # (8, 4)
     weighted = weights[..., None] * design
     normal = weighted.transpose(1, 2) @ design + torch.diag(points.new_tensor([1e-2, 1e-2, 1e-2, 1e-4]))
-    # (B, 4, 2): the images of a millimetre of x, y and thickness, and of the middle.
-    affine = solve(normal, weighted.transpose(1, 2) @ points)
+    affine = solve(normal, weighted.transpose(1, 2) @ points)  # (B, 4, 2)
+    # Scale in pixels per mm: the largest singular value of the images of x and y, the one that is not foreshortened.
     along, across = affine[:, 0], affine[:, 1]
     a, b, c = along.square().sum(-1), across.square().sum(-1), (along * across).sum(-1)
     scale2 = ((a + b + ((a - b).square() + 4 * c.square()).sqrt()) / 2).clamp_min(1e-8)
-    scale = scale2.sqrt()  # the largest singular value
+    scale = scale2.sqrt()
+    # Depth components of the axes: they complete the two columns to unit vectors at a right angle.
     first = (1 - a / scale2).clamp_min(0.0).sqrt()
     second = (1 - b / scale2).clamp_min(0.0).sqrt() * torch.where(c > 0, -1.0, 1.0)
     columns = torch.stack([along, across], -1) / scale[:, None, None]  # (B, 2, 2)
-    # Of the two poses, mirrored in the image plane, the one whose up is up in the image.
+    # Orthography leaves two poses, mirrored in the image plane: take the one whose z axis points up in the image.
     up = first * columns[:, 0, 1] - second * columns[:, 0, 0]
     flip = torch.where(up > 0, -1.0, 1.0)
     right = torch.stack([columns[:, 0, 0], columns[:, 1, 0], flip * first], -1)
     away = torch.stack([columns[:, 0, 1], columns[:, 1, 1], flip * second], -1)
     rotation = torch.stack([right, away, torch.linalg.cross(right, away)], -1)
+    # The distance at which the pinhole camera has this scale.
     distance = model.focal / scale[:, None, None]
     translation = torch.cat([affine[:, 3:] / scale[:, None, None], distance], -1)
     return rotation, translation, torch.full_like(distance, _START_MM)
 
 
 def _determined(given: Tensor, back: Tensor) -> Tensor:
-    """(B,) whether the corners that there are (B, 8) fix the thickness; `back` (8,) says which lie on the back."""
+    """Whether the given corners (B, 8) determine the thickness, (B,); `back` (8,) is True for corners of the back."""
     return (given.sum(-1) >= MIN_CORNERS) & (given & back).any(-1) & (given & ~back).any(-1)
 
 
-def project(box: BoxFit, focal: float, centre: tuple[float, float]) -> Tensor:
-    """Where the corners of a fitted box lie in the image, those included that cannot be seen.
+def project(box: BoxFit, focal: float | Tensor, centre: tuple[float, float]) -> Tensor:
+    """Corners of a fitted box in the image, hidden ones too.
 
     Args:
-        box: as `fit_box` returns it.
-        focal, centre: as it was fitted with.
+        box: of `fit_box`.
+        focal, centre: that it was fitted with; focal may be (B, 1, 1).
 
     Returns:
         (B, 8, 2) pixels, order of `packet.CORNERS`; NaN where the box is not determined.
     """
     x, y, depth = (box.thickness.new_tensor(values) for values in (_X, _Y, _DEPTH))
     z = depth * box.thickness[:, None]  # (B, 8)
-    place = torch.stack([x.expand_as(z), y.expand_as(z), z], -1) @ box.rotation.transpose(1, 2)
-    place = place + box.translation[:, None]  # (B, 8, 3) in the camera's axes
-    return focal * place[..., :2] / place[..., 2:].clamp_min(1.0) + place.new_tensor(centre)
+    points = torch.stack([x.expand_as(z), y.expand_as(z), z], -1) @ box.rotation.transpose(1, 2)
+    points = points + box.translation[:, None]  # (B, 8, 3) in the axes of the camera
+    return focal * points[..., :2] / points[..., 2:].clamp_min(1.0) + points.new_tensor(centre)

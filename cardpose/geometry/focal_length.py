@@ -1,4 +1,4 @@
-"""The camera that filmed a clip: its focal length, from the packet's corners."""
+"""The focal length of the camera that recorded a clip, estimated from the corners of the packet."""
 
 import math
 
@@ -8,25 +8,30 @@ from scipy.optimize import minimize_scalar
 from cardpose.geometry.boxes import LABEL_STEPS, fit_frames
 
 FOCALS = (0.5, 3.0)
-"""Focal lengths among which a camera's is looked for, in longer sides of its frames: 90 to 19 degrees across."""
+"""Range of the search, in longer sides of the frames: fields of view from 90 to 19 degrees."""
 
 
 def estimate_focal(corners: np.ndarray, weights: np.ndarray, size: np.ndarray) -> float | None:
-    """The focal length of the camera that filmed these frames, in their longer sides: with it boxes lie closest.
+    """Estimate the focal length as the one with which the boxes are closest to the corners.
 
     Args:
-        corners, weights, size: of frames of one camera, see `fit_frames`.
+        corners: (B, 8, 2) in source pixels, of frames of one camera.
+        weights: (B, 8), 0 for a corner that is not given.
+        size: (B, 2) width and height of the frames in pixels.
 
     Returns:
-        The one of `FOCALS` with the least mean distance, by Brent's method; None where the corners do not tell.
+        Focal length in longer sides of the frames, with the least mean residual in `FOCALS` by Brent's method (Brent
+        1973, Algorithms for Minimization Without Derivatives, chapter 5); None where the corners do not determine it.
     """
 
-    def distance(log_focal: float) -> float:
+    def mean_residual(log_focal: float) -> float:
         boxes = fit_frames(corners, weights, size, LABEL_STEPS, focal=math.exp(log_focal))
-        misfits = boxes.misfit(weights) / size.max(1)
-        return float(np.nanmean(misfits)) if np.isfinite(misfits).any() else math.nan
+        residuals = boxes.residual(weights) / size.max(1)
+        return float(np.nanmean(residuals)) if np.isfinite(residuals).any() else math.nan
 
+    # Search the logarithm: a ratio of focal lengths changes the boxes alike over the whole range.
     low, high = np.log(FOCALS)
-    found = minimize_scalar(distance, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
+    found = minimize_scalar(mean_residual, bounds=(low, high), method="bounded", options={"xatol": 1e-3})
+    # A minimum at the border of the range is none.
     inside = low + 0.01 < found.x < high - 0.01
     return math.exp(found.x) if inside and math.isfinite(found.fun) else None

@@ -1,26 +1,24 @@
-"""Fit an image of any shape into the network's input size, and the way back."""
+"""Resize an image of any shape to the input size of the network, and the inverse map."""
 
 import cv2
 import numpy as np
 
 PAD_GREY = 114
-"""Grey level around an image whose shape is not the network's; mid-grey in linear light, near 0 once
-normalised."""
+"""Grey level of the padding; near 0 once normalised."""
 
 
 def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Resize to `size` with the aspect ratio kept, centred on grey.
 
-    Area interpolation when shrinking, so that a card edge thinner than an output pixel is averaged, not
-    skipped.
+    Shrinks by area interpolation, so that a card edge thinner than an output pixel is averaged, not skipped.
 
     Args:
         image: (h, w, 3) uint8.
         size: (H, W) of the result.
 
     Returns:
-        The image, (H, W, 3) uint8, and `to_source`, (2, 3) float32: maps (x, y, 1) in pixels of the result to
-        pixels of `image`.
+        The image, (H, W, 3) uint8, and `to_source`, (2, 3) float32: maps (x, y, 1) in pixels of the result to pixels
+        of `image`.
 
     >>> image, to_source = letterbox(np.zeros((480, 640, 3), np.uint8), (192, 256))
     >>> image.shape, (to_source @ [0.0, 0.0, 1.0]).tolist()  # (0 + 0.5) * 2.5 - 0.5
@@ -36,14 +34,13 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.
         padded = np.full((height, width, 3), PAD_GREY, np.uint8)
         padded[top : top + inner_h, left : left + inner_w] = inner
         inner = padded
-    step_x, step_y = w / inner_w, h / inner_h  # per axis: rounding the inner size bends the ratio a little
+    step_x, step_y = w / inner_w, h / inner_h  # per axis: the rounded inner size changes the ratio
     to_source = [[step_x, 0, (0.5 - left) * step_x - 0.5], [0, step_y, (0.5 - top) * step_y - 0.5]]
     return inner, np.array(to_source, np.float32)
 
 
 def invert_affine(affine: np.ndarray) -> np.ndarray:
-    """The inverse of a (2, 3) affine, computed in float64 and returned as float32: source pixels to network
-    pixels.
+    """Invert a (2, 3) affine map, in float64; the result is float32.
 
     >>> invert_affine(np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 2.0]])).tolist()
     [[0.5, 0.0, -0.5], [0.0, 0.25, -0.5]]

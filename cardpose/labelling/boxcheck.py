@@ -8,7 +8,7 @@ from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_C
 from cardpose.common.threads import one_torch_thread
 from cardpose.data.labels.marks import Marks, arrays
 from cardpose.geometry.box_fit import BoxFit
-from cardpose.geometry.boxes import LABEL_STEPS, blame, extent, fit_frames
+from cardpose.geometry.boxes import LABEL_STEPS, extent, fit_frames, leave_one_out
 
 MISFIT = 0.02
 """Root mean square distance of the corners from the box, of the longest distance between two of them. The published
@@ -52,8 +52,8 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
         misfit = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
-        found = blame(corners, given, size) if misfit > MISFIT else None
-    blamed, away = (found.corner, found.away) if found else (None, np.nan)
+        found = leave_one_out(corners, given, size) if misfit > MISFIT else None
+    blamed, away = (found.corner, found.offset) if found else (None, np.nan)
     return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), misfit, blamed, away)
 
 

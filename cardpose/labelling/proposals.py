@@ -11,7 +11,8 @@ from cardpose.common.packet import HIDDEN, VISIBLE, FrameId
 from cardpose.data.labels.marks import Mark, Marks
 from cardpose.fusion.clips import frame_uncertainty
 from cardpose.labelling.pictures import Pictures
-from cardpose.prediction.predictor import FramePrediction, Predictor
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.records import Prediction
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Proposal:
     uncertainty: float
 
 
-def propose(prediction: FramePrediction) -> Proposal:
+def propose(prediction: Prediction) -> Proposal:
     """Convert a prediction to marks."""
     size = prediction.width, prediction.height
     corners = zip(prediction.completed().tolist(), prediction.visibility, strict=True)

@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from cardpose.common.packet import CORNERS
-from cardpose.fusion.clips import FOUND, Flag, corner_uncertainty, frame_uncertainty
+from cardpose.fusion.clips import Flag, corner_uncertainty, frame_uncertainty
 from cardpose.prediction.backends import TorchBackend
-from cardpose.prediction.predictor import FramePrediction
+from cardpose.prediction.records import Prediction
 
 _EPSILON = 1e-6  # so that rows of score or distance 0 are picked last, not never
 
@@ -51,6 +51,7 @@ class Observations:
         index: (N,) frame indices.
         corners: (N, 8, 2) in source pixels.
         confidence: (N, 8) peak heights of the heatmaps, 0 to 1.
+        found: (N, 8) bool, whether the corner was found.
         visibility: (N, 8) probability that a corner is visible.
         cards: (N,) estimated counts.
         flag: (N,) values of `clips.Flag`.
@@ -60,20 +61,20 @@ class Observations:
     index: np.ndarray
     corners: np.ndarray
     confidence: np.ndarray
+    found: np.ndarray
     visibility: np.ndarray
     cards: np.ndarray
     flag: np.ndarray
     features: np.ndarray
 
     @classmethod
-    def of(
-        cls, index: Sequence[int], said: Sequence[FramePrediction], features: np.ndarray
-    ) -> "Observations":
+    def of(cls, index: Sequence[int], said: Sequence[Prediction], features: np.ndarray) -> "Observations":
         """Stack predictions."""
         return cls(
             np.array(index),
             np.stack([one.corners for one in said]),
             np.stack([one.confidence for one in said]),
+            np.stack([one.found for one in said]),
             np.stack([one.visibility for one in said]),
             np.array([one.cards for one in said]),
             np.array([int(one.flag) for one in said]),
@@ -126,7 +127,7 @@ def corner_jump(seen: Observations) -> np.ndarray:
         share = (now - before) / (after - before)
         between = (1 - share) * seen.corners[i - 1] + share * seen.corners[i + 1]
         close = after - before <= 2 * GAP
-        found = close & (seen.confidence[i - 1 : i + 2] > FOUND).all(0)
+        found = close & seen.found[i - 1 : i + 2].all(0)
         if found.any():
             squared = np.square(seen.corners[i] - between).sum(1)[found]
             jumps[i] = np.sqrt(squared.mean())

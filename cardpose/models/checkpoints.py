@@ -22,6 +22,7 @@ from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file, sync
 from cardpose.common.packet import CORNERS, MAX_CARDS
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.models import builder, migrations
 
 KEY = "cardpose"
@@ -164,6 +165,11 @@ def _check_finite(weights: Mapping[str, Any]) -> None:
 def interval(described: Mapping[str, Any]) -> Interval | None:
     """The calibration that the "cardpose" entry holds; None where there is none, as before there was one."""
     return Interval(**described["interval"]) if "interval" in described else None
+
+
+def fusion(described: Mapping[str, Any]) -> FusionConfig:
+    """The fusion settings of the "cardpose" entry; those of version 0.1.0 where it is older than the settings."""
+    return FusionConfig.from_dict(described["config"].get("fusion"))
 
 
 def _load(path: Path) -> Any:

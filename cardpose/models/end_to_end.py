@@ -1,31 +1,12 @@
-"""From a picture's bytes to numbers: what a trained network is once it is at work, in PyTorch or exported."""
+"""The whole model from image bytes to corners and count, as it is used for prediction and export."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from cardpose.common.packet import CARDS_PER_DECK
+from cardpose.common.packet import CARDS_PER_DECK, ModelOutput
 from cardpose.models.unet import UNet
-
-
-class ModelOutput(NamedTuple):
-    """What the graph says of a batch; its field names are those of an exported file's outputs.
-
-    Args:
-        corners: (B, 8, 2) in pixels of the network's image.
-        confidence: (B, 8) height of each heatmap's peak.
-        visibility: (B, 8) probability that the corner is visible.
-        cards: (B,) estimated count in cards.
-        cards_std: (B,) its standard deviation in cards, NaN where the network does not tell.
-    """
-
-    corners: Tensor
-    confidence: Tensor
-    visibility: Tensor
-    cards: Tensor
-    cards_std: Tensor
 
 
 class EndToEnd(nn.Module):
@@ -46,7 +27,7 @@ class EndToEnd(nn.Module):
         self.register_buffer("mean", torch.tensor(net.encoder.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(net.encoder.std).view(1, 3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor) -> ModelOutput:
+    def forward(self, image: Tensor) -> ModelOutput[Tensor]:
         """(B, H, W, 3) RGB, uint8 or float from 0 to 255; such a layout is channels-last without a copy."""
         normalised = (image.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
         output = self.net(normalised)

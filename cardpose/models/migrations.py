@@ -6,9 +6,11 @@ for what older versions did in `DEFAULTS`; a class that was removed gets a row i
 
 import copy
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cardpose.common.errors import InputError
+from cardpose.fusion.settings import FusionConfig
 
 CLASSES = {
     "cardpose.callbacks.interrupt.StopOnCtrlC": "cardpose.training.callbacks.interrupt.GracefulInterrupt",
@@ -59,6 +61,7 @@ DEFAULTS: dict[str, Any] = {
     "loss.coordinates": 0.0,
     "loss.distribution": 0.0,
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
+    "fusion": asdict(FusionConfig()),
 }
 """Key that older configurations lack -> the value that means what they did.
 

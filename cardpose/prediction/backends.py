@@ -1,6 +1,6 @@
-"""What computes for a `Predictor`: a trained network in PyTorch, or an exported one in ONNX Runtime.
+"""What computes for a `Predictor`: a checkpoint in PyTorch, or an exported file in ONNX Runtime.
 
-Adding a new backend: a class with what `Backend` lists, and a constructor of `cardpose.prediction.predictor.Predictor`.
+Adding a backend: a class with the attributes and the call of `Backend`, chosen in `Predictor.from_file`.
 """
 
 import json
@@ -12,13 +12,15 @@ import numpy as np
 import torch
 
 from cardpose.common.errors import InputError, MissingExtra, first_line
-from cardpose.common.packet import CORNERS
+from cardpose.common.packet import CORNERS, ModelOutput
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.encoders.base import needs_extra
-from cardpose.models.end_to_end import ModelOutput
 from cardpose.models.from_config import end_to_end
 from cardpose.models.migrations import OUTPUTS
+
+_ONNX_FIRST_BYTE = b"\x08"  # the first field of a ModelProto, its ir_version
 
 
 class Backend(Protocol):
@@ -26,17 +28,28 @@ class Backend(Protocol):
 
     Attributes:
         size: (H, W) of the images that it takes.
-        interval: calibration of a clip's interval, None where the file holds none.
-        field_of_view: of the camera that the file was calibrated for, degrees across; None where it was for none.
+        interval: calibration of a clip's interval, None without one.
+        fusion: settings of the fusion that the interval was calibrated with.
+        field_of_view: of the camera that the model was calibrated for, degrees; None without one.
     """
 
     size: tuple[int, int]
     interval: Interval | None
+    fusion: FusionConfig
     field_of_view: float | None
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """(B, H, W, 3) uint8 RGB -> the fields of `models.end_to_end.Reading`, float64."""
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+        """(B, H, W, 3) uint8 RGB -> the model's output, float64, corners in network pixels."""
         ...
+
+
+def is_onnx(path: str | Path) -> bool:
+    """Whether a file is an ONNX model, by its suffix or its first byte."""
+    path = Path(path)
+    if path.suffix.lower() == ".onnx" or not path.is_file():
+        return path.suffix.lower() == ".onnx"
+    with path.open("rb") as file:
+        return file.read(1) == _ONNX_FIRST_BYTE
 
 
 class TorchBackend:
@@ -44,10 +57,10 @@ class TorchBackend:
 
     Args:
         path: the checkpoint.
-        device: a torch device.
+        device: a torch device, or "auto" for the GPU if there is one.
 
     Raises:
-        InputError: no such file, not a checkpoint of cardpose, or one of another version's networks.
+        InputError: no such file, not a checkpoint of cardpose, or of another version.
     """
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
@@ -56,11 +69,14 @@ class TorchBackend:
         try:
             self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]
+            self.fusion = checkpoints.fusion(described)
         except MissingExtra as error:
             raise InputError(f"{path}: {error}") from error
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: {error}: {checkpoints.OTHER_VERSION}") from error
         checkpoints.load_weights(self.module.net, checkpoint, path, mend=checkpoints.OTHER_VERSION)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         self.module.to(device).eval()
         self._device = device
         self.size = (height, width)
@@ -68,22 +84,22 @@ class TorchBackend:
         self.field_of_view = _field_of_view(described)
 
     @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
         """See `Backend`."""
-        reading = self.module(torch.from_numpy(images).to(self._device))
-        return {name: value.double().cpu().numpy() for name, value in reading._asdict().items()}
+        output = self.module(torch.from_numpy(images).to(self._device))
+        return ModelOutput(*(value.double().cpu().numpy() for value in output))
 
 
 def _field_of_view(about: Mapping[str, Any]) -> float | None:
-    """What `cardpose.calibrate` found of the camera, if it was asked and could tell."""
+    """The field of view that `cardpose.calibrate` estimated, if it did."""
     return (about.get("calibration") or {}).get("field_of_view")
 
 
 class OnnxBackend:
-    """A file of `cardpose.export`, by ONNX Runtime on the CPU.
+    """A file of `cardpose.export`, in ONNX Runtime on the CPU.
 
-    The file's one input is (B, 3, H, W) uint8; its outputs are named as the fields of `Reading`, and its metadata has
-    an entry "cardpose" in JSON with `size`, `keypoints` and, where there is one, `interval`.
+    Its one input is (B, 3, H, W) uint8, its outputs are named as the fields of `ModelOutput`, and its metadata has an
+    entry "cardpose" in JSON with `size`, `keypoints` and, where they are known, `interval` and `fusion`.
 
     Args:
         path: the file.
@@ -101,44 +117,41 @@ class OnnxBackend:
             raise InputError(f"{path}: no such file: write one with cardpose.export")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # what is wrong is said below, in one line
+        options.log_severity_level = 4  # errors are reported below, in one line
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime has a class of its own for each kind of damage
-            said = first_line(error)
-            raise InputError(f"{path}: not a whole ONNX file ({said}): export it again") from None
+            reason = first_line(error)
+            raise InputError(f"{path}: not a whole ONNX file ({reason}): export it again") from None
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.interval = Interval(**about["interval"]) if about.get("interval") else None
+        self.fusion = FusionConfig.from_dict(about.get("fusion"))
         self.field_of_view = _field_of_view(about)
         self._input = self._session.get_inputs()[0].name
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
         """See `Backend`."""
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        values = self._session.run(
-            [self._outputs[name] for name in ModelOutput._fields], {self._input: planes}
-        )
-        return {
-            name: value.astype(np.float64) for name, value in zip(ModelOutput._fields, values, strict=True)
-        }
+        names = [self._outputs[name] for name in ModelOutput._fields]
+        values = self._session.run(names, {self._input: planes})
+        return ModelOutput(*(value.astype(np.float64) for value in values))
 
     def _metadata(self, path: str | Path) -> dict[str, Any]:
-        """The file's entry about itself, checked."""
+        """The entry "cardpose" of the file's metadata, checked."""
         entry = self._session.get_modelmeta().custom_metadata_map.get(checkpoints.KEY)
-        outputs = self._outputs.keys()
         try:
             about = json.loads(entry or "")
             height, width = about["size"]
-            known = outputs >= set(ModelOutput._fields) and min(height, width) > 0
+            known = self._outputs.keys() >= set(ModelOutput._fields) and min(height, width) > 0
         except (ValueError, TypeError, KeyError):
             known = False
         if not known:
             raise InputError(f"{path}: an ONNX file, but not of cardpose: write one with cardpose.export")
         if tuple(about.get("keypoints", ())) != CORNERS:
-            raise InputError(f"{path}: of another order of corners: export it with this version of cardpose")
+            raise InputError(f"{path}: keypoint order differs from this version: export the model again")
         return about

@@ -1,6 +1,6 @@
 """The folder of predictions: a JSON line and a CSV row per frame, a CSV row per clip.
 
-All are written as the frames come, clip after clip, so that what an interrupted run leaves is readable. A clip is
+All files are written while the frames arrive, clip after clip, so an interrupted run leaves readable files. A clip is
 finished when it has its row in clips.csv.
 """
 
@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -20,10 +19,10 @@ from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
 from cardpose.common.packet import CORNERS
 from cardpose.fusion.clips import Clip
-from cardpose.prediction.predictor import FramePrediction
+from cardpose.prediction.records import FrameItem, Prediction
 
-LINES, FRAMES, CLIPS, ABOUT = "predictions.jsonl", "frames.csv", "clips.csv", "predict.json"
-_FILES = (LINES, FRAMES, CLIPS, ABOUT)
+LINES, FRAMES, CLIPS, SETTINGS = "predictions.jsonl", "frames.csv", "clips.csv", "predict.json"
+_FILES = (LINES, FRAMES, CLIPS, SETTINGS)
 _FRAME_COLUMNS = (
     *("clip", "frame_index", "timestamp", "width", "height", "cards", "cards_std", "thickness_mm", "flag"),
     *("running_cards", "running_low", "running_high", "settled"),
@@ -32,48 +31,24 @@ _FRAME_COLUMNS = (
 _CLIP_COLUMNS = ("clip", "cards", "low", "high", "frames", "frames_used", "bad_frames", "settled", "answer")
 
 
-@dataclass(frozen=True)
-class TrackedFrame:
-    """A frame's prediction and what the frames up to it say together.
-
-    Args:
-        clip: the source's name.
-        index: position of the frame in it.
-        timestamp: seconds from its start, NaN for pictures.
-        prediction: of the frame alone.
-        tracked: (8, 2) corners, those of the box where one was not found, smoothed over time; NaN where one is lost;
-            None for pictures, which are no film.
-        running: the count so far.
-        settled: whether that has stopped moving.
-    """
-
-    clip: str
-    index: int
-    timestamp: float
-    prediction: FramePrediction
-    tracked: np.ndarray | None
-    running: Clip
-    settled: bool
-
-
 class PredictionFolder:
-    """Writes predictions; a context manager. Where no frame could be predicted it leaves no files.
+    """Writes predictions; a context manager. If no frame could be predicted it leaves no files.
 
     Args:
-        path: the folder, made where it is missing.
-        about: what made the predictions; a folder is gone on with only where it is the same.
-        skip_existing: go on with a folder that holds predictions; those of an unfinished clip are dropped first.
+        path: the folder; created if missing.
+        settings: of the prediction; a run is continued only with the same.
+        resume: continue a folder that has predictions; those of an unfinished clip are removed first.
 
     Raises:
-        InputError: the folder holds predictions already, or those of something else, or cannot be written to.
+        InputError: the folder has predictions already, or those of other settings, or cannot be written to.
     """
 
-    def __init__(self, path: str | Path, about: Mapping[str, Any], skip_existing: bool) -> None:
+    def __init__(self, path: str | Path, settings: Mapping[str, Any], resume: bool) -> None:
         self.path = Path(path)
         self.finished: set[str] = set()
-        """Names of the clips that are done."""
-        self._about = dict(about)
-        self._skip_existing = skip_existing
+        """Names of the finished clips."""
+        self._settings = dict(settings)
+        self._resume = resume
         self._written = False
         self._stack = ExitStack()
 
@@ -86,9 +61,9 @@ class PredictionFolder:
             ) from error
         with write_errors(self.path):
             if any((self.path / name).exists() for name in _FILES):
-                self._go_on()
-            with replace_file(self.path / ABOUT) as temporary:
-                temporary.write_text(json.dumps(self._about, indent=2) + "\n")
+                self._continue()
+            with replace_file(self.path / SETTINGS) as temporary:
+                temporary.write_text(json.dumps(self._settings, indent=2) + "\n")
             self._lines, self._frames, self._clips = (
                 self._stack.enter_context(_append(self.path / name)) for name in (LINES, FRAMES, CLIPS)
             )
@@ -107,38 +82,48 @@ class PredictionFolder:
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 
-    def write_frame(self, frame: TrackedFrame) -> None:
+    def write_frame(
+        self, name: str, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip
+    ) -> None:
         """Append a frame to predictions.jsonl and frames.csv.
+
+        Args:
+            name: of the clip.
+            item: the frame.
+            prediction: of the frame alone.
+            tracked: (8, 2) corners smoothed over time, NaN where one is lost; None for pictures.
+            clip: the count so far.
 
         Raises:
             InputError: the disk is full.
         """
         self._written = True
+        line = json_line(name, item, prediction, tracked, clip)
         with write_errors(self.path):
-            self._lines.write(json.dumps(json_line(frame), allow_nan=False) + "\n")
-            csv.writer(self._frames).writerow(map(_cell, _frame_row(frame)))
+            self._lines.write(json.dumps(line, allow_nan=False) + "\n")
+            csv.writer(self._frames).writerow(map(_cell, _frame_row(name, item, prediction, clip)))
 
-    def write_clip(self, name: str, answer: Clip, settled: bool, bad_frames: int) -> None:
-        """Append a clip to clips.csv, which finishes it.
+    def write_clip(self, name: str, clip: Clip, bad_frames: int) -> None:
+        """Append a clip to clips.csv, which finishes it; `bad_frames` could not be read.
 
         Raises:
             InputError: the disk is full.
         """
-        numbers = (answer.cards, answer.low, answer.high, len(answer.used), answer.frames_used, bad_frames)
+        numbers = (clip.cards, clip.low, clip.high, len(clip.used), clip.frames_used, bad_frames)
         with write_errors(self.path):
-            csv.writer(self._clips).writerow(map(_cell, (name, *numbers, settled, str(answer))))
+            csv.writer(self._clips).writerow(map(_cell, (name, *numbers, clip.settled, str(clip))))
 
-    def _go_on(self) -> None:
-        """Read which clips are finished, and keep of the files what belongs to those."""
-        if not self._skip_existing:
+    def _continue(self) -> None:
+        """Read which clips are finished, and remove the lines of all others from the files."""
+        if not self._resume:
             raise InputError(
                 f"{self.path}: holds predictions: add --resume to continue, or choose another out"
             )
         try:
-            about = json.loads((self.path / ABOUT).read_text())
+            settings = json.loads((self.path / SETTINGS).read_text())
         except (OSError, ValueError):
-            about = None
-        if about != self._about:
+            settings = None
+        if settings != self._settings:
             raise InputError(
                 f"{self.path}: holds predictions of another model or overlay: choose another out"
             )
@@ -155,43 +140,39 @@ class PredictionFolder:
         )
 
 
-def json_line(frame: TrackedFrame) -> dict[str, Any]:
-    """A frame as predictions.jsonl holds it: plain values, null for what is unknown, corners in source pixels."""
-    said, running = frame.prediction, frame.running
+def json_line(
+    name: str, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip
+) -> dict[str, Any]:
+    """A line of predictions.jsonl: plain values, null for unknown ones, corners in source pixels."""
+    plain = ("corners", "confidence", "visibility", "cards", "cards_std", "thickness_mm", "box")
     return {
-        "clip": frame.clip,
-        "frame_index": frame.index,
-        "timestamp": _plain(frame.timestamp),
-        "width": said.width,
-        "height": said.height,
-        "corners": _plain(said.corners),
-        "confidence": _plain(said.confidence),
-        "visibility": _plain(said.visibility),
-        "cards": _plain(said.cards),
-        "cards_std": _plain(said.cards_std),
-        "thickness_mm": _plain(said.thickness_mm),
-        "box": _plain(said.box),
-        "flag": said.flag.label,
-        "tracked": None if frame.tracked is None else _plain(frame.tracked),
+        "clip": name,
+        "frame_index": item.index,
+        "timestamp": _plain(item.timestamp),
+        "width": item.width,
+        "height": item.height,
+        **{key: _plain(getattr(prediction, key)) for key in plain},
+        "flag": prediction.flag.label,
+        "tracked": None if tracked is None else _plain(tracked),
         "running": {
-            **{name: _plain(getattr(running, name)) for name in ("cards", "low", "high")},
-            "settled": frame.settled,
+            **{key: _plain(getattr(clip, key)) for key in ("cards", "low", "high")},
+            "settled": clip.settled,
         },
     }
 
 
-def _frame_row(frame: TrackedFrame) -> Iterator[Any]:
+def _frame_row(name: str, item: FrameItem, prediction: Prediction, clip: Clip) -> Iterator[Any]:
     """The values of `_FRAME_COLUMNS`."""
-    said, running = frame.prediction, frame.running
-    yield from (frame.clip, frame.index, frame.timestamp, said.width, said.height)
-    yield from (said.cards, said.cards_std, said.thickness_mm, said.flag.label)
-    yield from (running.cards, running.low, running.high, frame.settled)
-    for (x, y), confidence, visibility in zip(said.corners, said.confidence, said.visibility, strict=True):
+    yield from (name, item.index, item.timestamp, item.width, item.height)
+    yield from (prediction.cards, prediction.cards_std, prediction.thickness_mm, prediction.flag.label)
+    yield from (clip.cards, clip.low, clip.high, clip.settled)
+    columns = prediction.corners, prediction.confidence, prediction.visibility
+    for (x, y), confidence, visibility in zip(*columns, strict=True):
         yield from (x, y, confidence, visibility)
 
 
 def _plain(value: Any) -> Any:
-    """Numbers to three decimals, in nested lists where there are many, None for NaN and infinity."""
+    """Numbers rounded to three decimals, arrays as nested lists, None for NaN and infinity."""
     if isinstance(value, np.ndarray):
         return [_plain(item) for item in value.tolist()]
     if isinstance(value, list):
@@ -200,19 +181,19 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """As `_plain`, an empty cell in place of None, true and false in small letters."""
+    """As `_plain`, with true and false in lower case; csv writes None as an empty cell."""
     if isinstance(value, bool):
         return str(value).lower()
     return _plain(float(value)) if isinstance(value, float) else value
 
 
 def _append(path: Path) -> TextIO:
-    """Open for appending, a line at a time: a killed run loses no more than the line it was writing."""
+    """Open for appending, line buffered: a killed run loses at most the line that it was writing."""
     return path.open("a+", newline="", encoding="utf-8", buffering=1)
 
 
 def _keep(path: Path, wanted: Callable[[str], bool]) -> None:
-    """Leave only the wanted ones of a file's whole lines."""
+    """Remove the lines of a file that are incomplete or not wanted."""
     if not path.exists():
         return
     with (

@@ -1,4 +1,4 @@
-"""Predictions drawn onto their footage: an H.264 video of a video, pictures of pictures."""
+"""Predictions drawn onto the footage: an H.264 video for a video, pictures for pictures."""
 
 import os
 from collections.abc import Sequence
@@ -13,49 +13,53 @@ from cardpose.common.images import write_image
 from cardpose.common.packet import HIDDEN, VISIBLE
 from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.evaluation.report.drawing import PREDICTED_EDGES, draw_packet
-from cardpose.prediction.output_folder import TrackedFrame
+from cardpose.fusion.clips import Clip
+from cardpose.prediction.records import FrameItem, Prediction
 from cardpose.prediction.sources import Source
 
 SMALLEST, LARGEST = 480, 1280
-"""Pixels of a drawing's longer side; marks and letters are of one size."""
+"""Limits of the longer side of a drawing in pixels; marks and text have a fixed size."""
 _KEPT = {".jpg", ".jpeg", ".png"}
 _FONT, _SCALE, _LINE = cv2.FONT_HERSHEY_SIMPLEX, 0.55, 22
 _WHITE, _DARK = (255, 255, 255), (25, 25, 25)
 
 
-def draw_frame(image: np.ndarray, frame: TrackedFrame) -> np.ndarray:
-    """The box, hidden edges dashed, a cross of its own colour for each corner, and the count so far.
+def draw_frame(
+    image: np.ndarray, prediction: Prediction, tracked: np.ndarray | None, clip: Clip
+) -> np.ndarray:
+    """Draw the box with hidden edges dashed, a cross in its own colour for each corner, and the count so far.
 
     Args:
         image: (H, W, 3) uint8 RGB, the frame.
-        frame: what was predicted of it.
+        prediction: of the frame.
+        tracked: (8, 2) corners smoothed over time; None for those of `prediction`, completed by its box.
+        clip: the count so far.
 
     Returns:
-        (H', W', 3) uint8 RGB of the same shape, even numbers of pixels, the longer side 480 to 1280.
+        (H', W', 3) uint8 RGB of the same aspect ratio, even numbers of pixels, the longer side 480 to 1280.
     """
     height, width = image.shape[:2]
     scale = np.clip(max(height, width), SMALLEST, LARGEST) / max(height, width)
     size = tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
     canvas = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    corners = frame.prediction.completed() if frame.tracked is None else frame.tracked
+    corners = prediction.completed() if tracked is None else tracked
     corners = (corners + 0.5) * (np.array(size) / (width, height)) - 0.5
-    visibility = np.where(frame.prediction.visibility > 0.5, VISIBLE, HIDDEN)
+    visibility = np.where(prediction.visibility > 0.5, VISIBLE, HIDDEN)
     canvas = draw_packet(canvas, corners, visibility, mark="cross", edge_colour=PREDICTED_EDGES)
-    return _banner(canvas, count_line(frame))
+    return _banner(canvas, count_line(prediction, clip))
 
 
-def count_line(frame: TrackedFrame) -> str:
-    """What a drawing says: the count so far, its interval where there is one, and what is to be said of the frame."""
-    running = frame.running
-    if not running.frames_used:
+def count_line(prediction: Prediction, clip: Clip) -> str:
+    """Text of a drawing: the count so far with its interval, whether it has settled, and the flag of the frame."""
+    if not clip.frames_used:
         return "no packet found"
-    interval = "" if np.isnan(running.low) else f" ({running.low:.0f} to {running.high:.0f})"
-    notes = [*(["settled"] if frame.settled else []), *filter(None, [frame.prediction.flag.label])]
-    return ", ".join([f"{running.cards:.1f} cards{interval}", *notes])
+    interval = "" if np.isnan(clip.low) else f" ({clip.low:.0f} to {clip.high:.0f})"
+    notes = ["settled" if clip.settled else "", prediction.flag.label]
+    return ", ".join([f"{clip.cards:.1f} cards{interval}", *filter(None, notes)])
 
 
 def _banner(canvas: np.ndarray, text: str) -> np.ndarray:
-    """Write a line on a dark ground in the upper left corner, in place."""
+    """Write a line of text on a dark background in the upper left corner, in place."""
     (width, _), _ = cv2.getTextSize(text, _FONT, _SCALE, 1)
     cv2.rectangle(canvas, (0, 0), (width + 12, _LINE + 4), _DARK, cv2.FILLED)
     cv2.putText(canvas, text, (6, _LINE - 4), _FONT, _SCALE, _WHITE, 1, cv2.LINE_AA)
@@ -63,11 +67,11 @@ def _banner(canvas: np.ndarray, text: str) -> np.ndarray:
 
 
 class Overlay:
-    """Draws one source's frames into files; a context manager, so that a video is whole or absent.
+    """Draws the frames of one source into files; a context manager, so that a video is complete or absent.
 
     Args:
-        path: of the drawing without its suffix's change: a video becomes .mp4, one picture stays what it was, a
-            folder of frames a folder.
+        path: of the drawing. A video gets the suffix .mp4, a picture keeps its suffix if it can be written, a folder of
+            frames becomes a folder.
         source: what is drawn on.
     """
 
@@ -85,23 +89,24 @@ class Overlay:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def write(self, image: np.ndarray, frame: TrackedFrame) -> None:
-        """Append (H, W, 3) uint8 RGB with its prediction drawn.
+    def write(self, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip) -> None:
+        """Draw a frame whose picture was kept; arguments as in `draw_frame`.
 
         Raises:
             InputError: the disk is full or the folder may not be written to.
         """
-        drawing = draw_frame(image, frame)
+        assert item.picture is not None
+        drawing = draw_frame(item.picture, prediction, tracked, clip)
         if not self._source.rate:
-            return self._picture(drawing, frame.index)
+            return self._write_picture(drawing, item.index)
         if self._writer is None:
             height, width = drawing.shape[:2]
             path = self.path if self.path.suffix == ".mp4" else self.path.with_name(f"{self.path.name}.mp4")
             self._writer = self._stack.enter_context(VideoWriter(path, width, height, self._source.rate))
-        self._last = max(frame.timestamp, self._last + 1e-3)  # a clock that stands still is no video
+        self._last = max(item.timestamp, self._last + 1e-3)  # timestamps of a video have to increase
         return self._writer.write(drawing, self._last)
 
-    def _picture(self, drawing: np.ndarray, index: int) -> None:
+    def _write_picture(self, drawing: np.ndarray, index: int) -> None:
         path = self.path
         if self._source.num_frames != 1:
             path = path / f"{index}.jpg"
@@ -111,7 +116,7 @@ class Overlay:
 
 
 def overlay_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Where each clip's drawing lies: in `folder`, as the clips lie beside one another.
+    """Paths of the clips' drawings: in `folder`, with the same relative folders as the clips.
 
     >>> paths = overlay_paths(Path("out"), ["/films/a/1.mp4", "/films/b/1.mp4"])
     >>> [path.as_posix() for path in paths.values()]

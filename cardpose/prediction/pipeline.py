@@ -2,12 +2,12 @@
 
 read      decode and letterbox
 compute   the network, batch by batch
-follow    track, count, draw and write, in the caller's thread
+write     track, count, draw and write, in the caller's thread
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Protocol
@@ -16,43 +16,31 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.prefetch import prefetch
-from cardpose.data.footage.video import VideoFrame
-from cardpose.fusion.clips import RunningCount
-from cardpose.fusion.intervals import Interval
-from cardpose.prediction.output_folder import PredictionFolder, TrackedFrame
+from cardpose.fusion.clips import Clip, RunningCount
+from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.overlay import Overlay
-from cardpose.prediction.predictor import FramePrediction, Predictor, PreprocessedFrame
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.records import FrameItem, Prediction
 from cardpose.prediction.sources import Source
 from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
 
 MAX_BATCH_BYTES = 100_000_000
-"""Of the frames in a batch, where they are kept to be drawn on."""
+"""Limit of a batch's source frames, which are kept to be drawn on."""
 
 
 class Report(Protocol):
-    """Who follows a run; called from any thread."""
+    """Receives the progress of a pipeline; called from any thread."""
 
     def print(self, line: str) -> None:
-        """A line about a source: its answer, or what is wrong with it."""
+        """A line about a source: its count, or what is wrong with it."""
 
     def advance(self) -> None:
         """One more frame is done."""
 
 
-@dataclass(frozen=True)
-class Shot:
-    """A frame on its way: `image` (H, W, 3) uint8 RGB, None where nothing is drawn on it."""
-
-    source: Source
-    index: int
-    timestamp: float
-    prepared: PreprocessedFrame
-    image: np.ndarray | None
-
-
 @dataclass
 class Summary:
-    """What a run did: frames and clips predicted, frames and sources (a line each) that could not be read.
+    """Frames and clips predicted, frames that could not be read, and a line for each source that could not be read.
 
     >>> str(Summary(frames=90, clips=2, bad_frames=1, failed=["a.mp4: no such file"]))
     '90 frames of 2 clips; 1 bad frame; 1 source could not be read'
@@ -77,44 +65,47 @@ def _count(number: int, noun: str) -> str:
 
 
 class ClipAggregator:
-    """Takes in one clip's predictions, frame by frame.
+    """Adds the frames of one clip to its count, one by one, and tracks its corners.
 
     Args:
         source: the clip.
-        interval: calibration of the interval.
+        predictor: its interval and fusion settings are used.
+
+    `clip` is the count so far.
     """
 
-    def __init__(self, source: Source, interval: Interval | None) -> None:
+    def __init__(self, source: Source, predictor: Predictor) -> None:
         self._source = source
-        self._count, self._settling = RunningCount(interval), ConvergenceDetector()
+        self._count = RunningCount(predictor.fusion, predictor.interval)
+        self._converged = ConvergenceDetector()
         self._tracker: CornerTracker | None = None
-        self.answer = self._count.add(*np.empty((3, 0)))
-        self.settled = False
+        self.clip: Clip = self._count.add(*np.empty((3, 0)))
 
-    def __call__(self, shot: Shot, said: FramePrediction) -> TrackedFrame:
-        """What the frame says, and what all up to it say."""
-        self.answer = self._count.add(
-            np.array([said.cards]), np.array([said.cards_std]), np.array([said.flag])
-        )
-        self.settled = self._settling(self.answer)
-        tracked = None
-        if self._source.rate:
-            self._tracker = self._tracker or CornerTracker(max(said.width, said.height))
-            tracked = self._tracker(said.completed(), shot.timestamp)
-        return TrackedFrame(
-            self._source.name, shot.index, shot.timestamp, said, tracked, self.answer, self.settled
-        )
+    def __call__(self, item: FrameItem, prediction: Prediction) -> np.ndarray | None:
+        """Add a frame to `clip`.
+
+        Returns:
+            (8, 2) its corners in source pixels, completed by the box and smoothed over time, NaN where one is lost;
+            None for pictures.
+        """
+        values = prediction.cards, prediction.cards_std, prediction.flag
+        clip = self._count.add(*(np.array([value]) for value in values))
+        self.clip = replace(clip, settled=self._converged(clip))
+        if not self._source.rate:
+            return None
+        self._tracker = self._tracker or CornerTracker(max(prediction.width, prediction.height))
+        return self._tracker(prediction.completed(), item.timestamp)
 
 
-class Run:
-    """Predicts sources and writes what comes of it.
+class PredictionPipeline:
+    """Predicts sources and writes the results.
 
     Args:
         predictor: the model.
-        folder: where to.
-        overlays: paths of the drawings by the sources' names; no drawings where it is empty.
-        batch_size: frames that the network gets at once.
-        report: who follows it.
+        folder: where the results go.
+        overlays: paths of the drawings by the sources' names; empty for no drawings.
+        batch_size: frames per batch.
+        report: receives the progress.
     """
 
     def __init__(
@@ -130,9 +121,9 @@ class Run:
         self.summary = Summary()
 
     def __call__(self, sources: Sequence[Source]) -> Summary:
-        """Predict one after another; Ctrl-C ends a camera's clip well, and the run with it.
+        """Predict one source after another. Ctrl-C completes the clip of a camera and ends the pipeline.
 
-        Where a single source cannot be read, its line is left to the caller.
+        If there is only one source and it cannot be read, its line is not reported but left in `Summary.failed`.
 
         Raises:
             InputError: nothing can be written.
@@ -147,49 +138,63 @@ class Run:
         with closing(prefetch(compute(batches, self.predictor))) as computed:
             pairs = chain.from_iterable(computed)
             for source, frames in groupby(pairs, key=lambda pair: pair[0].source):
-                if self._clip(source, frames):
+                assert source is not None  # `read` sets it
+                if self._write_source(source, frames):
                     break
         return self.summary
 
-    def _clip(self, source: Source, frames: Iterable[tuple[Shot, FramePrediction]]) -> bool:
-        """Whether Ctrl-C ended it."""
-        follower = ClipAggregator(source, self.predictor.interval)
+    def _write_source(self, source: Source, frames: Iterable[tuple[FrameItem, Prediction]]) -> bool:
+        """Write one source; True if Ctrl-C ended it."""
+        aggregate = ClipAggregator(source, self.predictor)
         overlay = Overlay(self.overlays[source.name], source) if self.overlays else None
-        stopped = False
+        interrupted = False
         with overlay or nullcontext():
             try:
-                for shot, said in frames:
-                    self._frame(shot, follower(shot, said), overlay)
+                for item, prediction in frames:
+                    tracked = aggregate(item, prediction)
+                    self.folder.write_frame(source.name, item, prediction, tracked, aggregate.clip)
+                    if overlay:
+                        overlay.write(item, prediction, tracked, aggregate.clip)
+                    self.summary.frames += 1
+                    self.report.advance()
             except KeyboardInterrupt:
                 if not source.endless:
                     raise
-                stopped = True
-        self.folder.write_clip(source.name, follower.answer, follower.settled, source.bad_frames)
+                interrupted = True
+        self.folder.write_clip(source.name, aggregate.clip, source.bad_frames)
         self.summary.clips += 1
         self.summary.bad_frames += source.bad_frames
         if source.problem:
             self.report.print(source.problem)
-        self.report.print(f"{source.name}: {follower.answer}")
-        return stopped
-
-    def _frame(self, shot: Shot, frame: TrackedFrame, overlay: Overlay | None) -> None:
-        self.folder.write_frame(frame)
-        if overlay and shot.image is not None:
-            overlay.write(shot.image, frame)
-        self.summary.frames += 1
-        self.report.advance()
+        self.report.print(f"{source.name}: {aggregate.clip}")
+        return interrupted
 
 
 def read(
     sources: Iterable[Source], predictor: Predictor, batch_size: int, keep: bool, fail: Callable[[str], None]
-) -> Generator[list[Shot], None, None]:
-    """Batches of prepared frames, one source after another; `fail` takes a line where one cannot be read."""
-    batch: list[Shot] = []
+) -> Generator[list[FrameItem], None, None]:
+    """Batches of prepared frames, one source after another.
+
+    Args:
+        sources: what to read.
+        predictor: prepares the frames.
+        batch_size: frames per batch; those of a camera come one by one, so that none waits.
+        keep: keep the source frames, to draw on.
+        fail: receives a line for each source that cannot be read.
+    """
+    batch: list[FrameItem] = []
     for source in sources:
-        size = 1 if source.endless else batch_size  # a camera's frames are not waited for
+        size = 1 if source.endless else batch_size
         try:
             for frame in source.frames():
-                batch.append(_shot(source, frame, predictor, keep))
+                item = replace(
+                    predictor.prepare(frame.image),
+                    index=frame.index,
+                    timestamp=frame.timestamp,
+                    source=source,
+                    picture=frame.image if keep else None,
+                )
+                batch.append(item)
                 if len(batch) >= size or _bytes(batch) > MAX_BATCH_BYTES:
                     yield batch
                     batch = []
@@ -199,19 +204,14 @@ def read(
         yield batch
 
 
-def _shot(source: Source, frame: VideoFrame, predictor: Predictor, keep: bool) -> Shot:
-    image = frame.image if keep else None
-    return Shot(source, frame.index, frame.timestamp, predictor.prepare(frame.image), image)
-
-
-def _bytes(batch: Iterable[Shot]) -> int:
-    return sum(shot.image.nbytes for shot in batch if shot.image is not None)
+def _bytes(batch: Iterable[FrameItem]) -> int:
+    return sum(item.picture.nbytes for item in batch if item.picture is not None)
 
 
 def compute(
-    batches: Generator[list[Shot], None, None], predictor: Predictor
-) -> Generator[list[tuple[Shot, FramePrediction]], None, None]:
+    batches: Generator[list[FrameItem], None, None], predictor: Predictor
+) -> Generator[list[tuple[FrameItem, Prediction]], None, None]:
     """Each batch with its predictions."""
     with closing(batches):
         for batch in batches:
-            yield list(zip(batch, predictor.predict([shot.prepared for shot in batch]), strict=True))
+            yield list(zip(batch, predictor.predict(batch), strict=True))

@@ -1,6 +1,6 @@
-"""What is predicted: pictures, videos and cameras behind one interface, and how they are named on a command line.
+"""Sources of frames: pictures, videos and cameras as one interface, and how they are named on a command line.
 
-Adding a new kind of source: a class as `Source` says, made in `_one`.
+Adding a kind of source: a class with the attributes and methods of `Source`, created in `_sources_of`.
 """
 
 import glob
@@ -18,21 +18,21 @@ from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
 
 PICTURES = (*SUFFIXES, ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".mpg", ".mpeg", ".wmv")
-"""What is looked for in a folder; a file that is named itself may be called anything."""
+"""Suffixes that are searched for in a folder; a file that is named directly may have any."""
 CAMERA_RATE = 30.0
-"""Frames a second of an overlay's last frame, where a camera does not tell."""
+"""Frames per second of an overlay, for a camera or a video that does not state its rate."""
 
 
 class Source(Protocol):
-    """Frames of one packet, which get one answer.
+    """The frames of one packet, which get one count.
 
     Attributes:
         name: of the clip in all tables, the path as it was given.
-        num_frames: how many there should be; None where nobody knows.
-        rate: frames a second; 0 for pictures, which are no film.
+        num_frames: number of frames; None if unknown.
+        rate: frames per second; 0 for pictures.
         endless: whether only Ctrl-C ends it.
-        problem: once `frames` has ended, a line about frames that could not be read, or "".
-        bad_frames: how many those were.
+        problem: after `frames` has ended, a line about frames that could not be read, or "".
+        bad_frames: number of those.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Source(Protocol):
     def rate(self) -> float: ...
 
     def frames(self) -> Iterator[VideoFrame]:
-        """The frames in their order, those that cannot be read left out.
+        """The frames in their order, without those that cannot be read.
 
         Raises:
             InputError: none can be read.
@@ -56,7 +56,7 @@ class Source(Protocol):
 
 
 class VideoSource:
-    """A video; one that breaks off ends there.
+    """A video; one that is truncated ends early.
 
     Args:
         path: the file.
@@ -70,7 +70,7 @@ class VideoSource:
 
     @cached_property
     def info(self) -> VideoInfo:
-        """Raises `InputError` where it is no video."""
+        """Rate, size and length; raises `InputError` if the file is not a video."""
         return probe(self.path, whole=False)
 
     @property
@@ -83,7 +83,7 @@ class VideoSource:
 
     def frames(self) -> Iterator[VideoFrame]:
         """See `Source.frames`."""
-        promised, read = self.info.num_frames, 0
+        expected, read = self.info.num_frames, 0
         try:
             for frame in iterate(self.path):
                 read += 1
@@ -91,14 +91,14 @@ class VideoSource:
         except InputError:
             if not read:
                 raise
-            self.bad_frames = max(promised - read, 1)
+            self.bad_frames = max(expected - read, 1)
             self.problem = (
-                f"{self.path}: breaks off after {read} of {promised} frames: copy or record it again"
+                f"{self.path}: truncated after {read} of {expected} frames: copy or record it again"
             )
 
 
 class PictureSource:
-    """One picture, or a folder of frames named by their index; those that are no image are left out.
+    """One picture, or a folder of frames named by their index; files that are not images are left out.
 
     Args:
         name: of the clip.
@@ -146,14 +146,14 @@ class CameraSource:
 
     def frames(self) -> Iterator[VideoFrame]:
         """See `Source.frames`."""
-        # OpenCV has many words of its own for a camera that is not there.
+        # OpenCV logs several lines of its own for a missing camera.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         camera = cv2.VideoCapture(self.index)
         try:
             start = time.monotonic()
             read, image = camera.read()
             if not read:
-                raise InputError(f"{self.name}: not there: connect it or choose another index")
+                raise InputError(f"{self.name}: not found: connect it or choose another index")
             index = 0
             while read:
                 yield VideoFrame(index, time.monotonic() - start, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
@@ -165,11 +165,11 @@ class CameraSource:
 
 
 def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[list[Source], list[str]]:
-    """What the words of a command line name.
+    """Find the sources that the words of a command line name.
 
     Args:
         given: pictures, videos, folders, globs, indices of cameras, or "-" for `listed`.
-        listed: lines of standard input, read where they are asked for.
+        listed: lines of standard input, read only for "-".
 
     Returns:
         The sources, each once and in the order given, and a line for each word that names none.
@@ -181,7 +181,7 @@ def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[lis
     problems = []
     for word in words:
         try:
-            for source in _one(word):
+            for source in _sources_of(word):
                 sources.setdefault(source.name, source)
         except InputError as error:
             problems.append(str(error))
@@ -189,12 +189,12 @@ def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[lis
 
 
 def nothing_readable(problems: Sequence[str]) -> InputError:
-    """The error where no source can be read: the problem of the only one, or a line for all."""
+    """The error if no source can be read: the problem of the only one, or a line for all."""
     return InputError(problems[0] if len(problems) == 1 else "none of the sources can be read")
 
 
-def _one(word: str | int) -> Iterator[Source]:
-    """The sources that one word names."""
+def _sources_of(word: str | int) -> Iterator[Source]:
+    """The sources of one word."""
     text = str(word)
     path = Path(text).expanduser()
     if path.is_dir():
@@ -206,7 +206,7 @@ def _one(word: str | int) -> Iterator[Source]:
     elif glob.has_magic(text):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
         if not found:
-            raise InputError(f"{text}: matches nothing: check the pattern")
+            raise InputError(f"{text}: matches no file: check the pattern")
         for one in found:
             yield from _in_folder(one) if one.is_dir() else [_file(one)]
     else:
@@ -218,11 +218,11 @@ def _file(path: Path) -> Source:
 
 
 def _in_folder(folder: Path) -> Iterator[Source]:
-    """A folder of frames, named by their index as in a dataset folder, is one clip; else each file is one."""
-    inside = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    files = [path for path in inside if path.suffix.lower() in PICTURES + VIDEOS]
+    """One clip for a folder of frames named by their index, as in a dataset folder; else a clip per file."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in files if path.suffix.lower() in PICTURES + VIDEOS]
     if not files:
-        raise InputError(f"{folder}: holds no picture and no video: choose another folder")
+        raise InputError(f"{folder}: has no picture and no video: choose another folder")
     if all(path.suffix.lower() in SUFFIXES and path.stem.isascii() and path.stem.isdigit() for path in files):
         yield PictureSource(str(folder), list_frames(folder))
     else:

@@ -1,7 +1,7 @@
-"""Corners followed through a video, and when its running count may be believed.
+"""Corners tracked over the frames of a video, and when its running count has settled.
 
-A frame's corners are predicted without a look at the frame before, so that they tremble by a pixel or so. For the eye,
-and for what hangs on them, they are smoothed here; tables keep the raw ones beside.
+Each frame is predicted by itself, so the corners jitter by about a pixel. They are smoothed here for display; the
+tables have the raw corners too.
 """
 
 import math
@@ -13,26 +13,26 @@ from cardpose.common.packet import NUM_CORNERS
 from cardpose.fusion.clips import Clip
 
 MIN_CUTOFF = 1.0
-"""Hz; the lower, the calmer a corner at rest."""
+"""Hz, cutoff for a corner at rest; lower values remove more jitter."""
 BETA = 80.0
-"""Hz by which the cutoff grows with the speed, in frame sides a second; the higher, the less a moving corner lags."""
+"""Hz per frame side and second, growth of the cutoff with the speed; higher values reduce the lag in motion."""
 DERIVATIVE_CUTOFF = 1.0
-"""Hz; of the speed's own smoothing, the value of Casiez et al."""
+"""Hz, cutoff for the speed, as in Casiez et al."""
 HOLD = 0.5
-"""Seconds for which a corner that is not found stays where it was last."""
+"""Seconds for which a corner that is no longer found keeps its last position."""
 SETTLE_FRAMES, SETTLE_CARDS = 10, 0.5
-"""A running count is settled when it and its interval moved no more than that in so many frames with a packet."""
+"""A count has settled when it and its interval changed by at most so many cards over so many frames with a packet."""
 
 
 class OneEuroFilter:
-    """Smooths one point: much at rest, where trembling shows, little in motion, where a lag does.
+    """Smooths one point: strongly at rest, where jitter is visible, weakly in motion, where lag is.
 
     Source: Casiez, Roussel and Vogel 2012, 1 Euro Filter, CHI, https://doi.org/10.1145/2207676.2208639. A low-pass
-    whose cutoff grows with the point's own smoothed speed.
+    filter whose cutoff grows with the smoothed speed of the point.
 
     Args:
-        min_cutoff: Hz, of a point at rest.
-        beta: Hz by which the cutoff grows, in units of length a second.
+        min_cutoff: Hz, cutoff for a point at rest.
+        beta: Hz per unit of length and second, growth of the cutoff with the speed.
 
     >>> smooth = OneEuroFilter(min_cutoff=1.0, beta=0.0)
     >>> smooth(np.array([0.0, 0.0]), 0.0), smooth(np.array([1.0, 0.0]), 0.1).round(2)
@@ -45,73 +45,74 @@ class OneEuroFilter:
         self._point = self._speed = np.zeros(2)
 
     def __call__(self, point: np.ndarray, time: float) -> np.ndarray:
-        """The smoothed place of `point` (2,) at `time` seconds; the first one is returned as it is."""
+        """Smoothed position (2,) of `point` (2,) at `time` seconds; the first point is returned unchanged."""
         if math.isnan(self._time):
             self._point = point
-        elif time > self._time:  # footage whose clock stands still has no speed
+        elif time > self._time:  # equal timestamps give no speed
             step = time - self._time
+            # Smooth the speed, then the point with a cutoff by that speed.
             speed = (point - self._point) / step
-            self._speed = self._speed + _share(DERIVATIVE_CUTOFF, step) * (speed - self._speed)
+            self._speed = self._speed + _gain(DERIVATIVE_CUTOFF, step) * (speed - self._speed)
             cutoff = self.min_cutoff + self.beta * float(np.linalg.norm(self._speed))
-            self._point = self._point + _share(cutoff, step) * (point - self._point)
+            self._point = self._point + _gain(cutoff, step) * (point - self._point)
         self._time = time
         return self._point
 
 
-def _share(cutoff: float, step: float) -> float:
-    """Of a new value in a low-pass of first order, `step` seconds after the one before."""
+def _gain(cutoff: float, step: float) -> float:
+    """Gain of a first-order low-pass filter with a cutoff in Hz, `step` seconds after the previous value."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff * step))
 
 
 class CornerTracker:
-    """The eight corners over the frames of one video.
+    """Tracks the eight corners over the frames of one video.
 
-    A corner that is not found stays where it was for half a second, then it is lost; found again after that, it starts
-    afresh.
+    A corner that is no longer found keeps its position for `HOLD` seconds, then it is lost; found again later, its
+    filter restarts.
 
     Args:
-        side: longer side of the frames in pixels, by which speeds are measured.
+        side: longer side of the frames in pixels, the unit of speeds.
     """
 
     def __init__(self, side: int) -> None:
         self._side = side
         self._filters = [OneEuroFilter(MIN_CUTOFF, BETA) for _ in range(NUM_CORNERS)]
-        self._places = np.full((NUM_CORNERS, 2), np.nan)
+        self._positions = np.full((NUM_CORNERS, 2), np.nan)
         self._seen = np.full(NUM_CORNERS, -np.inf)
 
     def __call__(self, corners: np.ndarray, time: float) -> np.ndarray:
-        """Take the next frame in.
+        """Add the next frame.
 
         Args:
-            corners: (8, 2) in pixels, NaN where one is not found.
-            time: seconds from the video's start.
+            corners: (8, 2) in pixels, NaN where a corner is not found.
+            time: seconds from the start of the video.
 
         Returns:
-            (8, 2) smoothed corners in pixels, NaN where one is lost.
+            (8, 2) smoothed corners in pixels, NaN where a corner is lost.
         """
-        gone = time - self._seen > HOLD
-        self._places[gone] = np.nan
+        lost = time - self._seen > HOLD
+        self._positions[lost] = np.nan
         for i in np.flatnonzero(np.isfinite(corners).all(1)):
-            if gone[i]:
+            if lost[i]:
                 self._filters[i] = OneEuroFilter(MIN_CUTOFF, BETA)
-            self._places[i] = self._filters[i](corners[i] / self._side, time) * self._side
+            self._positions[i] = self._filters[i](corners[i] / self._side, time) * self._side
             self._seen[i] = time
-        return self._places.copy()
+        return self._positions.copy()
 
 
 class ConvergenceDetector:
-    """Whether a running count has stopped moving."""
+    """Detects when a running count has stopped changing."""
 
     def __init__(self) -> None:
-        self._answers: deque[tuple[float, float, float]] = deque(maxlen=SETTLE_FRAMES)
+        self._counts: deque[tuple[float, float, float]] = deque(maxlen=SETTLE_FRAMES)
         self._used = 0
 
     def __call__(self, clip: Clip) -> bool:
-        """Take the next answer in; True where it and its interval, if there is one, stand still."""
+        """Add the next count; True if it and its interval, if there is one, have settled."""
         if clip.frames_used != self._used:
             self._used = clip.frames_used
-            self._answers.append((clip.cards, clip.low, clip.high))
-        if len(self._answers) < SETTLE_FRAMES:
+            self._counts.append((clip.cards, clip.low, clip.high))
+        if len(self._counts) < SETTLE_FRAMES:
             return False
-        moved = np.ptp(np.array(self._answers), axis=0)  # NaN where there is no interval
-        return not bool((moved > SETTLE_CARDS).any())
+        change = np.ptp(np.array(self._counts), axis=0)  # NaN without an interval
+        return not bool((change > SETTLE_CARDS).any())

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback
 
 from cardpose.common.errors import InputError
 from cardpose.data.datamodule import CardDataModule
+from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.builder import build
 from cardpose.models.from_config import build_decoder
@@ -57,7 +58,8 @@ def check(config: Mapping[str, Any]) -> None:
     """Check values before the long work that would fail only after it.
 
     Raises:
-        InputError: a wrong value, an unknown decoder, loss or memory format, or a choice that is for evaluation only.
+        InputError: a wrong value, an unknown decoder, loss, fusion setting or memory format, or a choice that is for
+            evaluation only.
     """
     for group in ("data", "split"):
         if "_target_" not in (config[group] or {}):
@@ -68,6 +70,7 @@ def check(config: Mapping[str, Any]) -> None:
             raise InputError(f"{key}={value}: {fix}")
     build_decoder(config)
     build_loss(config)
+    FusionConfig.from_dict(config["fusion"])
     choose_memory_format(config["trainer"]["memory_format"])
 
 
@@ -153,6 +156,7 @@ def build_module(
         scheduler=build(config["scheduler"], "scheduler"),
         decode=build_decoder(config),
         mean_cards=mean_cards,
+        fusion=FusionConfig.from_dict(config["fusion"]),
         seed=config["seed"],
         memory_format=choose_memory_format(config["trainer"]["memory_format"]),
         description=description,

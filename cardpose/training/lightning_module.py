@@ -15,10 +15,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cardpose.common.distributed.collectives import broadcast
-from cardpose.common.packet import CARDS_PER_DECK, Batch, Prediction
+from cardpose.common.packet import CARDS_PER_DECK, Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.intervals import Interval
-from cardpose.fusion.videos import interval_scores
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames, interval_scores
 from cardpose.geometry.affine import apply_affine
 from cardpose.models import checkpoints
 from cardpose.models.unet import Output, UNet
@@ -51,6 +52,7 @@ class CardposeModule(LightningModule):
         scheduler: takes the optimizer and `total_steps`; it is stepped once per optimizer step.
         decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
         mean_cards: mean count of the training frames, the constant predictor of the results tables.
+        fusion: settings by which the frames of a video are flagged and fused.
         seed: of what the network draws in training (dropout), by seed and step alone.
         memory_format: of images and weights, see `cardpose.training.hardware`.
         description: what every checkpoint says of itself, see `cardpose.models.checkpoints.describe`.
@@ -67,6 +69,7 @@ class CardposeModule(LightningModule):
         scheduler: partial[LRScheduler],
         decode: Callable[[Tensor], tuple[Tensor, Tensor]],
         mean_cards: float,
+        fusion: FusionConfig,
         seed: int = 0,
         memory_format: torch.memory_format = torch.channels_last,
         description: dict[str, Any] | None = None,
@@ -80,8 +83,9 @@ class CardposeModule(LightningModule):
         self.memory_format = memory_format
         self.description = description
         self.seed = seed
-        self.val_metrics = FrameMetrics(constant=mean_cards)
-        self.test_metrics = FrameMetrics(constant=mean_cards)
+        self.fusion = fusion
+        self.val_metrics = FrameMetrics(mean_cards, fusion)
+        self.test_metrics = FrameMetrics(mean_cards, fusion)
         self.set_loss = EpochLoss(loss.weights)
         self.interval: Interval | None = None
 
@@ -89,10 +93,10 @@ class CardposeModule(LightningModule):
         """(B, 3, H, W) normalised images to the network's output."""
         return self.net(image.contiguous(memory_format=self.memory_format))
 
-    def to_prediction(self, output: Output, to_source: Tensor) -> Prediction:
+    def to_prediction(self, output: Output, to_source: Tensor) -> ModelOutput[Tensor]:
         """Decode the network's output; `to_source` (B, 2, 3) maps image pixels to source pixels."""
         corners, confidence = self.decode(output.heatmaps)
-        return Prediction(
+        return ModelOutput(
             corners=apply_affine(to_source, corners),
             confidence=confidence,
             visibility=output.visibility.sigmoid(),
@@ -122,7 +126,7 @@ class CardposeModule(LightningModule):
         """Take the batch into losses and metrics; the outputs serve the callbacks."""
         return self._evaluate(batch, self.test_metrics)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+    def predict_step(self, batch: Batch, batch_idx: int) -> ModelOutput[Tensor]:
         """Predict a batch of the data module."""
         return self.to_prediction(self(batch["image"]), batch["to_source"])
 
@@ -181,8 +185,9 @@ class CardposeModule(LightningModule):
         output = self(batch["image"])
         self.set_loss.update(self.loss(output, batch), batch)
         prediction = self.to_prediction(output, batch["to_source"])
-        metrics.update(prediction, batch)
-        return {"prediction": prediction, "heatmaps": output.heatmaps}
+        flags = flag_frames(prediction, batch, self.fusion)
+        metrics.update(prediction, batch, flags)
+        return {"prediction": prediction, "flags": flags, "heatmaps": output.heatmaps}
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
         """Scores and losses over the frames of all processes: each of them computes the same."""

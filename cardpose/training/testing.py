@@ -131,6 +131,7 @@ def describe_test(
         footage=f"{root}, {len(results)} frames of {videos} videos",
         constant=float(module.test_metrics.cards.constant),
         interval=module.interval,
+        fusion=module.fusion,
     )
 
 

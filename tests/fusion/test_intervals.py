@@ -7,6 +7,7 @@ import pytest
 
 from cardpose.fusion.clips import Flag, fuse
 from cardpose.fusion.intervals import LEVEL, Interval, fit_interval
+from cardpose.fusion.settings import FusionConfig
 
 FRAMES = 12
 
@@ -26,7 +27,7 @@ def simulated(videos: int, seed: int, tail: str = "normal") -> tuple[np.ndarray,
 def summed_up(true: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, ...]:
     """What `fit_interval` takes, of the clips' fused estimates."""
     nothing, good = np.full(frames.shape[1], np.nan), np.full(frames.shape[1], Flag.GOOD)
-    clips = [fuse(cards, nothing, good) for cards in frames]
+    clips = [fuse(cards, nothing, good, FusionConfig()) for cards in frames]
     error = [np.mean((row[clip.used] - n) ** 2) for row, clip, n in zip(frames, clips, true, strict=True)]
     used = np.array([clip.frames_used for clip in clips])
     return np.array([clip.cards for clip in clips]), true, used, np.array(error)

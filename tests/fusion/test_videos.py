@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.common.packet import Batch, Prediction
+from cardpose.common.packet import Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.clips import Flag
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import (
     VideoEstimates,
     bounds_across,
@@ -31,7 +32,7 @@ def test_flagged_frames_do_not_count_and_unknown_ones_neither() -> None:
     cards = np.array([10.0, 30.0, 12.0, 40.0, 13.0, 7.0, 9.0])
     flags = np.array([0, 0, 0, Flag.NO_BOX, 0, 0, 0])
     true = np.array([11.0, 30.0, 11.0, 11.0, np.nan, np.nan, np.nan])
-    videos = estimate_videos(video, cards, np.full(7, np.nan), flags, true)
+    videos = estimate_videos(video, cards, np.full(7, np.nan), flags, true, FusionConfig())
     assert videos.video.tolist() == ["b", "a", "c"]
     assert videos.cards.tolist() == [11, 30, 8]
     assert videos.frames_used.tolist() == [2, 1, 2]
@@ -71,7 +72,7 @@ def test_an_interval_across_folds_knows_nothing_of_its_own_fold() -> None:
     assert np.isnan(bounds_across(videos, np.zeros(40))).all()
 
 
-def batch_of(confidence: torch.Tensor, cards: torch.Tensor) -> tuple[Prediction, Batch]:
+def batch_of(confidence: torch.Tensor, cards: torch.Tensor) -> tuple[ModelOutput[torch.Tensor], Batch]:
     """Frames of one video, their corners in the middle of the frame."""
     frames = len(cards)
     corners = torch.full((frames, 8, 2), 100.0) + 40 * torch.rand(8, 2)
@@ -83,8 +84,10 @@ def batch_of(confidence: torch.Tensor, cards: torch.Tensor) -> tuple[Prediction,
         "video": torch.zeros(frames, dtype=torch.long),
         "frame_index": torch.arange(frames),
         "to_source": torch.tensor([[2.5, 0.0, 0.75], [0.0, 2.5, 0.75]]).repeat(frames, 1, 1),
+        "source_size": torch.tensor([[320.0, 240.0]]).repeat(frames, 1),
+        "source_corners": corners,
     }
-    return Prediction(
+    return ModelOutput(
         corners, confidence, torch.ones(frames, 8), cards, torch.full((frames,), torch.nan)
     ), batch
 
@@ -92,8 +95,9 @@ def batch_of(confidence: torch.Tensor, cards: torch.Tensor) -> tuple[Prediction,
 def test_a_frame_without_a_packet_does_not_move_the_score() -> None:
     confidence = torch.tensor([0.9, 0.9, 0.1])[:, None].repeat(1, 8)
     prediction, batch = batch_of(confidence, torch.tensor([19.0, 20.0, 52.0]))
-    assert (flag_frames(prediction, batch) == Flag.NO_PACKET).tolist() == [False, False, True]
-    metrics = FrameMetrics()
-    metrics.update(prediction, batch)
+    flags = flag_frames(prediction, batch, FusionConfig())
+    assert (flags == Flag.NO_PACKET).tolist() == [False, False, True]
+    metrics = FrameMetrics(math.nan, FusionConfig())
+    metrics.update(prediction, batch, flags)
     assert float(metrics.compute()["card_mae_video"]) == 0.5
     assert metrics.videos().frames_used.tolist() == [2]

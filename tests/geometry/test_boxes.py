@@ -6,7 +6,7 @@ import torch
 
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, field_of_view, focal_length, project
-from cardpose.geometry.boxes import FIT_SIDE, extent, fit_frames, labelled, leave_one_out
+from cardpose.geometry.boxes import FIT_SIDE, boxes_without, extent, fit_frames, labelled
 from cardpose.geometry.focal_length import estimate_focal
 
 ALL = np.ones((1, 8), bool)
@@ -36,7 +36,7 @@ def test_corners_of_a_box_come_back_at_every_size(size: tuple[int, int]) -> None
     boxes = fit_frames(corners[None], ALL, np.array([size]))
     np.testing.assert_allclose(boxes.corners[0], corners, atol=1e-3 * max(size) / FIT_SIDE)
     assert boxes.fit.thickness[0] == pytest.approx(12.0, abs=0.01)
-    assert boxes.misfit(ALL)[0] == boxes.distance[0] < 1e-3 * max(size) / FIT_SIDE
+    assert boxes.residual(ALL)[0] == boxes.distance[0] < 1e-3 * max(size) / FIT_SIDE
 
 
 @pytest.mark.parametrize("focal", [0.7, PHONE_FOCAL, 2.0])
@@ -64,26 +64,26 @@ def test_field_of_view_and_focal_length_are_each_others_way_back() -> None:
     assert [round(field_of_view(focal_length(angle)), 9) for angle in (20, 50, 110)] == [20, 50, 110]
 
 
-def test_too_few_corners_have_a_box_but_no_misfit() -> None:
+def test_too_few_corners_have_a_box_but_no_residual() -> None:
     four = np.zeros((1, 8), bool)
     four[0, [0, 2, 3, 7]] = True
     boxes = fit_frames(seen((640, 480))[None], four, np.array([[640, 480]]))
     assert np.isfinite(boxes.corners).all()
-    assert np.isnan(boxes.misfit(four)).all()
+    assert np.isnan(boxes.residual(four)).all()
 
 
 def test_corners_on_one_surface_have_no_box() -> None:
     back = np.array([["back" in name for name in CORNERS]])
     boxes = fit_frames(seen((640, 480))[None], back, np.array([[640, 480]]))
     assert np.isnan(boxes.corners).all()
-    assert np.isnan(boxes.misfit(back)).all()
+    assert np.isnan(boxes.residual(back)).all()
 
 
 def test_the_corner_that_is_wrong_is_the_one_to_leave_out() -> None:
     corners, given = seen((640, 480)), np.ones(8, bool)
     wrong = corners.copy()
     wrong[5] += (25.0, -10.0)
-    errors, boxes = leave_one_out(wrong, given, np.array([640, 480]))
+    errors, boxes = boxes_without(wrong, given, np.array([640, 480]))
     assert errors.argmin() == 5
     assert errors[5] < 0.01
     np.testing.assert_allclose(boxes[5], corners, atol=0.02)
@@ -93,10 +93,10 @@ def test_a_corner_that_is_not_given_cannot_be_left_out() -> None:
     corners, given = seen((640, 480)), np.ones(8, bool)
     given[[1, 6]] = False
     corners[[1, 6]] = np.nan
-    errors, _ = leave_one_out(corners, given, np.array([640, 480]))
+    errors, _ = boxes_without(corners, given, np.array([640, 480]))
     assert np.flatnonzero(np.isnan(errors)).tolist() == [1, 6]
     given[[0, 2, 3]] = False
-    assert np.isnan(leave_one_out(corners, given, np.array([640, 480]))[0]).all()
+    assert np.isnan(boxes_without(corners, given, np.array([640, 480]))[0]).all()
 
 
 def test_the_extent_is_of_the_given_corners() -> None:

@@ -17,7 +17,7 @@ from cardpose.data.footage.folder import DatasetFolder, write_folder
 from cardpose.evaluate import evaluate
 from cardpose.geometry.box_fit import BoxFit, focal_length, project
 from cardpose.models import checkpoints
-from cardpose.prediction.predictor import load
+from cardpose.prediction.predictor import Predictor
 
 Compose = Callable[..., DictConfig]
 
@@ -89,7 +89,7 @@ def test_the_copy_knows_the_camera(
     out = calibrate(compose_entry("calibrate", tmp_path / "calibrate", f"clips={clips}", *footage))
     told = checkpoints.read(out)[checkpoints.KEY]["calibration"]["field_of_view"]
     assert told == pytest.approx(70, abs=2)
-    assert load(out).focal == focal_length(told)
+    assert Predictor.from_file(out).focal == focal_length(told)
 
 
 def seen_by(focal: float, label: Annotation) -> np.ndarray:

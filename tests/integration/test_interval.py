@@ -13,24 +13,19 @@ from omegaconf import DictConfig, open_dict
 from cardpose.calibrate import calibrate
 from cardpose.common.errors import InputError
 from cardpose.evaluate import evaluate
-from cardpose.fusion import clips
 from cardpose.models import checkpoints
 from cardpose.train import train
 
 Compose = Callable[..., DictConfig]
-
-
-@pytest.fixture(autouse=True)
-def every_peak_is_a_corner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network of two epochs finds none."""
-    monkeypatch.setattr(clips, "FOUND", -1.0)
+EVERY_PEAK = "fusion.found=0"
+"""Every peak is a corner: a network of two epochs finds none."""
 
 
 @pytest.fixture
 def run(compose_train: Compose, tmp_path: Path) -> Path:
     """The folder of a training with two validation videos."""
     folder = tmp_path / "run"
-    train(compose_train(folder, "split.val_videos=2", "trainer.max_epochs=1"), folder)
+    train(compose_train(folder, "split.val_videos=2", "trainer.max_epochs=1", EVERY_PEAK), folder)
     return folder
 
 

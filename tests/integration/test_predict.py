@@ -75,7 +75,7 @@ def test_a_checkpoint_predicts_as_under_training(
     arguments = (f"ckpt={best}", "data=folder", f"data.root={tiny_folder}", "data.num_workers=0", "split=all")
     cfg = compose_entry("evaluate", tmp_path / "evaluate", *arguments, "accelerator=cpu")
     config = measure.merge(checkpoint[checkpoints.KEY]["config"], cfg)
-    config.trainer.precision = "32-true"
+    config["trainer"]["precision"] = "32-true"
     results = measure.run(config, str(best), checkpoint).results
     predictor = Predictor.from_checkpoint(best)
     for video in {result.video for result in results}:
@@ -256,7 +256,7 @@ def test_a_video_that_breaks_off_is_one_warning(
     path.write_bytes(data[: len(data) * 2 // 3])
     code, err = command(str(path), f"{clips}/0.mp4", f"--out={tmp_path}/out", "--overlay")
     assert code == 0
-    assert len([line for line in err.splitlines() if "breaks off" in line]) == 1
+    assert len([line for line in err.splitlines() if "truncated after" in line]) == 1
     rows = table(tmp_path / "out" / "clips.csv")
     read, bad = int(rows[0]["frames"]), int(rows[0]["bad_frames"])
     assert read > 0
@@ -282,9 +282,9 @@ def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
     [
         ("{0}/no.mp4", "{0}/out", "no.mp4: not a whole video"),
         ("{0}/no.jpg", "{0}/out", "no.jpg: missing or not a whole image"),
-        ("{0}/*.avi", "{0}/out", "*.avi: matches nothing"),
+        ("{0}/*.avi", "{0}/out", "*.avi: matches no file"),
         ("{0}/nowhere", "{0}/out", "nowhere: no such file or folder"),
-        ("97", "{0}/out", "camera 97: not there"),
+        ("97", "{0}/out", "camera 97: not found"),
         ("{0}/clips", "{0}/no.mp4/out", "no.mp4/out: cannot be a folder (Not a directory)"),
         ("{0}/clips", "{0}/no.mp4", "no.mp4: cannot be a folder (File exists)"),
     ],

@@ -9,19 +9,19 @@ from labelling_footage import HIDDEN_HERE, SIZE, drawn_box
 from person import ASKED, marks
 
 from cardpose.fusion.clips import Flag
-from cardpose.prediction.predictor import FramePrediction
+from cardpose.prediction.records import Prediction
 
 
 class KnowsAll:
     """Stands in for a model whose corners are right; of frame 4 it is least sure."""
 
-    def __call__(self, image: np.ndarray) -> FramePrediction:
+    def __call__(self, image: np.ndarray) -> Prediction:
         number = int(np.argmin([np.abs(image.astype(int) - drawn_box(n)[1]).mean() for n in range(6)]))
         corners = drawn_box(number)[0]
         visibility = np.array([0.1 if i == HIDDEN_HERE else 0.9 for i in range(8)])
         confidence = np.full(8, 0.5 if number == 4 else 0.9)
         rest = {"cards": 30.0, "cards_std": 1.0, "thickness_mm": 12.0, "box": corners, "flag": Flag.GOOD}
-        return FramePrediction(*SIZE, corners, confidence, visibility, **rest)
+        return Prediction(*SIZE, corners, confidence, confidence > 0.3, visibility, **rest)
 
 
 def test_eight_clicks_and_a_key_without_a_model(serve: Callable, footage: Path, person: Callable) -> None:

@@ -24,6 +24,7 @@ def observations(frames: int = 12, step: int = 1) -> Observations:
         index=np.arange(frames) * step,
         corners=start + np.arange(frames)[:, None, None] * (2.0, 1.0),
         confidence=np.full((frames, 8), 0.98),
+        found=np.ones((frames, 8), bool),
         visibility=np.full((frames, 8), 0.99),
         cards=np.full(frames, 20.0),
         flag=np.zeros(frames, int),
@@ -73,7 +74,7 @@ def test_corners_are_held_against_the_way_between_their_neighbours() -> None:
     jump = corner_jump(replace(seen, corners=corners))
     assert jump[5] == pytest.approx(5)
     assert jump[[4, 6]] == pytest.approx(2.5)
-    assert corner_jump(changed(replace(seen, corners=corners), 5, confidence=0.1)).max() == 0, "not found"
+    assert corner_jump(changed(replace(seen, corners=corners), 5, found=False)).max() == 0, "not found"
     apart = replace(observations(step=20), corners=corners)
     assert corner_jump(apart).max() == 0, "too long a way for a straight line"
     uneven = replace(seen, index=np.array([0, 1, 2, 3, 4, 7, *range(8, 14)]))

@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CORNERS
-from cardpose.fusion.clips import Flag
+from cardpose.common.packet import CORNERS, ModelOutput
+from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.box_fit import PHONE_FOCAL
 from cardpose.geometry.letterbox import invert_affine
 from cardpose.models import checkpoints
-from cardpose.models.end_to_end import ModelOutput
-from cardpose.prediction.predictor import Predictor, PreprocessedFrame, fit_boxes, load
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.records import FrameItem
 
 SHAPES = [(48, 64), (480, 640), (641, 479), (7, 300), (300, 7), (1, 1), (33, 1001)]
 
@@ -48,11 +49,10 @@ def test_corners_come_back_to_the_source(predictor: Predictor, shape: tuple[int,
     class Echo:
         """Finds the corners where they were put, in its own pixels."""
 
-        size, interval, field_of_view = (48, 64), None, None
+        size, interval, fusion, field_of_view = (48, 64), None, FusionConfig(), None
 
-        def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-            found = {"confidence": np.ones((1, 8)), "visibility": np.ones((1, 8)), "cards": np.ones(1)}
-            return {**found, "corners": placed[None], "cards_std": np.ones(1)}
+        def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+            return ModelOutput(placed[None], np.ones((1, 8)), np.ones((1, 8)), np.ones(1), np.ones(1))
 
     echo = Predictor(Echo())
     true = np.random.default_rng(1).uniform(0, (shape[1], shape[0]), (8, 2))
@@ -90,7 +90,7 @@ def test_one_a_batch_a_file_and_a_stream_agree(predictor: Predictor, tmp_path: P
     ],
 )
 def test_another_shape_or_type_is_said(predictor: Predictor, wrong: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="want uint8 RGB"):
+    with pytest.raises(ValueError, match="expected uint8 RGB"):
         predictor(wrong)
 
 
@@ -106,13 +106,15 @@ def test_the_box_completes_the_hidden_corners() -> None:
     confidence[0, :2] = 0.1
     given = corners.copy()
     given[:2] = 0.0
-    thickness, box = fit_boxes(confidence, given[None], np.array([[640, 480]]))
+    _, thickness, box = check_and_fit(confidence, given[None], np.array([[640, 480]]), FusionConfig())
     assert thickness[0] == pytest.approx(15.0, abs=0.05)
     np.testing.assert_allclose(box[0], corners, atol=0.2)
 
 
 def test_no_packet_has_no_box(predictor: Predictor) -> None:
-    thickness, box = fit_boxes(np.zeros((2, 8)), np.zeros((2, 8, 2)), np.array([[640, 480], [1, 1]]))
+    size = np.array([[640, 480], [1, 1]])
+    flags, thickness, box = check_and_fit(np.zeros((2, 8)), np.zeros((2, 8, 2)), size, FusionConfig())
+    assert (flags == Flag.NO_PACKET).all()
     assert np.isnan(thickness).all()
     assert np.isnan(box).all()
 
@@ -127,23 +129,25 @@ def test_no_packet_in_view_is_flagged(drawn_checkpoint: Path, tmp_path: Path) ->
 
 
 def test_the_interval_comes_with_the_checkpoint(drawn_checkpoint: Path, tmp_path: Path) -> None:
-    assert load(drawn_checkpoint).interval is None
+    assert Predictor.from_file(drawn_checkpoint).interval is None
     checkpoint = torch.load(drawn_checkpoint, weights_only=True)
     stored = {"floor": 2.0, "slope": 0.05, "noise": 0.1, "videos": 9}
     checkpoint[checkpoints.KEY]["interval"] = stored
     torch.save(checkpoint, tmp_path / "calibrated.ckpt")
-    assert load(tmp_path / "calibrated.ckpt").interval == Interval(**stored)
+    assert Predictor.from_file(tmp_path / "calibrated.ckpt").interval == Interval(**stored)
 
 
 def test_the_field_of_view_is_the_callers_the_checkpoints_or_a_phones(
     drawn_checkpoint: Path, tmp_path: Path
 ) -> None:
-    assert load(drawn_checkpoint).focal == PHONE_FOCAL
+    assert Predictor.from_file(drawn_checkpoint).focal == PHONE_FOCAL
     checkpoint = torch.load(drawn_checkpoint, weights_only=True)
     checkpoint[checkpoints.KEY]["calibration"] = {"field_of_view": 90.0}
     torch.save(checkpoint, tmp_path / "calibrated.ckpt")
-    assert load(tmp_path / "calibrated.ckpt").focal == pytest.approx(0.5)
-    assert load(tmp_path / "calibrated.ckpt", field_of_view=53.13).focal == pytest.approx(1.0, abs=1e-3)
+    assert Predictor.from_file(tmp_path / "calibrated.ckpt").focal == pytest.approx(0.5)
+    assert Predictor.from_file(tmp_path / "calibrated.ckpt", field_of_view=53.13).focal == pytest.approx(
+        1.0, abs=1e-3
+    )
 
 
 def test_a_configuration_with_code_runs_nothing(drawn_checkpoint: Path, tmp_path: Path) -> None:
@@ -151,7 +155,7 @@ def test_a_configuration_with_code_runs_nothing(drawn_checkpoint: Path, tmp_path
     checkpoint[checkpoints.KEY]["config"]["model"]["_target_"] = "os.mkdir"
     torch.save(checkpoint, tmp_path / "bad.ckpt")
     with pytest.raises(InputError, match=r"bad\.ckpt: model: _target_ os\.mkdir is not allowed"):
-        load(tmp_path / "bad.ckpt")
+        Predictor.from_file(tmp_path / "bad.ckpt")
 
 
 def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
         if name.startswith("other"):
             (tmp_path / name).write_bytes(b"no model")
         with pytest.raises(InputError, match=name) as refused:
-            load(tmp_path / name)
+            Predictor.from_file(tmp_path / name)
         assert "\n" not in str(refused.value)
 
 
@@ -200,7 +204,7 @@ ABOUT = {"size": [48, 64], "keypoints": list(CORNERS), "interval": None}
 
 def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
     metadata = {checkpoints.KEY: json.dumps(ABOUT)}
-    predictor = load(write_onnx(tmp_path / "a.onnx", metadata, *ModelOutput._fields))
+    predictor = Predictor.from_file(write_onnx(tmp_path / "a.onnx", metadata, *ModelOutput._fields))
     image = np.full((96, 128, 3), (17, 0, 0), np.uint8)
     said = predictor(image)
     assert said.cards == 17.0
@@ -215,7 +219,7 @@ def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
         ("{", ModelOutput._fields, "not of cardpose"),
         (json.dumps([]), ModelOutput._fields, "not of cardpose"),
         (json.dumps(ABOUT), ("corners", "cards"), "not of cardpose"),
-        (json.dumps({**ABOUT, "keypoints": ["nose"]}), ModelOutput._fields, "another order of corners"),
+        (json.dumps({**ABOUT, "keypoints": ["nose"]}), ModelOutput._fields, "keypoint order differs"),
     ],
 )
 def test_an_onnx_file_of_something_else(
@@ -223,7 +227,7 @@ def test_an_onnx_file_of_something_else(
 ) -> None:
     path = write_onnx(tmp_path / "b.onnx", {checkpoints.KEY: about} if about else {}, *outputs)
     with pytest.raises(InputError, match=rf"b\.onnx: .*{said}"):
-        load(path)
+        Predictor.from_file(path)
 
 
 def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
@@ -248,7 +252,5 @@ def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
 
 def test_prepared_frames_can_be_of_many_sizes(predictor: Predictor) -> None:
     prepared = [predictor.prepare(picture(*shape)) for shape in SHAPES]
-    assert all(
-        isinstance(frame, PreprocessedFrame) and frame.image.shape == (48, 64, 3) for frame in prepared
-    )
+    assert all(isinstance(frame, FrameItem) and frame.image.shape == (48, 64, 3) for frame in prepared)
     assert [(said.height, said.width) for said in predictor.predict(prepared)] == SHAPES

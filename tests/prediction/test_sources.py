@@ -73,9 +73,9 @@ def test_brackets_in_a_name_that_is_there_are_no_pattern(things: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("{}/*.avi", "matches nothing"),
+        ("{}/*.avi", "matches no file"),
         ("{}/nowhere.mp4", "no such file or folder"),
-        ("{}/empty", "holds no picture and no video"),
+        ("{}/empty", "has no picture and no video"),
     ],
 )
 def test_a_word_that_names_nothing_is_a_line(things: Path, word: str, said: str) -> None:
@@ -86,7 +86,7 @@ def test_a_word_that_names_nothing_is_a_line(things: Path, word: str, said: str)
 
 
 def test_a_camera_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="camera 97: not there"):
+    with pytest.raises(InputError, match="camera 97: not found"):
         next(CameraSource(97).frames())
 
 
@@ -120,7 +120,7 @@ def test_a_video_that_breaks_off_gives_what_it_has(tmp_path: Path, make_clip: Ca
     frames = list(source.frames())
     assert 0 < len(frames) < 40
     assert source.bad_frames == 40 - len(frames)
-    assert f"breaks off after {len(frames)} of 40 frames" in source.problem
+    assert f"truncated after {len(frames)} of 40 frames" in source.problem
 
 
 @pytest.mark.parametrize("content", [b"", b"no video, but a text\n" * 99, struct.pack(">I4s", 8, b"moov")])

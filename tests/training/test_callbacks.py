@@ -13,7 +13,9 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader, Dataset
 
-from cardpose.common.packet import Batch, Prediction, Sample
+from cardpose.common.packet import Batch, ModelOutput, Sample
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames
 from cardpose.geometry.affine import apply_affine
 from cardpose.models import heatmaps
 from cardpose.training.callbacks.best_scores import BestScores
@@ -59,6 +61,7 @@ class Data(LightningDataModule):
         batch["heatmaps"] = heatmaps.encode(
             batch["corners"], batch["visibility"], size=SIZE, stride=2, sigma=1.0
         )
+        batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
         return batch
 
 
@@ -77,7 +80,7 @@ class Oracle(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         order = batch["frame_index"] / 10
         shift = torch.stack([order, torch.zeros_like(order)], dim=-1)[:, None]
-        prediction = Prediction(
+        prediction = ModelOutput(
             corners=apply_affine(batch["to_source"], batch["corners"]) + shift,
             confidence=torch.ones(len(order), 8),
             visibility=(batch["visibility"] == 2).float(),
@@ -86,7 +89,8 @@ class Oracle(LightningModule):
         )
         if not self.trainer.testing:
             self.log("val/card_mae", (0.1 * order).mean())
-        return {"prediction": prediction, "heatmaps": batch["heatmaps"]}
+        flags = flag_frames(prediction, batch, FusionConfig())
+        return {"prediction": prediction, "flags": flags, "heatmaps": batch["heatmaps"]}
 
     test_step = validation_step
 

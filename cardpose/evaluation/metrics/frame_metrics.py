@@ -5,14 +5,15 @@ on the batch size or on how frames fall into batches, nor on how many processes 
 cannot give (no frame with a count, no visible corner to rank) is NaN.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cardpose.common.packet import BACK_DIAGONALS, NOT_LABELLED, VERTICAL_EDGES, Batch, Prediction
+from cardpose.common.packet import BACK_DIAGONALS, NOT_LABELLED, VERTICAL_EDGES, Batch, ModelOutput
 from cardpose.evaluation.metrics.gather import GatherMetric
 from cardpose.evaluation.metrics.visibility import visibility_scores
-from cardpose.fusion.videos import VideoEstimates, estimate_videos, flag_frames
-from cardpose.geometry.affine import apply_affine
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import VideoEstimates, estimate_videos
 
 PCK_SHARE = 0.05
 """A corner counts as found within this share of the packet's back diagonal."""
@@ -180,13 +181,15 @@ class CardError(GatherMetric):
     Args:
         constant: mean count of the training frames, the baseline's one answer; NaN until known. It travels in
             the state dict, so a checkpoint knows its own baseline.
+        fusion: settings by which the frames of a video are fused.
     """
 
     names = ("pred", "target", "video", "cards_std", "flags")
     constant: Tensor
 
-    def __init__(self, constant: float = torch.nan) -> None:
+    def __init__(self, constant: float, fusion: FusionConfig) -> None:
         super().__init__()
+        self.fusion = fusion
         self.register_buffer("constant", torch.tensor(constant, dtype=torch.float32))
 
     def compute(self) -> dict[str, Tensor]:
@@ -198,7 +201,7 @@ class CardError(GatherMetric):
     def videos(self) -> VideoEstimates:
         """The estimates of all videos so far."""
         pred, target, video, cards_std, flags = (value.numpy() for value in self.gathered())
-        return estimate_videos(video, pred, cards_std, flags, target)
+        return estimate_videos(video, pred, cards_std, flags, target, self.fusion)
 
 
 class CornerError(GatherMetric):
@@ -230,21 +233,27 @@ class FrameMetrics(nn.Module):
     """All scores of a set of frames as one flat dict: `update` for every batch, `compute`, `reset`.
 
     Args:
-        constant: mean count of the training frames (`CardError`).
+        constant, fusion: see `CardError`.
     """
 
-    def __init__(self, constant: float = torch.nan) -> None:
+    def __init__(self, constant: float, fusion: FusionConfig) -> None:
         super().__init__()
-        self.cards = CardError(constant)
+        self.cards = CardError(constant, fusion)
         self.corners = CornerError()
         self.visibility = VisibilityScore()
 
-    def update(self, prediction: Prediction, batch: Batch) -> None:
-        """Take one batch; its corners are brought to source pixels first."""
-        target = apply_affine(batch["to_source"], batch["corners"])
-        flags = torch.from_numpy(flag_frames(prediction, batch))
-        self.cards.update(prediction.cards, batch["cards"], batch["video"], prediction.cards_std, flags)
-        self.corners.update(prediction.corners, target, batch["visibility"])
+    def update(self, prediction: ModelOutput[Tensor], batch: Batch, flags: np.ndarray) -> None:
+        """Add one batch.
+
+        Args:
+            prediction: corners in source pixels.
+            batch: as it leaves `on_after_batch_transfer`.
+            flags: (B,) of `fusion.videos.flag_frames`.
+        """
+        self.cards.update(
+            prediction.cards, batch["cards"], batch["video"], prediction.cards_std, torch.from_numpy(flags)
+        )
+        self.corners.update(prediction.corners, batch["source_corners"], batch["visibility"])
         self.visibility.update(prediction.visibility, batch["visibility"])
 
     def compute(self) -> dict[str, Tensor]:

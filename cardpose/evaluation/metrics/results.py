@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardpose.common.packet import Batch, Prediction
+from cardpose.common.packet import Batch, ModelOutput
 from cardpose.evaluation.metrics.confusion import lies_on
 from cardpose.evaluation.metrics.frame_metrics import corner_errors, thickness_errors
-from cardpose.fusion.videos import flag_frames
-from cardpose.geometry.affine import apply_affine
 
 
 @dataclass(frozen=True)
@@ -91,26 +89,28 @@ def mean_or_nan(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def frame_results(prediction: Prediction, batch: Batch, videos: Sequence[str]) -> list[FrameResult]:
+def frame_results(
+    prediction: ModelOutput[Tensor], batch: Batch, flags: np.ndarray, videos: Sequence[str]
+) -> list[FrameResult]:
     """Split a predicted batch into frames, on the CPU, floats as float64 (as the metrics take them).
 
     Args:
-        prediction: of the batch.
+        prediction: of the batch, corners in source pixels.
         batch: as it leaves `on_after_batch_transfer`.
+        flags: (B,) of `fusion.videos.flag_frames`.
         videos: names, indexed by `batch["video"]`.
     """
-    target = apply_affine(batch["to_source"], batch["corners"])
     columns: Mapping[str, Tensor] = {
         "cards": batch["cards"],
         "cards_predicted": prediction.cards,
         "cards_std": prediction.cards_std,
-        "corners": target,
+        "corners": batch["source_corners"],
         "corners_predicted": prediction.corners,
         "confidence": prediction.confidence,
         "visible_probability": prediction.visibility,
     }
     arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
-    visibility, flags = batch["visibility"].cpu(), flag_frames(prediction, batch)
+    visibility = batch["visibility"].cpu()
     corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     thickness_px = thickness_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     return [

@@ -21,7 +21,7 @@ from cardpose.evaluation.report.comparison import (
 from cardpose.evaluation.report.html import Picture, Section, Table
 from cardpose.evaluation.report.plots import error_against_error
 from cardpose.evaluation.report.sections import MARKS, chart_sections, photograph, write_sections
-from cardpose.evaluation.report.tables import flatten_config, video_rows, write_csv
+from cardpose.evaluation.report.tables import flatten_config, write_csv
 from cardpose.evaluation.report.test_result import TestResult
 
 _PLACES = ("paths.", "hydra.", "resume", "name")  # where a run lies, not what it is
@@ -65,10 +65,7 @@ def write_comparison(
 
 def videos_nearer(a: TestResult, b: TestResult) -> str:
     """On how many videos each model's count is nearer: the frames of one video are no independent witnesses."""
-    both = (
-        {row["video"]: float(row["card_error"]) for row in video_rows(tested.results)} for tested in (a, b)
-    )
-    first, second = both
+    first, second = ({row["video"]: float(row["card_error"]) for row in one.videos} for one in (a, b))
     with_b = sum(second[video] < first[video] for video in first)
     with_a = sum(first[video] < second[video] for video in first)
     return (

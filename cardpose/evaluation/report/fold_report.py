@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table as TerminalTable
@@ -34,6 +35,7 @@ from cardpose.evaluation.report.sections import (
 )
 from cardpose.evaluation.report.tables import Cell, estimate_results, write_csv
 from cardpose.evaluation.report.test_result import Frames
+from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import bounds_across
 from cardpose.models import checkpoints
 
@@ -79,10 +81,12 @@ def missing(failed: Sequence[int]) -> list[str]:
 
 def commits(runs: Mapping[int, Path]) -> list[str]:
     """The commits that trained the folds, each once."""
-    described = (
-        checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY] for run in runs.values()
-    )
-    return list(dict.fromkeys(str(says["git_commit"]) for says in described))
+    return list(dict.fromkeys(str(description(run)["git_commit"]) for run in runs.values()))
+
+
+def description(run: Path) -> dict[str, Any]:
+    """The "cardpose" entry of a run's best checkpoint."""
+    return checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY]
 
 
 def write_frames(
@@ -110,12 +114,15 @@ def write_frames(
     errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
     write_csv(folder / "errors.csv", errors)
     learnt_from = {str(fold): calibrated_on(run) for fold, run in runs.items()}
+    fusion = checkpoints.fusion(description(next(iter(runs.values()))))  # the folds share one configuration
     parts = [
         *score_sections(rows_of(runs), missing(failed)),
         count_section(results),
         condition_section(errors),
         interval_section(
-            videos, np.array([learnt_from[row["fold"]] for row in videos]), across_folds(rows, results)
+            videos,
+            np.array([learnt_from[row["fold"]] for row in videos]),
+            across_folds(rows, results, fusion),
         ),
         visibility_section(results),
         corner_section(results),
@@ -143,15 +150,18 @@ def condition_section(rows: Sequence[Mapping[str, Cell]]) -> Section:
     return Section("What errors go with", [], pictures=[picture])
 
 
-def across_folds(rows: Sequence[Mapping[str, str]], results: Sequence[FrameResult]) -> list[str]:
+def across_folds(
+    rows: Sequence[Mapping[str, str]], results: Sequence[FrameResult], fusion: FusionConfig
+) -> list[str]:
     """What the interval would be if each fold's were learnt from the other folds' tested videos, in words.
 
     Args:
         rows: the frames of all folds, of frames.csv with its fold.
         results: the same frames.
+        fusion: settings of the folds' models, by which the frames of a video are fused.
     """
     fold_of = {row["video"]: int(row["fold"]) for row in rows}
-    videos = estimate_results(results)
+    videos = estimate_results(results, fusion)
     known = videos.of(~np.isnan(videos.true))
     low, high = bounds_across(known, np.array([fold_of[name] for name in known.video]))
     told = ~np.isnan(low)
@@ -166,7 +176,7 @@ def across_folds(rows: Sequence[Mapping[str, str]], results: Sequence[FrameResul
 
 def calibrated_on(run: Path) -> int:
     """Number of videos that a run's interval was learnt from, 0 where it has none."""
-    interval = checkpoints.interval(checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY])
+    interval = checkpoints.interval(description(run))
     return interval.videos if interval else 0
 
 

@@ -141,7 +141,7 @@ def frame_of(row: Mapping[str, str]) -> FrameResult:
         frame_index=int(row["frame_index"]),
         cards=_number(row["cards"]),
         cards_predicted=_number(row["cards_predicted"]),
-        cards_std=_number(row["cards_std"]),
+        cards_std=_number(row["cards_std"] if "cards_std" in row else row["cards_spread"]),
         flag=_FLAGS[row["flag"]],
         corners=label,
         visibility=visibility,

@@ -15,7 +15,7 @@ from cardpose.evaluation.metrics.visibility import BINS, reliability, visibility
 from cardpose.evaluation.report import plots
 from cardpose.evaluation.report.drawing import caption
 from cardpose.evaluation.report.html import Picture, Section, Table, image_files, write_page
-from cardpose.evaluation.report.tables import Cell, score_cells, video_rows, write_tables
+from cardpose.evaluation.report.tables import Cell, score_cells, write_tables
 from cardpose.evaluation.report.test_result import TestResult
 from cardpose.fusion.intervals import LEVEL
 
@@ -50,7 +50,7 @@ def write_report(
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    write_tables(folder, tested.results, tested.interval)
+    write_tables(folder, tested.results, tested.videos)
     return write_sections(folder, title, {**facts, "footage": tested.footage}, sections(tested))
 
 
@@ -89,11 +89,10 @@ def sections(tested: TestResult) -> list[Section]:
 
 def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
     """What is drawn as charts: count, interval, visibility and corners; `reach` as in `plots.error_by_count`."""
-    videos = video_rows(tested.results, tested.interval)
     learnt_from = tested.interval.videos if tested.interval else 0
     return [
         count_section(tested.results, tested.constant, reach),
-        interval_section(videos, np.full(len(videos), learnt_from)),
+        interval_section(tested.videos, np.full(len(tested.videos), learnt_from)),
         visibility_section(tested.results),
         corner_section(tested.results),
     ]

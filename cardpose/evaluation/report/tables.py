@@ -17,24 +17,25 @@ from cardpose.evaluation.metrics.results import FrameResult, mean_or_nan
 from cardpose.evaluation.metrics.scores import SCORES, VARIANTS
 from cardpose.fusion.clips import Flag
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import VideoEstimates, estimate_videos
 
 Cell = str | int | float
 
 
-def write_tables(folder: Path, results: Sequence[FrameResult], interval: Interval | None = None) -> None:
+def write_tables(folder: Path, results: Sequence[FrameResult], videos: Sequence[Mapping[str, Cell]]) -> None:
     """Write frames.csv and videos.csv.
 
     Args:
         folder: made where it is missing; each file is whole or absent.
         results: all frames.
-        interval: the network's calibration, None where it has none.
+        videos: of `video_rows`.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
     write_csv(folder / "frames.csv", map(frame_row, results))
-    write_csv(folder / "videos.csv", video_rows(results, interval))
+    write_csv(folder / "videos.csv", videos)
 
 
 def frame_row(result: FrameResult) -> dict[str, Cell]:
@@ -66,23 +67,28 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
     return row
 
 
-def estimate_results(results: Sequence[FrameResult]) -> VideoEstimates:
+def estimate_results(results: Sequence[FrameResult], fusion: FusionConfig) -> VideoEstimates:
     """The videos' estimates, in order of appearance: see `videos.estimate_videos`; at least one result."""
     columns = np.array([(r.cards_predicted, r.cards_std, r.flag, r.cards) for r in results]).T
-    return estimate_videos(np.array([result.video for result in results]), *columns)
+    cards, cards_std, flags, true = columns
+    names = np.array([result.video for result in results])
+    return estimate_videos(names, cards, cards_std, flags, true, fusion)
 
 
-def video_rows(results: Sequence[FrameResult], interval: Interval | None = None) -> list[dict[str, Cell]]:
+def video_rows(
+    results: Sequence[FrameResult], interval: Interval | None, fusion: FusionConfig
+) -> list[dict[str, Cell]]:
     """Lines of videos.csv in order of appearance: see `videos.estimate_videos`.
 
     Args:
         results: at least one.
-        interval: the network's calibration, None where it has none.
+        interval: the model's calibration, None where it has none.
+        fusion: settings by which the frames of a video are fused.
     """
     by_video: dict[str, list[FrameResult]] = {}
     for result in results:
         by_video.setdefault(result.video, []).append(result)
-    videos = estimate_results(results)
+    videos = estimate_results(results, fusion)
     low, high = videos.bounds(interval)
     return [
         {

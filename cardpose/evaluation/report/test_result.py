@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from cardpose.data.dataset import CardDataset
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.drawing import draw_result
+from cardpose.evaluation.report.tables import Cell, video_rows
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 
 
 class Frames:
@@ -47,6 +50,7 @@ class TestResult:
         footage: what it was tested on, in words.
         constant: the count that the constant predictor says.
         interval: the model's calibration, None where it has none.
+        fusion: settings by which the frames of a video are fused.
     """
 
     metrics: Mapping[str, float]
@@ -55,3 +59,9 @@ class TestResult:
     footage: str
     constant: float
     interval: Interval | None
+    fusion: FusionConfig
+
+    @cached_property
+    def videos(self) -> list[dict[str, Cell]]:
+        """Rows of videos.csv, see `tables.video_rows`."""
+        return video_rows(self.results, self.interval, self.fusion)

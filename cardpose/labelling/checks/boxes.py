@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from cardpose.common.packet import CORNERS, NUM_CORNERS, Annotation
-from cardpose.geometry.boxes import LABEL_STEPS, Blame, blame, extent, fit_frames, labelled
+from cardpose.geometry.boxes import LABEL_STEPS, LeaveOneOut, extent, fit_frames, labelled, leave_one_out
 from cardpose.labelling.checks.findings import Finding, Kind
 
 MENDED = 0.5
@@ -35,12 +35,12 @@ def check_boxes(
         return [], {}
     corners, given, size = labelled(annotations)
     fitted = fit_frames(corners, given, size, LABEL_STEPS)
-    error, boxes = fitted.misfit(given), fitted.corners
+    error, boxes = fitted.residual(given), fitted.corners
     reach = extent(corners, given)
     findings, drawn = [], {}
     for i in np.flatnonzero(error > misfit * reach).tolist():
         drawn[i] = boxes[i]
-        blamed = blame(corners[i], given[i], size[i])
+        blamed = leave_one_out(corners[i], given[i], size[i])
         finding = _exchange(annotations[i], error[i], reach[i], blamed)
         if finding is None:
             finding, box = _misfit(annotations[i], error[i], reach[i], blamed)
@@ -49,14 +49,16 @@ def check_boxes(
     return findings, drawn
 
 
-def _exchange(annotation: Annotation, error: float, reach: float, blamed: Blame | None) -> Finding | None:
+def _exchange(
+    annotation: Annotation, error: float, reach: float, blamed: LeaveOneOut | None
+) -> Finding | None:
     """The two names whose exchange makes the box, where there are such."""
     corners, given, size = labelled([annotation])
     order = np.tile(np.arange(NUM_CORNERS), (len(PAIRS), 1))
     for row, (i, j) in zip(order, PAIRS, strict=True):
         row[[i, j]] = j, i
     exchanged = given[0][order]
-    errors = fit_frames(corners[0][order], exchanged, size, LABEL_STEPS).misfit(exchanged)
+    errors = fit_frames(corners[0][order], exchanged, size, LABEL_STEPS).residual(exchanged)
     errors[~(given[0][np.array(PAIRS)].any(1))] = np.nan  # neither is labelled
     if np.isnan(errors).all():
         return None
@@ -69,7 +71,7 @@ def _exchange(annotation: Annotation, error: float, reach: float, blamed: Blame 
     else:
         here, there = (i, j) if given[0][i] else (j, i)
         what = f"{CORNERS[here]} called {CORNERS[there]}"
-    if blamed and blamed.distance < MENDED * errors[best]:  # one corner that is simply wrong explains more
+    if blamed and blamed.residual < MENDED * errors[best]:  # one corner that is simply wrong explains more
         return None
     text = f"{error:.1f} px off the box ({error / reach:.1%}); with {what} {errors[best]:.1f} px"
     return Finding(
@@ -83,17 +85,17 @@ def _exchange(annotation: Annotation, error: float, reach: float, blamed: Blame 
 
 
 def _misfit(
-    annotation: Annotation, error: float, reach: float, blamed: Blame | None
+    annotation: Annotation, error: float, reach: float, blamed: LeaveOneOut | None
 ) -> tuple[Finding, np.ndarray | None]:
     """The finding with the corner that troubles the box most, and the box without it."""
     text = f"{error:.1f} px off the box ({error / reach:.1%})"
     corners: tuple[str, ...] = ()
     box = None
     if blamed:
-        name, left = CORNERS[blamed.corner], f"{blamed.distance:.1f} px"
-        if blamed.distance <= MENDED * error:
+        name, left = CORNERS[blamed.corner], f"{blamed.residual:.1f} px"
+        if blamed.residual <= MENDED * error:
             corners, box = (name,), blamed.box
-            text += f"; without {name}, {blamed.away:.0f} px from its place in that box, {left}"
+            text += f"; without {name}, {blamed.offset:.0f} px from its place in that box, {left}"
         else:
             text += f"; no single corner is to blame, without {name} {left}"
     place = annotation.video, annotation.frame_index

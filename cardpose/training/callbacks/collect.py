@@ -28,7 +28,9 @@ class CollectFrames(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append(frame_results(outputs["prediction"], batch, trainer.datamodule.test_videos))
+        self._batches.append(
+            frame_results(outputs["prediction"], batch, outputs["flags"], trainer.datamodule.test_videos)
+        )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.results = [result for batch in all_gather_interleaved(self._batches) for result in batch]

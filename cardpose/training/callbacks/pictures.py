@@ -61,7 +61,7 @@ class Pictures(Callback):
         if not self._wanted:
             return
         data, seen = trainer.datamodule, len(self._results)
-        results = frame_results(outputs["prediction"], batch, data.videos)
+        results = frame_results(outputs["prediction"], batch, outputs["flags"], data.videos)
         self._results += results
         for row in (wanted - seen for wanted in self._wanted if seen <= wanted < seen + len(results)):
             self._captions.append(caption(results[row]))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cardpose.common.packet import BACK_DIAGONALS, CORNERS, VERTICAL_EDGES, Batch, Prediction
+from cardpose.common.packet import BACK_DIAGONALS, CORNERS, VERTICAL_EDGES, Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import (
     FrameMetrics,
     back_diagonal,
@@ -16,13 +16,16 @@ from cardpose.evaluation.metrics.frame_metrics import (
     corner_scores,
     thickness_scores,
 )
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames
 from cardpose.geometry.affine import apply_affine
 
 FRAMES = 23
 CONSTANT = 20.25
+FUSION = FusionConfig()
 
 
-def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]:
+def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[ModelOutput[Tensor], Batch]:
     """Random labels, some without count or corner, and predictions some way off; videos mixed up."""
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(frames, 8, 2, generator=generator) * torch.tensor([255.0, 191.0])
@@ -40,9 +43,11 @@ def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]
         "video": video,
         "frame_index": torch.arange(frames),
         "to_source": to_source,
+        "source_size": torch.tensor([[640.0, 480.0]]).repeat(frames, 1),
+        "source_corners": apply_affine(to_source, corners),
     }
     noise = torch.randn(frames, 8, 2, generator=generator) * 12
-    prediction = Prediction(
+    prediction = ModelOutput(
         corners=apply_affine(to_source, corners) + noise,
         confidence=0.5 + torch.rand(frames, 8, generator=generator),  # every frame shows a packet
         visibility=torch.rand(frames, 8, generator=generator),
@@ -52,16 +57,21 @@ def make_frames(seed: int = 0, frames: int = FRAMES) -> tuple[Prediction, Batch]
     return prediction, batch
 
 
-def rows(prediction: Prediction, batch: Batch, part: slice) -> tuple[Prediction, Batch]:
-    fields = {name: value[part] for name, value in vars(prediction).items()}
-    return Prediction(**fields), {name: value[part] for name, value in batch.items()}  # type: ignore[return-value]
+def rows(prediction: ModelOutput[Tensor], batch: Batch, part: slice) -> tuple[ModelOutput[Tensor], Batch]:
+    return ModelOutput(*(value[part] for value in prediction)), {
+        name: value[part] for name, value in batch.items()
+    }  # type: ignore[return-value]
+
+
+def update(metrics: FrameMetrics, prediction: ModelOutput[Tensor], batch: Batch) -> None:
+    metrics.update(prediction, batch, flag_frames(prediction, batch, FUSION))
 
 
 def scores_in_batches(size: int) -> dict[str, float]:
     prediction, batch = make_frames()
-    metrics = FrameMetrics(CONSTANT)
+    metrics = FrameMetrics(CONSTANT, FUSION)
     for start in range(0, FRAMES, size):
-        metrics.update(*rows(prediction, batch, slice(start, start + size)))
+        update(metrics, *rows(prediction, batch, slice(start, start + size)))
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
@@ -75,9 +85,11 @@ def test_perfect_predictions_score_perfectly() -> None:
     _, batch = make_frames()
     visible = (batch["visibility"] == 2).float()
     corners = apply_affine(batch["to_source"], batch["corners"])
-    metrics = FrameMetrics(CONSTANT)
-    perfect = Prediction(corners, torch.ones_like(visible), visible, batch["cards"], torch.ones(len(visible)))
-    metrics.update(perfect, batch)
+    metrics = FrameMetrics(CONSTANT, FUSION)
+    perfect = ModelOutput(
+        corners, torch.ones_like(visible), visible, batch["cards"], torch.ones(len(visible))
+    )
+    update(metrics, perfect, batch)
     scores = {name: float(value) for name, value in metrics.compute().items()}
     for name in (
         "card_mae",
@@ -197,8 +209,8 @@ def test_back_diagonal_takes_the_longer_labelled_one() -> None:
 def test_frames_without_a_count_give_nan_and_leave_the_rest() -> None:
     prediction, batch = make_frames()
     unknown: Batch = {**batch, "cards": torch.full((FRAMES,), torch.nan)}
-    metrics = FrameMetrics(CONSTANT)
-    metrics.update(prediction, unknown)
+    metrics = FrameMetrics(CONSTANT, FUSION)
+    update(metrics, prediction, unknown)
     scores = metrics.compute()
     assert scores["card_mae"].isnan()
     assert scores["card_within_1_video"].isnan()
@@ -220,18 +232,18 @@ def test_no_labelled_corner_gives_nan() -> None:
 
 
 def test_reset_forgets_frames_and_keeps_the_constant() -> None:
-    metrics = FrameMetrics(CONSTANT)
-    metrics.update(*make_frames(seed=1))
+    metrics = FrameMetrics(CONSTANT, FUSION)
+    update(metrics, *make_frames(seed=1))
     metrics.reset()
-    metrics.update(*make_frames())
+    update(metrics, *make_frames())
     assert {name: float(value) for name, value in metrics.compute().items()} == scores_in_batches(FRAMES)
 
 
 def test_the_constant_travels_with_the_weights() -> None:
-    restored = FrameMetrics()
-    restored.load_state_dict(FrameMetrics(CONSTANT).state_dict())
+    restored = FrameMetrics(math.nan, FUSION)
+    restored.load_state_dict(FrameMetrics(CONSTANT, FUSION).state_dict())
     restored = copy.deepcopy(restored)
-    restored.update(*make_frames())
+    update(restored, *make_frames())
     assert float(restored.compute()["card_mae_constant"]) == scores_in_batches(FRAMES)["card_mae_constant"]
 
 

@@ -18,6 +18,7 @@ from cardpose.evaluation.metrics.scores import score_of
 from cardpose.evaluation.report import folds
 from cardpose.evaluation.report.fold_report import across_folds
 from cardpose.evaluation.report.tables import frame_row, write_csv, write_metrics
+from cardpose.fusion.settings import FusionConfig
 
 
 def frame(video: str = "videos/7.mp4", index: int = 0, error: float = 1.0, **changes: object) -> FrameResult:
@@ -117,9 +118,9 @@ def test_the_interval_across_folds_is_told_where_the_others_have_two_videos() ->
         for index in range(3)
     ]
     rows = [{"video": result.video, "fold": str(int(result.video[7]) // 2)} for result in results]
-    (told,) = across_folds(rows, results)
+    (told,) = across_folds(rows, results, FusionConfig())
     assert "would have held 6 of 6 counts" in told
-    assert across_folds([row | {"fold": "0"} for row in rows], results) == []
+    assert across_folds([row | {"fold": "0"} for row in rows], results, FusionConfig()) == []
 
 
 def test_pooled_tables_keep_the_columns_of_all_folds(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardpose.common.packet import Batch, Prediction
+from cardpose.common.packet import Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.evaluation.metrics.results import FrameResult, frame_results
 from cardpose.evaluation.report.sections import (
@@ -21,7 +21,9 @@ from cardpose.evaluation.report.sections import (
 )
 from cardpose.evaluation.report.tables import video_rows
 from cardpose.fusion.intervals import Interval
-from cardpose.fusion.videos import interval_scores
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames, interval_scores
+from cardpose.geometry.affine import apply_affine
 
 COUNTS = (3, 20, 33, 47)
 VIDEOS = [f"videos/{count}.mp4" for count in COUNTS]
@@ -47,17 +49,20 @@ def evaluated() -> tuple[list[FrameResult], FrameMetrics]:
         "video": video,
         "frame_index": torch.arange(40) * 5,
         "to_source": torch.eye(2, 3).repeat(40, 1, 1),
+        "source_size": torch.tensor([[640.0, 480.0]]).repeat(40, 1),
     }
-    prediction = Prediction(
+    batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
+    prediction = ModelOutput(
         corners=corners + 3 * noise(40, 8, 2),
         confidence=torch.ones(40, 8),
         visibility=((visibility - 1) * 2.0 - 1 + noise(40, 8)).sigmoid(),
         cards=batch["cards"] + 3 * noise(40),
         cards_std=torch.full((40,), torch.nan),
     )
-    metrics = FrameMetrics(25.0)
-    metrics.update(prediction, batch)
-    return frame_results(prediction, batch, VIDEOS), metrics
+    metrics = FrameMetrics(25.0, FusionConfig())
+    flags = flag_frames(prediction, batch, FusionConfig())
+    metrics.update(prediction, batch, flags)
+    return frame_results(prediction, batch, flags, VIDEOS), metrics
 
 
 Evaluated = tuple[list[FrameResult], FrameMetrics]
@@ -71,7 +76,7 @@ def test_texts_say_what_the_scores_are(evaluated: Evaluated) -> None:
     assert table.rows[0][1:3] == [f"{scores['test/card_mae']:.2f}", f"{scores['test/card_mae_video']:.2f}"]
     assert f"{scores['test/card_mae']:.2f} cards off" in count_section(results).pictures[0].alt
     assert f"{scores['test/visibility_ece']:.3f}" in visibility_section(results).text[0]
-    rows = video_rows(results, INTERVAL)
+    rows = video_rows(results, INTERVAL, FusionConfig())
     held = interval_scores(metrics.videos(), INTERVAL)
     text = interval_section(rows, np.full(4, INTERVAL.videos)).text[0]
     assert f"{held['interval_coverage'] * 4:.0f} of 4" in text
@@ -80,7 +85,7 @@ def test_texts_say_what_the_scores_are(evaluated: Evaluated) -> None:
 
 
 def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
-    rows = video_rows(evaluated[0], INTERVAL)
+    rows = video_rows(evaluated[0], INTERVAL, FusionConfig())
     rows[0]["low"] = rows[0]["high"] = math.nan
     read = [{key: "" if value != value else str(value) for key, value in row.items()} for row in rows]
     learnt_from = np.array([8, 8, 6, 6])
@@ -95,7 +100,10 @@ def test_what_is_missing_is_said(evaluated: Evaluated) -> None:
     results, _ = evaluated
     unknown = [replace(result, cards=math.nan) for result in results]
     assert count_section(unknown).text == ["No frame has a known count."]
-    for rows, learnt_from in ((video_rows(results), 0), (video_rows(unknown, INTERVAL), 8)):
+    for rows, learnt_from in (
+        (video_rows(results, None, FusionConfig()), 0),
+        (video_rows(unknown, INTERVAL, FusionConfig()), 8),
+    ):
         section = interval_section(rows, np.full(4, learnt_from))
         assert not section.pictures
         assert section.text
@@ -105,7 +113,7 @@ def test_what_is_missing_is_said(evaluated: Evaluated) -> None:
 
 
 def test_an_interval_that_no_video_has_is_held_by_none(evaluated: Evaluated) -> None:
-    rows = video_rows([replace(result, flag=1) for result in evaluated[0]], INTERVAL)
+    rows = video_rows([replace(result, flag=1) for result in evaluated[0]], INTERVAL, FusionConfig())
     text = interval_section(rows, np.full(4, 8)).text[0]
     assert "held 0 of 4" in text
     assert "nowhere given" in text
@@ -164,7 +172,7 @@ def test_a_diverged_model_still_has_a_report(evaluated: Evaluated, value: float)
         )
         for result in evaluated[0]
     ]
-    rows = video_rows(results, INTERVAL)
+    rows = video_rows(results, INTERVAL, FusionConfig())
     parts = [
         count_section(results),
         interval_section(rows, np.full(4, 8)),

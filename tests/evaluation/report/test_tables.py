@@ -14,12 +14,15 @@ import torch
 from rich.console import Console
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CORNERS, Batch, Prediction
+from cardpose.common.packet import CORNERS, Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.evaluation.metrics.results import FrameResult, frame_results
 from cardpose.evaluation.report import tables as reports
 from cardpose.fusion.clips import Flag, fuse
 from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
+from cardpose.fusion.videos import flag_frames
+from cardpose.geometry.affine import apply_affine
 
 VIDEOS = ["videos/3.mp4", "videos/20.mp4", "videos/x.mp4"]
 
@@ -38,17 +41,26 @@ def evaluated() -> tuple[list[FrameResult], dict[str, float]]:
         "video": video,
         "frame_index": torch.arange(14) * 5,
         "to_source": torch.tensor([[2.5, 0.0, 0.75], [0.0, 2.5, 0.75]]).repeat(14, 1, 1),
+        "source_size": torch.tensor([[640.0, 480.0]]).repeat(14, 1),
     }
-    prediction = Prediction(
+    batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
+    prediction = ModelOutput(
         corners=torch.rand(14, 8, 2, generator=generator) * 250,
         confidence=torch.rand(14, 8, generator=generator),
         visibility=torch.rand(14, 8, generator=generator),
         cards=torch.rand(14, generator=generator) * 52,
         cards_std=torch.rand(14, generator=generator),
     )
-    metrics = FrameMetrics(12.5)
-    metrics.update(prediction, batch)
-    return frame_results(prediction, batch, VIDEOS), {k: float(v) for k, v in metrics.compute().items()}
+    metrics = FrameMetrics(12.5, FusionConfig())
+    flags = flag_frames(prediction, batch, FusionConfig())
+    metrics.update(prediction, batch, flags)
+    return frame_results(prediction, batch, flags, VIDEOS), {
+        k: float(v) for k, v in metrics.compute().items()
+    }
+
+
+def write_both(folder: Path, results: list[FrameResult], interval: Interval | None = None) -> None:
+    reports.write_tables(folder, results, reports.video_rows(results, interval, FusionConfig()))
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -60,7 +72,7 @@ def test_tables_agree_with_the_metrics(
     tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
 ) -> None:
     results, scores = evaluated
-    reports.write_tables(tmp_path, results)
+    write_both(tmp_path, results)
     frames, videos = read_csv(tmp_path / "frames.csv"), read_csv(tmp_path / "videos.csv")
     assert len(frames) == 14
     assert [row["video"] for row in videos] == VIDEOS
@@ -87,7 +99,7 @@ def test_frame_rows_hold_every_digit_and_leave_the_unknown_empty(
     tmp_path: Path, evaluated: tuple[list[FrameResult], dict[str, float]]
 ) -> None:
     results, _ = evaluated
-    reports.write_tables(tmp_path, results)
+    write_both(tmp_path, results)
     for row, result in zip(read_csv(tmp_path / "frames.csv"), results, strict=True):
         assert (row["video"], int(row["frame_index"])) == (result.video, result.frame_index)
         assert float(row["cards_predicted"]) == result.cards_predicted
@@ -103,7 +115,7 @@ def test_the_interval_stands_beside_the_estimate_and_flags_beside_the_frames(
     results, _ = evaluated
     lost = [replace(r, flag=int(Flag.NO_PACKET)) if r.video == VIDEOS[1] else r for r in results]
     interval = Interval(floor=2.0, slope=0.1, noise=0.5, videos=8)
-    reports.write_tables(tmp_path, lost, interval)
+    write_both(tmp_path, lost, interval)
     first, second, third = read_csv(tmp_path / "videos.csv")
     for row in (first, third):
         low, high = interval.bounds(float(row["cards_predicted"]), int(row["frames_used"]))
@@ -118,11 +130,11 @@ def test_the_interval_stands_beside_the_estimate_and_flags_beside_the_frames(
 def test_an_unknown_count_still_has_a_video_estimate(
     evaluated: tuple[list[FrameResult], dict[str, float]],
 ) -> None:
-    row = reports.video_rows(evaluated[0])[2]
+    row = reports.video_rows(evaluated[0], None, FusionConfig())[2]
     assert math.isnan(float(row["cards"]))
     own = [result for result in evaluated[0] if result.video == VIDEOS[2]]
     columns = np.array([(r.cards_predicted, r.cards_std, r.flag) for r in own]).T
-    clip = fuse(*columns)
+    clip = fuse(*columns, FusionConfig())
     assert (row["cards_predicted"], row["frames_used"]) == (clip.cards, clip.frames_used)
     assert clip.frames_used > 0
     assert math.isnan(float(row["low"]))
