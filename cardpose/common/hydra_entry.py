@@ -172,6 +172,12 @@ def entry(
                 except BrokenPipeError:  # the reader has seen enough: `--help | head`
                     nowhere = os.open(os.devnull, os.O_WRONLY)
                     os.dup2(nowhere, sys.stdout.fileno())  # the last flush has a place to go
+                except OSError as error:
+                    if started:
+                        raise
+                    raise InputError(
+                        f"{error.filename}: {error.strerror}: choose another hydra.run.dir"
+                    ) from None
             return None
 
         return main

@@ -1,4 +1,4 @@
-"""Is a setting worse than the best one, or only unlucky? Differences against what chance makes of them."""
+"""Tukey-Kramer comparison of settings against the best, blocked by fold."""
 
 import math
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 from scipy.stats import studentized_range
 
 LEVEL = 0.95
-"""Of all differences of a table together, not of each."""
+"""Confidence, for all differences of a table together."""
 SMALLEST = 1e-6
-"""An error of 0 counts as this: its logarithm is to be finite."""
+"""Lower bound of an error, whose logarithm is taken."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the settings do beside the best of them.
+    """Settings compared with the best of them.
 
     Args:
-        best: its index, None where nothing could be compared.
-        ratio: (K,) of each setting's error to the best one's, of geometric means; NaN where unknown.
-        margin: (K,) the ratio up to which chance explains it; NaN where no setting was run often enough to tell.
+        best: its index; None if nothing could be compared.
+        ratio: (K,) ratio of each setting's geometric mean error to that of the best; NaN if unknown.
+        margin: (K,) ratio up to which the difference is not significant; NaN if there are too few runs.
     """
 
     best: int | None
@@ -28,7 +28,7 @@ class Comparison:
     margin: np.ndarray
 
     def inside_noise(self) -> np.ndarray:
-        """(K,) bool, whether a setting may be as good as the best one; never the best one itself."""
+        """(K,) bool, whether a setting is not significantly worse than the best; False for the best itself."""
         inside = self.ratio <= self.margin
         if self.best is not None:
             inside[self.best] = False
@@ -38,11 +38,9 @@ class Comparison:
 def compare(errors: np.ndarray, setting: np.ndarray, block: np.ndarray, settings: int) -> Comparison:
     """Compare the settings of runs by their errors.
 
-    The logarithm of an error counts as the sum of what its setting, its block and chance add; the chance is the same
-    for all settings and is read from how runs of one setting and block differ, and how settings differ alike in all
-    blocks. Blocks are the folds: what makes a fold hard makes it hard for every setting. A difference has to exceed
-    what the studentized range allows (Tukey 1949, Kramer 1956): in 19 of 20 tables where all settings are the same,
-    none is then called worse.
+    Linear model of the log error: setting + block + noise of one variance, estimated from the residuals. Blocks are the
+    folds, because a hard fold is hard for every setting. A difference is significant if it exceeds the studentized
+    range (Tukey 1949, Kramer 1956): if all settings are equal, 19 of 20 tables call none worse.
 
     Args:
         errors: (N,) one a run, positive; NaN where unknown.

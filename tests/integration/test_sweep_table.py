@@ -84,7 +84,7 @@ def test_settings_are_the_overrides_without_the_seeds(sweep: Path) -> None:
         values = [run.scores["val/card_mae"] for run in own]
         assert len(own) == 3
         assert results.mean("val/card_mae")[k] == pytest.approx(np.mean(values))
-        assert results.spread("val/card_mae")[k] == pytest.approx(np.std(values, ddof=1))
+        assert results.std("val/card_mae")[k] == pytest.approx(np.std(values, ddof=1))
     means = results.mean("val/card_mae")
     assert list(means) == sorted(means)
     assert results.others == {"model=unett,seed=0.5": "failed: Could not find 'model/unett'"}

@@ -16,23 +16,23 @@ from cardpose.sweeps.report.plots import PANELS, UNITS, effect, pareto, short
 from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, TESTED, SweepResults
 
 FORMS = {"cost/train_seconds": "{:,.0f}"}
-"""Of what is not written with two decimals."""
+"""Formats other than two decimals."""
 BEST, SAME, FRONT = "*", "=", "F"
 LEGEND = (
-    "Mean over the runs of a setting ± their standard deviation. * best, = inside the noise: a difference that chance "
-    "may make, at 95 % for all settings together. F on the Pareto front of validation card error against this cost. "
-    "Choose by the validation scores; the test scores are for the report, once nothing is chosen any more."
+    "Mean over the runs of a setting ± their standard deviation. * best, = inside the noise: not significantly "
+    "worse, at 95 % for all settings together. F on the Pareto front of validation card error against this cost. "
+    "Choose by the validation scores, and report the test scores of the final choice."
 )
-NO_NOISE = "No setting was run twice, so nothing says which differences are noise: sweep the seed too, seed=range(0,3)."
+NO_NOISE = "No setting was run twice, so the noise is unknown: sweep the seed too, seed=range(0,3)."
 
 
 def headings(results: SweepResults, keys: Iterable[str]) -> list[str]:
-    """Of `cells`."""
+    """Column headings of `cells`."""
     return ["", *results.swept, "runs", *(SHOWN[key] for key in keys)]
 
 
 def cells(results: SweepResults, keys: Iterable[str]) -> list[list[str]]:
-    """A row a setting as text, best first.
+    """One row of text for each setting, best first.
 
     Args:
         results: of the sweep.
@@ -47,7 +47,7 @@ def cells(results: SweepResults, keys: Iterable[str]) -> list[list[str]]:
 
 
 def _marks(results: SweepResults, key: str) -> np.ndarray:
-    """(K,) what stands behind a score."""
+    """(K,) mark behind a score."""
     if key in COSTS:
         return np.where(results.front(key), FRONT, "")
     if key not in ERRORS:
@@ -62,26 +62,26 @@ def _marks(results: SweepResults, key: str) -> np.ndarray:
 def _scores(results: SweepResults, key: str, marks: np.ndarray) -> list[str]:
     scale, form = UNITS.get(key, 1), FORMS.get(key, "{:.2f}")
     texts = []
-    for mean, spread, mark in zip(results.mean(key), results.spread(key), marks, strict=True):
+    for mean, std, mark in zip(results.mean(key), results.std(key), marks, strict=True):
         text = "" if math.isnan(mean) else form.format(mean / scale)
-        text += f"±{form.format(spread / scale)}" if spread > 0 else ""
+        text += f"±{form.format(std / scale)}" if std > 0 else ""
         texts.append(f"{text} {mark or ' '}" if any(marks) else text)
     return texts
 
 
 def notes(results: SweepResults) -> list[str]:
-    """What stands below the table."""
+    """The lines below the table."""
     found = results.compare(OBJECTIVE)
-    told = [LEGEND] if np.isfinite(found.margin).any() else [LEGEND, NO_NOISE]
+    lines = [LEGEND] if np.isfinite(found.margin).any() else [LEGEND, NO_NOISE]
     if results.replicates:
-        told.append(f"Repeated over {' and '.join(results.replicates)}.")
+        lines.append(f"Repeated over {' and '.join(results.replicates)}.")
     if results.fixed:
-        told.append("All runs: " + " ".join(f"{key}={value}" for key, value in results.fixed.items()) + ".")
-    return told
+        lines.append("All runs: " + " ".join(f"{key}={value}" for key, value in results.fixed.items()) + ".")
+    return lines
 
 
 def terminal_tables(results: SweepResults) -> list[Table]:
-    """`cells` for the terminal: what to choose by, and what to report."""
+    """`cells` for the terminal: validation scores to choose by, test scores to report."""
     tables = []
     for title, keys in (("val", (*ERRORS, *COSTS)), ("test", TESTED)):
         table = Table(title=TITLES[title], title_justify="left", box=SIMPLE_HEAD, padding=0)

@@ -1,4 +1,4 @@
-"""Plots of a sweep, uint8 RGB (H, W, 3): what each override does, and error against cost."""
+"""Plots of a sweep, uint8 RGB (H, W, 3): scores over each override, and error against cost."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ PANELS = (*ERRORS, *COSTS)
 UNITS = {"cost/parameters": 1e6}
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#666666"
 _MANY = 8
-"""Different numbers from which on an axis is a scale, not a list."""
+"""From this many different numbers on, the axis is numeric instead of a list of values."""
 DPI = 120
 _JITTER = 0.12
 MOST = 12
-"""Letters of a number in a table or at an axis."""
+"""Characters of a number in a table or at an axis."""
 
 
 def effect(results: SweepResults, key: str, score: str) -> np.ndarray:
@@ -52,7 +52,7 @@ def _effect(axes: Axes, values: Sequence[str], scores: np.ndarray) -> None:
             axes.set_xscale("log")
         return
     means = [_mean(scores[index == i]) for i in range(len(names))]
-    line = "-" if np.isfinite(numbers).all() else "none"  # kinds have no order
+    line = "-" if np.isfinite(numbers).all() else "none"  # text values have no order
     axes.plot(places, means, linestyle=line, color=_ORANGE, marker="_", markersize=18, markeredgewidth=2)
     labels = [short(name) for name in names]
     axes.set_xticks(places, labels, fontsize=8)
@@ -62,7 +62,7 @@ def _effect(axes: Axes, values: Sequence[str], scores: np.ndarray) -> None:
 
 
 def short(value: str) -> str:
-    """A value of an override as far as a reader wants it.
+    """A value of an override, shortened for a table.
 
     >>> short("0.0031622776601683794"), short("unet"), short("[a_very_long_list,of_many_names]")
     ('0.003162', 'unet', '[a_very_long_list,of_...')
@@ -73,12 +73,12 @@ def short(value: str) -> str:
 
 
 def pareto(results: SweepResults, cost: str) -> np.ndarray:
-    """Card error against a cost: a dot a setting with its rank, bars of one standard deviation, the front joined."""
+    """Card error against a cost: a dot with its rank for each setting, bars of one std, and the Pareto front."""
     figure = Figure(figsize=(5, 3.8), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    error, spread = results.mean(OBJECTIVE), results.spread(OBJECTIVE)
+    error, std = results.mean(OBJECTIVE), results.std(OBJECTIVE)
     paid, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
-    axes.errorbar(paid, error, np.nan_to_num(spread), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
+    axes.errorbar(paid, error, np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
     axes.scatter(paid, error, s=24, c=np.where(front, _ORANGE, _BLUE), zorder=3)
     on = np.flatnonzero(front)[np.argsort(paid[front])]
     axes.step(paid[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
@@ -97,7 +97,7 @@ def _plain(axes: Axes) -> None:
 
 
 def _number(text: str) -> float:
-    """Infinite for what is no number, so that it is sorted behind."""
+    """The number; infinite for other text, which is sorted last."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the runs of a sweep say together: the settings, their scores over the seeds, and what they cost."""
+"""The runs of a sweep, grouped into settings: their scores over the seeds, and their cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from cardpose.training.run_folder import COST, is_finished
 
 FOLD = "split.fold"
 ERRORS = {key: score_of(key).title for key in (OBJECTIVE, "val/corner_px_median")}
-"""What settings are compared by: validation scores, since a choice follows."""
+"""Scores that settings are compared by: validation scores, because settings are chosen by them."""
 COSTS = {"cost/train_seconds": "training, s", "cost/parameters": "parameters, M"}
 TESTED = {key.replace("val/", "test/"): f"test {title}" for key, title in ERRORS.items()}
 SHOWN = ERRORS | TESTED | COSTS
@@ -31,7 +31,7 @@ class Run:
 
     Args:
         name: of its folder.
-        overrides: key to value, as they stood on its command line.
+        overrides: of its command line, key to value.
         scores: of metrics.json and, as cost/..., of cost.json.
     """
 
@@ -47,9 +47,9 @@ class SweepResults:
     Args:
         runs: the finished ones.
         swept: keys in which they differ, without the replicates.
-        replicates: keys whose values repeat a setting, such as seed, as far as the runs differ in them.
+        replicates: keys over which a setting is repeated, such as seed, if the runs differ in them.
         fixed: overrides that all runs have.
-        others: name of a run that is not finished to what became of it.
+        others: name of an unfinished run to its outcome.
     """
 
     runs: Sequence[Run]
@@ -60,7 +60,7 @@ class SweepResults:
 
     @cached_property
     def settings(self) -> list[tuple[str, ...]]:
-        """The values of `swept`, one tuple a setting, best first by the mean validation card error."""
+        """The values of `swept`, one tuple for each setting, best first by the mean validation card error."""
         found = list(dict.fromkeys(self._values(run) for run in self.runs))
         order = {setting: self._mean(setting) for setting in found}
         return sorted(found, key=lambda setting: (math.isnan(order[setting]), order[setting]))
@@ -71,20 +71,20 @@ class SweepResults:
         return np.array([self.settings.index(self._values(run)) for run in self.runs], int)
 
     def column(self, key: str) -> np.ndarray:
-        """(N,) a score of each run, NaN where it has none."""
+        """(N,) a score of each run, NaN if it has none."""
         return np.array([run.scores.get(key, math.nan) for run in self.runs])
 
     def mean(self, key: str) -> np.ndarray:
         """(K,) mean of a score over each setting's runs."""
         return np.array([self.column(key)[self.setting_of == k].mean() for k in range(len(self.settings))])
 
-    def spread(self, key: str) -> np.ndarray:
-        """(K,) standard deviation of a sample (n - 1); NaN for one run."""
+    def std(self, key: str) -> np.ndarray:
+        """(K,) standard deviation of a score over each setting's runs (n - 1); NaN for one run."""
         values = [self.column(key)[self.setting_of == k] for k in range(len(self.settings))]
         return np.array([value.std(ddof=1) if len(value) > 1 else math.nan for value in values])
 
     def compare(self, key: str) -> Comparison:
-        """The settings by one of `ERRORS`, against the noise."""
+        """The settings compared by one of `ERRORS`."""
         folds = [run.overrides.get(FOLD, "") for run in self.runs]
         blocks = (
             np.unique(folds, return_inverse=True)[1] if FOLD in self.replicates else np.zeros(len(folds), int)
@@ -106,12 +106,12 @@ class SweepResults:
         )
 
 
-def read_sweep(folder: Path, over: Sequence[str]) -> SweepResults:
+def read_sweep(folder: Path, aggregate_over: Sequence[str]) -> SweepResults:
     """The runs in the folders of `folder`.
 
     Args:
         folder: of a sweep, or of any run folders.
-        over: keys whose values repeat a setting.
+        aggregate_over: keys over which a setting is repeated.
 
     Raises:
         InputError: no such folder, or no finished run in it.
@@ -135,8 +135,8 @@ def read_sweep(folder: Path, over: Sequence[str]) -> SweepResults:
     differing = [key for key in keys if len({run.overrides.get(key) for run in runs}) > 1]
     return SweepResults(
         runs,
-        swept=[key for key in differing if key not in over],
-        replicates=[key for key in differing if key in over],
+        swept=[key for key in differing if key not in aggregate_over],
+        replicates=[key for key in differing if key in aggregate_over],
         fixed={key: runs[0].overrides[key] for key in keys if key not in differing},
         others=others,
     )
@@ -164,11 +164,11 @@ def split_override(line: str) -> tuple[str, str]:
 
 
 def setting_rows(results: SweepResults) -> list[dict[str, Cell]]:
-    """table.csv: a row a setting, best first, with every score's mean and spread and how it does beside the best."""
+    """table.csv: one row for each setting, best first, with mean and std of every score, and the comparisons."""
     comparisons = {key: results.compare(key) for key in ERRORS}
     fronts = {cost: results.front(cost) for cost in COSTS}
     keys = list(dict.fromkeys(key for run in results.runs for key in run.scores))
-    means, spreads = ({key: of(key) for key in keys} for of in (results.mean, results.spread))
+    means, stds = ({key: of(key) for key in keys} for of in (results.mean, results.std))
     rows = []
     for k, setting in enumerate(results.settings):
         row: dict[str, Cell] = {"rank": k + 1, **dict(zip(results.swept, setting, strict=True))}
@@ -179,13 +179,13 @@ def setting_rows(results: SweepResults) -> list[dict[str, Cell]]:
             row[f"{key} inside noise"] = str(bool(comparison.inside_noise()[k])).lower()
         row |= {f"on the front of {cost}": str(bool(front[k])).lower() for cost, front in fronts.items()}
         for key in keys:
-            row |= {f"{key} mean": float(means[key][k]), f"{key} std": float(spreads[key][k])}
+            row |= {f"{key} mean": float(means[key][k]), f"{key} std": float(stds[key][k])}
         rows.append(row)
     return rows
 
 
 def run_rows(results: SweepResults) -> list[dict[str, Cell]]:
-    """runs.csv: a row a run with its overrides and every score."""
+    """runs.csv: one row for each run with its overrides and every score."""
     keys = list(dict.fromkeys(key for run in results.runs for key in run.scores))
     named = [*results.swept, *results.replicates]
     return [
