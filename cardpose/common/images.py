@@ -1,4 +1,4 @@
-"""Loose frames: image files named by their frame index."""
+"""Image files, and folders of loose frames named by their index."""
 
 import io
 import math
@@ -19,15 +19,15 @@ LIMIT = "CARDPOSE_MAX_MEGAPIXELS"
 """Environment variable that raises the largest size of an image, see `max_megapixels`."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SMALL_QUALITY = 60
-"""Of `small_jpeg`, of 100: letters and thin lines can still be read."""
+"""JPEG quality of `small_jpeg`, at which letters and thin lines are still legible."""
 _JPEG = ("JPEG", "MPO")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
-"""Of Pillow's; others are stubs or drawings."""
+"""The formats of Pillow that are read; others are stubs or drawings."""
 _BY_PILLOW = ("HEIF", "AVIF", "TIFF")
-"""Formats that OpenCV lacks or, as TIFF, turns by rules of its own. Pillow turns them as they say itself."""
+"""Formats that OpenCV lacks or, like TIFF, rotates by other rules. Pillow applies their orientation itself."""
 _ORIENTATION = 0x0112
 _CODING = {".png": (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)}
-"""Charts are smaller by a third than with OpenCV's own choice, in the same time."""
+"""Charts are smaller by a third than with OpenCV's default, in the same time."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ImageHeader:
         format: name of the format as Pillow spells it, such as "JPEG", "PNG" or "HEIF".
         width, height: stored pixels, before the EXIF orientation is applied.
         pages: pictures in the file: frames of an animation or pages of a document.
-        orientation: EXIF orientation, 1 to 8; 1 where there is none.
+        orientation: EXIF orientation, 1 to 8; 1 if there is none.
     """
 
     format: str
@@ -62,10 +62,10 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says.
+    """(H, W, 3) uint8 RGB of an image file, with its EXIF orientation applied.
 
     Grey becomes three equal channels, 16 bits become 8, CMYK becomes RGB, and transparency is dropped. Of several
-    pages the first one is read. HEIC is read as one picture, whatever its tiles.
+    pages the first one is read. A tiled HEIC is read as one image.
 
     Raises:
         InputError: the file is missing, empty, no image, cut short, or has more than `max_megapixels`.
@@ -93,7 +93,7 @@ def max_megapixels() -> float:
     """Largest image that is decoded: `CARDPOSE_MAX_MEGAPIXELS`, or 200.
 
     Raises:
-        InputError: the variable is no number above 0.
+        InputError: the variable is not a number above 0.
     """
     text = os.environ.get(LIMIT, "200")
     try:
@@ -118,13 +118,13 @@ def _header(path: Path, file: BinaryIO) -> ImageHeader:
             valid = isinstance(orientation, int) and 1 <= orientation <= 8
             width, height = image.size
             return ImageHeader(image.format or "", width, height, pages, orientation if valid else 1)
-    except Exception as error:  # each format's reader has exceptions of its own for damage
+    except Exception as error:  # each reader raises other types for damaged files
         raise _not_an_image(path) from error
 
 
 @cache
 def _pillow() -> Any:
-    """Pillow's `Image` module, with HEIC and without a limit of its own: `read_image` checks the size first."""
+    """Pillow's `Image` module, with HEIC and without its own size limit: `read_image` checks the size first."""
     import pi_heif
     from PIL import Image
 
@@ -136,7 +136,7 @@ def _pillow() -> Any:
 def _decode_pillow(data: bytes) -> np.ndarray | None:
     try:
         with _pillow().open(io.BytesIO(data)) as image:
-            if image.mode.startswith("I;16"):  # Pillow would clip where 8 bits are wanted
+            if image.mode.startswith("I;16"):  # Pillow would clip the values instead of scaling them
                 return np.repeat((np.array(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
             return np.array(image.convert("RGB"))
     except Exception:  # as in `_header`
@@ -154,7 +154,7 @@ def _decode_opencv(data: bytes) -> np.ndarray | None:
 
 
 def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the picture's end marker is there; OpenCV fills a missing rest with grey and says nothing.
+    """Whether the end marker exists; OpenCV silently fills missing rows with grey.
 
     Markers and their lengths: ITU-T T.81, annex B. The segments before the first scan are skipped by their lengths,
     since an EXIF thumbnail has an end marker of its own.
@@ -182,29 +182,29 @@ def _turned(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB, coded as the suffix says; the file is whole or absent.
+    """Write (H, W, 3) uint8 RGB, in the format of the suffix, atomically.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
     encoded = encode_image(image, path.suffix)
-    with replace_file(path) as temporary:  # not cv2.imwrite, which answers a full disk with False
+    with replace_file(path) as temporary:  # not cv2.imwrite, which returns False on a full disk
         temporary.write_bytes(encoded)
 
 
 def encode_image(image: np.ndarray, suffix: str, settings: Sequence[int] = ()) -> bytes:
-    """The file of (H, W, 3) uint8 RGB, coded as its suffix says, ".png" or ".jpg"; `settings` as OpenCV takes them."""
+    """Encode (H, W, 3) uint8 RGB in the format of the suffix, ".png" or ".jpg"; `settings` are OpenCV's."""
     settings = settings or _CODING.get(suffix, ())
     _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     return encoded.tobytes()
 
 
 def small_jpeg(image: np.ndarray, width: int) -> bytes:
-    """A file of few bytes, for a page of many pictures: what notebooks show.
+    """Encode a small JPEG for a page with many images, such as a notebook.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        width: to which it is shrunk, in pixels; a narrower one stays as it is.
+        width: in pixels, to which a wider image is reduced.
     """
     if image.shape[1] > width:
         size = (width, round(width * image.shape[0] / image.shape[1]))
@@ -213,10 +213,10 @@ def small_jpeg(image: np.ndarray, width: int) -> bytes:
 
 
 def list_frames(folder: Path) -> dict[int, Path]:
-    """The images of a folder of frames by frame index, ascending; hidden and other files are passed over.
+    """The images of a folder of frames by frame index, ascending; hidden and other files are ignored.
 
     Raises:
-        InputError: no image, a name that is no index, or two images of one frame.
+        InputError: no image, a name that is not an index, or two images of one frame.
     """
     frames: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):

@@ -1,21 +1,20 @@
 """Augmentation of one training example; the only module that imports albumentations.
 
-All geometry is one homography and one interpolation: of four cards little more than a pixel is seen at the
-training size, and every further resampling blurs it. The homography is what a real camera could have done,
-turned and zoomed about its own centre, so the ratio of thickness to length, which tells the count, stays
-true. Corners are moved by the same matrix, in OpenCV's convention that an integer is a pixel's centre.
-Everything else (light, colour, blur, noise, compression) leaves positions alone and comes from
-albumentations.
+All geometry is one homography with one interpolation: four cards are little more than a pixel at the training size, and
+every further resampling blurs them. The homography is that of a real camera, rotated and zoomed about its own centre, so
+that the ratio of thickness to length, which determines the count, stays true. Corners are transformed by the same
+matrix, in OpenCV's convention that an integer is the centre of a pixel. All other effects (light, colour, blur, noise,
+compression) leave positions unchanged and come from albumentations.
 
-Beyond the border the outermost pixels go on, so a table stays a table. A plain fill would frame the scene in
-a quadrilateral with corners of its own, and reflection would show parts of a second packet without labels.
+Beyond the border the outermost pixels are repeated, so that a table stays a table. A constant fill would frame the scene
+in a quadrilateral with corners of its own, and reflection would show parts of a second packet without labels.
 """
 
 import os
 import random
 from dataclasses import dataclass
 
-# Before the import, which otherwise asks the network for a newer release.
+# Before the import, which otherwise checks for a newer release over the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
@@ -36,13 +35,13 @@ class Warp:
     """Ranges of the homography.
 
     Args:
-        rotate_deg: turn about the image centre, up to this either way. At most 30: corners are named by
-            their place in the image, and further round the names would belong to other corners.
-        tilt_deg: turn of the camera to the side and up, up to this each way; the image centre stays in place.
-        scale: zoom, smallest and largest; above 1 enlarges.
-        translate: shift as a share of width and height, up to this either way.
-        flip_prob: probability of a mirror image, left for right. It is a packet that could lie there, unlike
-            a vertical flip, which is not offered.
+        rotate_deg: largest rotation about the image centre in either direction. At most 30: corners are named by their
+            position in the image, and after a larger rotation the names would belong to other corners.
+        tilt_deg: largest rotation of the camera to the side and up, in either direction; the image centre stays fixed.
+        scale: smallest and largest zoom; above 1 enlarges.
+        translate: largest shift in either direction, as a fraction of width and height.
+        flip_prob: probability of mirroring left and right. A vertical flip is not offered, as it would show a packet
+            that cannot exist.
 
     Raises:
         InputError: `rotate_deg` is too large.
@@ -67,7 +66,7 @@ def sample_warp(warp: Warp, size: tuple[int, int], rng: np.random.Generator) -> 
     """
     height, width = size
     roll, yaw, pitch = np.deg2rad(rng.uniform(-1, 1, 3) * (warp.rotate_deg, warp.tilt_deg, warp.tilt_deg))
-    zoom = np.exp(rng.uniform(*np.log(warp.scale)))  # as often larger as smaller
+    zoom = np.exp(rng.uniform(*np.log(warp.scale)))  # enlarging and shrinking are equally likely
     shift = rng.uniform(-warp.translate, warp.translate, 2) * (width, height)
     mirror = bool(rng.random() < warp.flip_prob)
     centre, focal = np.array([(width - 1) / 2, (height - 1) / 2]), PHONE_FOCAL * width
@@ -83,7 +82,7 @@ def sample_warp(warp: Warp, size: tuple[int, int], rng: np.random.Generator) -> 
 def apply_warp(
     image: np.ndarray, corners: np.ndarray, visibility: np.ndarray, matrix: np.ndarray, mirror: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Move image and corners by one homography.
+    """Transform image and corners by one homography.
 
     Args:
         image: (H, W, 3) uint8.
@@ -93,8 +92,8 @@ def apply_warp(
         mirror: whether `matrix` swaps left and right; then the flip pairs swap slots.
 
     Returns:
-        Image, corners and visibility of the same shapes and types. A corner that left the image has become
-        unlabelled: visibility 0, coordinates 0, like those that were unlabelled before.
+        Image, corners and visibility of the same shapes and types. A corner outside the image becomes unlabelled:
+        visibility 0, coordinates 0, like those that were unlabelled before.
     """
     height, width = image.shape[:2]
     image = cv2.warpPerspective(
@@ -116,15 +115,13 @@ class Augmenter:
 
     Args:
         warp: ranges of the geometry.
-        probability: of each of the effects below, drawn one by one.
-        brightness, contrast: up to this share of the full range either way.
-        gamma: exponent, smallest and largest.
-        hue, saturation: shift, up to this either way: hue in OpenCV's units of 2 degrees, saturation in
-            1/255.
+        probability: of each of the effects below, drawn independently.
+        brightness, contrast: largest change in either direction, as a fraction of the full range.
+        gamma: smallest and largest exponent.
+        hue, saturation: largest shift in either direction: hue in OpenCV's units of 2 degrees, saturation in 1/255.
         blur: largest sigma of a Gaussian blur, pixels.
-        motion: largest length of a motion blur, an odd number of pixels from 3. One of the two blurs is
-            drawn.
-        noise: largest standard deviation, as a share of the full range.
+        motion: largest length of a motion blur, an odd number of pixels from 3. One of the two blurs is drawn.
+        noise: largest standard deviation, as a fraction of the full range.
         compression: lowest JPEG quality, 1 to 100.
     """
 
@@ -158,8 +155,7 @@ class Augmenter:
                     ],
                     p=p,
                 ),
-                # Drawn at half the size and enlarged: sensor noise that went through a video codec has such
-                # grains.
+                # Drawn at half the size and enlarged: the grain of sensor noise after a video codec.
                 A.GaussNoise((0, noise), noise_scale_factor=0.5, p=p),
                 A.ImageCompression(quality_range=(compression, 100), p=p),
             ]
@@ -168,8 +164,7 @@ class Augmenter:
     def __call__(
         self, image: np.ndarray, corners: np.ndarray, visibility: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Augment one example; shapes and types as in `apply_warp`. The same seed gives the same result, in
-        any process."""
+        """Augment one example; shapes and types as in `apply_warp`. The same seed gives the same result."""
         rng = np.random.default_rng(seed)
         matrix, mirror = sample_warp(self.warp, image.shape[:2], rng)
         image, corners, visibility = apply_warp(image, corners, visibility, matrix, mirror)
@@ -183,7 +178,7 @@ def _translation(shift: np.ndarray) -> np.ndarray:
 
 
 def _rotation(yaw: float, pitch: float) -> np.ndarray:
-    """Of a camera: to the side (about y), then up (about x). (3, 3)."""
+    """(3, 3) rotation of a camera: to the side (about y), then up (about x)."""
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
     return about_x @ about_y

@@ -1,6 +1,6 @@
-"""What can be read as footage, told by content and not by the ending of a name.
+"""Whether a file is an image or a video, by its content and not by its suffix.
 
-`predict`, `subsample`, `convert` and `export` all ask here, so that a file that one of them reads is read by all.
+`predict`, `subsample`, `convert` and `export` all use it, so that a file that one of them reads is read by all.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from cardpose.common.images import read_header
 from cardpose.data.footage.video import has_video
 
 _FILMS = ("GIF",)
-"""Formats of pictures that FFmpeg plays, where they hold more than one."""
+"""Image formats that FFmpeg plays if they contain more than one image."""
 
 
 class Kind(Enum):
-    """What a file holds."""
+    """The content of a file."""
 
     PICTURE = "picture"
     VIDEO = "video"
@@ -24,7 +24,7 @@ class Kind(Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """Look into a file. An animated GIF is a video; other pictures of several pages are pictures, see `pages_note`."""
+    """Inspect a file. An animated GIF is a video; other pictures of several pages are pictures, see `pages_note`."""
     try:
         header = read_header(path)
     except InputError:

@@ -1,4 +1,4 @@
-"""Video in, by PyAV (FFmpeg): frames as a player shows them, with true timestamps."""
+"""Reads video with PyAV (FFmpeg): frames as a player shows them, with true timestamps."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -15,22 +15,22 @@ from av.video.stream import VideoStream
 
 from cardpose.common.errors import InputError
 
-_TEXT = "tty"  # FFmpeg films any .txt file as a terminal would show it
+_TEXT = "tty"  # FFmpeg renders any .txt file as a terminal would show it
 _TOLERATED = 0.5
-"""Seconds by which a stream may end before its header says so, and is not called broken off."""
+"""Seconds by which a stream may end before the duration in its header without counting as truncated."""
 _SOUND_BEYOND = 1.0
-"""Seconds by which the sound of a whole recording may go on after its last frame."""
+"""Seconds by which the sound of a complete recording may continue after its last frame."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video is, before any frame is converted.
+    """The properties of a video, known before any frame is converted.
 
     Args:
         path: the file.
-        num_frames: frames that a player shows; frame indices run from 0 to num_frames - 1. Where the file breaks
-            off, what its container promises.
-        width, height: pixels of a shown frame, so with the rotation applied.
+        num_frames: frames that a player shows; frame indices run from 0 to num_frames - 1. For a truncated file,
+            the number in its container.
+        width, height: pixels of a shown frame, with the rotation applied.
         rate: average frames a second.
         duration: seconds.
         rotation: degrees clockwise by which a stored frame is turned to be shown: 0, 90, 180 or 270.
@@ -56,7 +56,7 @@ class VideoFrame:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and the stream that a player shows; a fault of the file becomes an `InputError` that names it."""
+    """The container and the stream that a player shows; a damaged file becomes an `InputError` that names it."""
     if not path.is_file():
         raise InputError(f"{path}: no such video file: check the path")
     if path.stat().st_size == 0:
@@ -78,10 +78,10 @@ def _damaged(path: Path, what: str) -> InputError:
 
 
 def _indexed_frames(path: Path, stream: VideoStream, *, whole: bool = True) -> int:
-    """Frames shown according to the container's index, without reading them; 0 where it has no full index.
+    """Number of shown frames according to the container's index, without reading them; 0 without a complete index.
 
-    An MP4 has an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone). `whole`
-    refuses a file that ends before its last frame.
+    An MP4 has an entry for every frame, also for those that its edit list hides (a clip trimmed on a phone). With
+    `whole`, a file that ends before its last frame is an error.
     """
     entries = list(stream.index_entries)
     if not stream.frames or len(entries) < stream.frames:
@@ -103,9 +103,9 @@ def _demuxed_frames(path: Path) -> tuple[int, float]:
 
 
 def _promised_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """When the stream ends according to a header that was written with the whole file; 0 where none says so.
+    """The end of the stream according to a header that was written with the complete file; 0 without such a header.
 
-    Of MPEG streams FFmpeg takes the duration from the last timestamp that is there, which promises nothing.
+    For MPEG streams FFmpeg takes the duration from the last timestamp in the file, which is no such header.
     """
     if tagged := stream.metadata.get("DURATION"):  # Matroska, for each track: 00:00:02.000000000
         hours, minutes, seconds = (float(part) for part in tagged.split(":"))
@@ -119,12 +119,12 @@ def _promised_seconds(container: InputContainer, stream: VideoStream) -> float:
 
 
 def _missing_frames(container: InputContainer, stream: VideoStream, frames: int, end: float) -> int:
-    """About how many frames a file without a full index lacks at its end, as far as its headers tell.
+    """About how many frames are missing at the end of a file without a complete index, according to its headers.
 
     Args:
         container, stream: of the file.
-        frames: that there are.
-        end: of the last one, seconds.
+        frames: number of frames in the file.
+        end: of the last one, in seconds.
     """
     if stream.frames > frames:  # AVI's header
         return stream.frames - frames
@@ -160,11 +160,11 @@ def has_video(path: Path) -> bool:
 
 
 def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
-    """Describe a video; decodes one frame, and reads the file through only where its container has no index.
+    """Describe a video; decodes one frame, and reads the whole file only if its container has no index.
 
     Args:
         path: the video.
-        whole: refuse one that is truncated.
+        whole: raise if it is truncated.
 
     Raises:
         InputError: the file is missing, empty, truncated, no video, or without a frame.
@@ -198,12 +198,12 @@ def iterate(
 ) -> Iterator[VideoFrame]:
     """Yield every `stride`-th frame, or the frames at `indices`, in ascending order.
 
-    Every frame up to the last wanted one is decoded, since frames depend on one another; only the wanted ones
-    are converted to RGB, which costs more than the decoding of a small frame.
+    Every frame up to the last requested one is decoded, since frames depend on one another; only the requested ones are
+    converted to RGB, which costs more than decoding a small frame.
 
     Args:
         path: the video.
-        stride: keep frames 0, stride, 2 * stride and so on; ignored where `indices` are given.
+        stride: keep frames 0, stride, 2 * stride and so on; ignored if `indices` are given.
         indices: the frames to keep, in any order.
 
     Raises:
@@ -250,7 +250,7 @@ class _Screen:
         self._reformatter = VideoReformatter()
 
     def note(self, frame: av.VideoFrame) -> None:
-        """The first frame decides the size."""
+        """Take the size of the first frame."""
         self._size = self._size if any(self._size) else _shown_size(frame, self._stream)
 
     def show(self, frame: av.VideoFrame) -> np.ndarray:

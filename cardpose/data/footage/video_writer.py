@@ -1,4 +1,4 @@
-"""Video out, by PyAV (FFmpeg): H.264 that browsers play, the same bytes on any number of cores."""
+"""Writes H.264 video with PyAV (FFmpeg) for browsers, the same bytes on any number of cores."""
 
 from contextlib import ExitStack
 from fractions import Fraction
@@ -14,7 +14,7 @@ from cardpose.common.files import replace_file
 
 _BT709 = 1
 _NARROW = 128
-"""Pixels of width below which x264's AVX-512 code gives other bytes now and then (x264 core of PyAV 18.1)."""
+"""Width in pixels below which x264's AVX-512 code is not deterministic (x264 core of PyAV 18.1)."""
 _TICKS = 90_000
 """Ticks a second of the written files: exact for 24, 25, 30, 50, 60 and 30000/1001 frames a second."""
 
@@ -22,19 +22,18 @@ _TICKS = 90_000
 class VideoWriter:
     """Write an MP4 with H.264, 4:2:0, BT.709 and its index in front, which browsers play while it loads.
 
-    A context manager. The file appears under its name only when the block ends well; after an exception
-    nothing is left. One thread and no B-frames: the same frames give the same bytes on any number of cores,
-    and uneven timestamps are kept to 1/90000 s.
+    A context manager. The file appears only when the block ends without an exception. One thread and no B-frames: the
+    same frames give the same bytes on any number of cores, and uneven timestamps are kept to 1/90000 s.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
+        path: the file to write; its folder is created.
         width, height: even numbers of pixels.
-        rate: frames a second, used for frames without a timestamp and for how long the last one is shown.
+        rate: frames a second, used for frames without a timestamp and for the duration of the last one.
         crf: x264's constant quality, 0 to 51, lower is better and larger.
         preset: x264's speed, "ultrafast" to "veryslow".
 
     Raises:
-        InputError: an odd size, a rate that is not positive, a full disk or a forbidden folder.
+        InputError: an odd size, a rate that is not positive, a full disk, or a folder without write permission.
 
     >>> with VideoWriter("clip.mp4", 640, 480, rate=30) as writer:  # doctest: +SKIP
     ...     for image in images:
@@ -54,7 +53,7 @@ class VideoWriter:
         self.path = Path(path)
         if width < 2 or height < 2 or width % 2 or height % 2:
             raise InputError(
-                f"{self.path}: H.264 wants an even width and height, got {width}x{height}: change the size"
+                f"{self.path}: H.264 needs an even width and height, got {width}x{height}: change the size"
             )
         if not rate > 0:
             raise InputError(f"{self.path}: rate is {rate}: give a positive number of frames a second")
