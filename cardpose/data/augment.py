@@ -1,13 +1,13 @@
 """Augmentation of one training example; the only module that imports albumentations.
 
 All geometry is one homography with one interpolation: four cards are little more than a pixel at the training size, and
-every further resampling blurs them. The homography is that of a real camera, rotated and zoomed about its own centre, so
-that the ratio of thickness to length, which determines the count, stays true. Corners are transformed by the same
+every further resampling blurs them. The homography is that of a real camera, rotated and zoomed about its own centre,
+so that the ratio of thickness to length, which determines the count, stays true. Corners are transformed by the same
 matrix, in OpenCV's convention that an integer is the centre of a pixel. All other effects (light, colour, blur, noise,
 compression) leave positions unchanged and come from albumentations.
 
-Beyond the border the outermost pixels are repeated, so that a table stays a table. A constant fill would frame the scene
-in a quadrilateral with corners of its own, and reflection would show parts of a second packet without labels.
+Beyond the border the outermost pixels are repeated, so that a table stays a table. A constant fill would frame the
+scene in a quadrilateral with corners of its own, and reflection would show parts of a second packet without labels.
 """
 
 import os
