@@ -1,10 +1,10 @@
 """Plots of splits and of predictions, as uint8 RGB arrays (H, W, 3), drawn without the global state of pyplot.
 
-Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/); a shape, line or word repeats what each colour
-means.
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/); none is the only sign of what it means.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,9 +42,7 @@ def scatter_cards(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     axes.plot(ends, ends, color=_GREY, linewidth=1)
     axes.scatter(true, predicted, s=14, color=_BLUE, alpha=0.5, linewidths=0, label="frame")
     axes.set(xlim=ends, ylim=_limits(predicted, _most(true)), xlabel="true cards", ylabel="predicted cards")
-    axes.set_title(_summary(predicted, true))
-    axes.legend(loc="upper left", frameon=False)
-    return to_image(figure)
+    return _finished(figure, axes, _summary(predicted, true))
 
 
 def error_by_count(
@@ -88,9 +86,7 @@ def error_by_count(
             label=f"absolute error of the constant {constant:.1f}",
         )
     axes.set(xlim=(0, _most(true)), ylim=(-reach, reach), xlabel="true cards", ylabel="cards")
-    axes.set_title(_summary(predicted, true))
-    axes.legend(loc="lower left", frameon=False)
-    return to_image(figure)
+    return _finished(figure, axes, _summary(predicted, true), legend="lower left")
 
 
 def error_by_condition(rows: Sequence[Mapping[str, str | int | float]]) -> np.ndarray:
@@ -138,9 +134,7 @@ def intervals(true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.nda
         axes.vlines(true[chosen], low[chosen], high[chosen], color=colour, linewidth=1)
         axes.scatter(true[chosen], cards[chosen], s=40, color=colour, marker=marker, label=label)
     axes.set(xlim=(0, most), xlabel="true cards", ylabel="estimate of the video, with its interval")
-    axes.set_title(f"{held.sum()} of {len(true)} counts are within the interval")
-    axes.legend(loc="upper left", frameon=False)
-    return to_image(figure)
+    return _finished(figure, axes, f"{held.sum()} of {len(true)} counts are within the interval")
 
 
 def coverage(levels: np.ndarray) -> np.ndarray:
@@ -157,16 +151,14 @@ def coverage(levels: np.ndarray) -> np.ndarray:
     low, high = chance_band(len(levels))
     grid = np.linspace(0, 1, 500)
     least, most = (np.searchsorted(edge, grid, side="right") / len(levels) for edge in (high, low))
-    label = f"{100 * BAND:.0f} % range of calibrated intervals"
-    axes.fill_between(grid, least, most, color=_GREY, alpha=0.2, linewidth=0, label=label)
+    band = f"{100 * BAND:.0f} % range of calibrated intervals"
+    axes.fill_between(grid, least, most, color=_GREY, alpha=0.2, linewidth=0, label=band)
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, label="calibrated")
     axes.step([0, *np.sort(levels), 1], [*share, 1], where="post", color=_BLUE, linewidth=2, label="measured")
     in_use = f"level in use, {100 * LEVEL:.0f} %"
     axes.axvline(LEVEL, color=_ORANGE, linestyle="--", linewidth=1, label=in_use)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="nominal level", ylabel="share of counts within")
-    axes.set_title(f"coverage of the interval, {len(levels)} videos")
-    axes.legend(loc="upper left", frameon=False)
-    return to_image(figure)
+    return _finished(figure, axes, f"coverage of the interval, {len(levels)} videos")
 
 
 def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
@@ -237,9 +229,7 @@ def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.
     axes.scatter(first, second, s=14, color=_BLUE, alpha=0.5, linewidths=0, label="frame")
     axes.set(xlim=(0, most), ylim=(0, most), xlabel=f"error of a, {unit}", ylabel=f"error of b, {unit}")
     better, worse = int((second < first).sum()), int((second > first).sum())
-    axes.set_title(f"b is better in {better} frames, a in {worse}")
-    axes.legend(loc="upper left", frameon=False)
-    return to_image(figure)
+    return _finished(figure, axes, f"b is better in {better} frames, a in {worse}")
 
 
 def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
@@ -294,6 +284,12 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _finished(figure: Figure, axes: Axes, title: str, legend: Any = "upper left") -> np.ndarray:
+    axes.set_title(title)
+    axes.legend(loc=legend, frameon=False)
+    return to_image(figure)
 
 
 def to_image(figure: Figure) -> np.ndarray:
