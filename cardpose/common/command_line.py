@@ -20,11 +20,10 @@ import typer
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
+from cardpose.common.subprocesses import INTERRUPTED
 
 USER_ERROR = 2
 """Exit code after invalid input."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as the shell's own."""
 
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 

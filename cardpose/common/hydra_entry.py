@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import hydra
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import cardpose
+from cardpose.common.command_line import USER_ERROR
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_words import (  # noqa: F401
@@ -31,7 +31,6 @@ from cardpose.common.subprocesses import INTERRUPTED
 
 FAILED = 1
 """Exit code where some of many runs failed."""
-USER_ERROR = 2
 
 log = logging.getLogger(__name__)
 
@@ -106,22 +105,12 @@ def plain(cfg: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def full_key(word: str, paths: Mapping[str, str]) -> str:
-    """A word of the command line; `data=x` as `data.root=x` where that is to be a path, not a choice of conf/data.
-
-    >>> full_key("data=my_footage", {"data": "data.root"}), full_key("n=5", {"data": "data.root"})
-    ('data.root=my_footage', 'n=5')
-    """
-    key, sign, value = word.partition("=")
-    return f"{paths[key]}={value}" if sign and key in paths else word
-
-
 def require(cfg: DictConfig, keys: Mapping[str, str]) -> None:
     """Refuse a command line that leaves out what there is no default for.
 
     Args:
         cfg: the configuration.
-        keys: what has to be given, with an example of its value; `data` is `data.root`, as in `entry`'s `paths`.
+        keys: what has to be given, with an example of its value; `data` stands for `data.root`.
 
     Raises:
         InputError: one of them is not given.
@@ -132,14 +121,11 @@ def require(cfg: DictConfig, keys: Mapping[str, str]) -> None:
             raise InputError(f"{key} is not given: add {key}={example}")
 
 
-def entry(
-    config_name: str, paths: Mapping[str, str] = MappingProxyType({})
-) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make `main(cfg)` a command: composes conf/<config_name>.yaml with the command line and runs it.
 
     Args:
         config_name: of the file in conf/.
-        paths: words that take a path though conf/ has a group of that name, and the key that holds it.
 
     Invalid input, of the command line too, exits with one line and code 2; Ctrl-C with one line and code 130. What
     Hydra wrote into the run folder by then is removed.
@@ -147,7 +133,7 @@ def entry(
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
-            sys.argv[1:] = words = [full_key(word, paths) for word in sys.argv[1:]]
+            words = sys.argv[1:]
             if "--version" in words:
                 return print(f"cardpose {cardpose.__version__}")
             started = False
