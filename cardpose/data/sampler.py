@@ -120,7 +120,7 @@ def eval_batch_size(length: int, batch_size: int, world: int) -> int:
 def resume_position(trainer: Trainer) -> tuple[int, int]:
     """Where training continues: the epoch, and how many of its batches are already done.
 
-    On a resume, Lightning makes the loader's iterator, which prefetches, before it tells the sampler the epoch; after
+    On a resume, Lightning makes the loader's iterator, which prefetches, before it sets the epoch of the sampler; after
     an interruption within an epoch it starts the loader from the beginning. So the sampler has to know both numbers
     before. They come from the restored progress of the loops, as far as the weights have seen: an epoch whose last
     batch is processed is over, even if the checkpoint was written before Lightning counted it.

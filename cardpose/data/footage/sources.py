@@ -117,8 +117,8 @@ def missing_file(path: Path) -> InputError:
 def wrong_size(labelled: tuple[int, int], footage: tuple[int, int]) -> str:
     """How to fix labels of another (width, height) than the footage."""
     turned = labelled == footage[::-1]
-    mend = "was labelled without its rotation: turn" if turned else "scale"
+    fix = "was labelled without its rotation: turn" if turned else "scale"
     return (
         f"labelled at {labelled[0]}x{labelled[1]}, but the footage is {footage[0]}x{footage[1]}: "
-        f"{mend} the corners and correct the size"
+        f"{fix} the corners and correct the size"
     )

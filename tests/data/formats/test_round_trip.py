@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cardpose.common.errors import InputError
 from cardpose.common.packet import HIDDEN, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.footage.folder import DatasetFolder
@@ -18,6 +19,7 @@ from cardpose.data.formats.importing import as_folder
 from cardpose.data.formats.known import FORMATS
 from cardpose.data.formats.names import short_name
 from cardpose.data.formats.records import Hidden
+from cardpose.data.labels.store import LabelFolder
 
 Exported = Callable[[str], Path]
 
@@ -95,6 +97,18 @@ def test_labels_go_back_into_the_folder_that_they_came_from(
     for got, want in zip(after.annotations, before.annotations, strict=True):
         assert_same(got, want)
     assert (footage / "annotations.json.bak").read_bytes() == changed
+
+
+def test_a_folder_that_is_being_labelled_is_not_written(exported: Exported, footage: Path) -> None:
+    read = DatasetFolder.read(footage)
+    replace(read, annotations=read.annotations[1:]).write()
+    with LabelFolder(footage):
+        before = (footage / "annotations.json").read_bytes()
+        with pytest.raises(InputError, match=r"footage: another cardpose command .* has it open"):
+            put_into("coco", exported("coco"), footage)
+        assert (footage / "annotations.json").read_bytes() == before
+    assert str(put_into("coco", exported("coco"), footage)) == "1 labels added, 0 replaced, 41 as they were"
+    assert_same(DatasetFolder.read(footage).annotations[0], read.annotations[0])
 
 
 def test_losses_are_said_and_nothing_else(
