@@ -88,6 +88,7 @@ def test_imports_point_one_way(path: Path) -> None:
         other = wing_of(imported.removeprefix("cardpose."))
         assert other is not None, f"{own} imports the entry {imported}"
         assert WINGS.index(other) <= WINGS.index(own), f"{own} imports {imported}"
+        assert (own, other) != ("prediction", "training"), f"{name_of(path)}: a prediction needs no training"
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)

@@ -10,7 +10,7 @@ from cardpose.data.labels.marks import Marks, arrays
 from cardpose.geometry.box_fit import BoxFit
 from cardpose.geometry.boxes import LABEL_STEPS, extent, fit_frames, leave_one_out
 
-MISFIT = 0.02
+MAX_RESIDUAL = 0.02
 """Root mean square distance of the corners from the box, of the longest distance between two of them. The published
 labels are above in 10 of 765 frames, half of which are wrong (docs/label_errors.md); a corner set wrong by a tenth of
 that distance is told in 9 frames of 10."""
@@ -23,14 +23,14 @@ class BoxCheck:
     Args:
         box: (8, 2) its corners in source pixels; None where the labelled ones determine none.
         hidden: (8,) whether the packet itself hides the corner from the camera.
-        misfit: distance of the labelled corners from the box, of their extent; NaN where there is no box.
-        blamed: the corner without which the box fits best, where `misfit` is too large; None otherwise.
+        residual: distance of the labelled corners from the box, of their extent; NaN where there is no box.
+        blamed: the corner without which the box fits best, where `residual` is too large; None otherwise.
         away: how far that one is from the box of the others, source pixels.
     """
 
     box: np.ndarray | None
     hidden: np.ndarray
-    misfit: float
+    residual: float
     blamed: int | None
     away: float
 
@@ -51,10 +51,10 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
         boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
-        misfit = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
-        found = leave_one_out(corners, given, size) if misfit > MISFIT else None
+        residual = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
+        found = leave_one_out(corners, given, size) if residual > MAX_RESIDUAL else None
     blamed, away = (found.corner, found.offset) if found else (None, np.nan)
-    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), misfit, blamed, away)
+    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), residual, blamed, away)
 
 
 def hidden_corners(fit: BoxFit) -> np.ndarray:

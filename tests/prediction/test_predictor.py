@@ -137,6 +137,16 @@ def test_the_interval_comes_with_the_checkpoint(drawn_checkpoint: Path, tmp_path
     assert Predictor.from_file(tmp_path / "calibrated.ckpt").interval == Interval(**stored)
 
 
+def test_the_fusion_settings_come_with_the_checkpoint(drawn_checkpoint: Path, tmp_path: Path) -> None:
+    assert Predictor.from_file(drawn_checkpoint).fusion == FusionConfig()
+    checkpoint = torch.load(drawn_checkpoint, weights_only=True)
+    checkpoint[checkpoints.KEY]["config"]["fusion"] = {"found": 1.0}
+    torch.save(checkpoint, tmp_path / "strict.ckpt")
+    predictor = Predictor.from_file(tmp_path / "strict.ckpt")
+    assert predictor.fusion == FusionConfig(found=1.0)
+    assert predictor(picture(48, 64)).flag == Flag.NO_PACKET
+
+
 def test_the_field_of_view_is_the_callers_the_checkpoints_or_a_phones(
     drawn_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +210,14 @@ def write_onnx(path: Path, metadata: dict[str, str], *outputs: str) -> Path:
 
 
 ABOUT = {"size": [48, 64], "keypoints": list(CORNERS), "interval": None}
+
+
+def test_an_onnx_file_is_known_by_its_content_and_holds_its_fusion_settings(tmp_path: Path) -> None:
+    metadata = {checkpoints.KEY: json.dumps({**ABOUT, "fusion": {"found": 0.5}})}
+    path = write_onnx(tmp_path / "model", metadata, *ModelOutput._fields)
+    assert Predictor.from_file(path).fusion == FusionConfig(found=0.5)
+    with pytest.raises(InputError, match="runs on the CPU"):
+        Predictor.from_file(path, "cuda")
 
 
 def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Labels that make no box, and what would mend them: one corner elsewhere, or two names exchanged.
 
-*Misfit* is the root mean square distance of a frame's labelled corners from the box that fits them best, over the
+*Residual* is the root mean square distance of a frame's labelled corners from the box that fits them best, over the
 longest distance between two of them.
 """
 
@@ -14,18 +14,18 @@ from cardpose.geometry.boxes import LABEL_STEPS, LeaveOneOut, extent, fit_frames
 from cardpose.labelling.checks.findings import Finding, Kind
 
 MENDED = 0.5
-"""An exchange of names is named where it brings the misfit below this share of it."""
+"""An exchange of names is named where it brings the residual below this share of it."""
 PAIRS = tuple(combinations(range(NUM_CORNERS), 2))
 
 
 def check_boxes(
-    annotations: Sequence[Annotation], misfit: float
+    annotations: Sequence[Annotation], residual: float
 ) -> tuple[list[Finding], dict[int, np.ndarray]]:
-    """Frames whose misfit is above a limit.
+    """Frames whose residual is above a limit.
 
     Args:
         annotations: N labels.
-        misfit: the limit, a share of the packet's extent.
+        residual: the limit, a share of the packet's extent.
 
     Returns:
         The findings, and by the label's number the corners (8, 2) of a box: that without the corner at fault, where one
@@ -38,12 +38,12 @@ def check_boxes(
     error, boxes = fitted.residual(given), fitted.corners
     reach = extent(corners, given)
     findings, drawn = [], {}
-    for i in np.flatnonzero(error > misfit * reach).tolist():
+    for i in np.flatnonzero(error > residual * reach).tolist():
         drawn[i] = boxes[i]
         blamed = leave_one_out(corners[i], given[i], size[i])
         finding = _exchange(annotations[i], error[i], reach[i], blamed)
         if finding is None:
-            finding, box = _misfit(annotations[i], error[i], reach[i], blamed)
+            finding, box = _one_corner(annotations[i], error[i], reach[i], blamed)
             drawn[i] = boxes[i] if box is None else box
         findings.append(finding)
     return findings, drawn
@@ -84,7 +84,7 @@ def _exchange(
     )
 
 
-def _misfit(
+def _one_corner(
     annotation: Annotation, error: float, reach: float, blamed: LeaveOneOut | None
 ) -> tuple[Finding, np.ndarray | None]:
     """The finding with the corner that troubles the box most, and the box without it."""
