@@ -3,6 +3,8 @@
 ::
 
     frame_selection.py  selects frames of a video: every n-th, the sharpest, the most diverse (`cardpose subsample`)
+    subsampling.py      adds those frames of videos to a dataset folder
+    suggesting.py       runs a model over the candidates for a label
     suggestion.py       ranks frames by what their label would add to a model (`cardpose suggest`)
     checks/             finds faults in footage and labels (`cardpose check`)
 

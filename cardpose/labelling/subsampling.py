@@ -20,7 +20,7 @@ from cardpose.labelling.frame_selection import Choice
 from cardpose.prediction.sources import VideoSource, find_sources
 
 _DIGEST = "digest"
-"""Column of videos.csv that tells which videos are there already, whatever they are called."""
+"""Column of videos.csv by which a video is recognised under any name."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def add_videos(sources: list[VideoSource], out: Path, how: Subsampling, bar: Pro
             try:
                 bar.print(_add(source, folder, how, bar))
             except InputError as error:
-                if str(source.path) not in str(error):  # not the video's fault
+                if str(source.path) not in str(error):  # a fault of the folder, not of the video
                     raise
                 problems.append(str(error))
                 bar.print(problems[-1])
@@ -78,17 +78,17 @@ def add_videos(sources: list[VideoSource], out: Path, how: Subsampling, bar: Pro
 
 
 def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: ProgressBar) -> str:
-    """Add one video; a line that says what was done."""
+    """Add one video, if the folder does not hold it yet; returns a line for the user."""
     path, info = source.path, probe(source.path)
     cards, digest = how.cards(path), _digest(path)
     file, known = _name(path, digest, folder.videos, how.store)
     if known is not None and any(video == known.file for video, _ in folder.listed()):
         bar.advance(info.num_frames)
-        return f"{path}: is there already, as {known.file}"
-    indices = how.choose(_watched(path, bar), info.num_frames, how.stride)
+        return f"{path}: exists already as {known.file}"
+    indices = how.choose(_counted_frames(path, bar), info.num_frames, how.stride)
     times = _keep_frames(path, folder.root / file, indices, info, bar) if how.store == FRAMES else None
     if times is None:
-        times = {frame.index: frame.timestamp for frame in _gaps(path, indices, info, bar)}
+        times = {frame.index: frame.timestamp for frame in _frames_at(path, indices, info, bar)}
         _keep_video(path, folder.root / file)
     row = known or Video(file, cards, {"source": path.name, _DIGEST: digest})
     folder.add(row, times.items(), (info.width, info.height))
@@ -97,7 +97,7 @@ def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: Progre
 
 
 def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tuple[str, Video | None]:
-    """The video's name in the folder, and its row where it has one; another video of that name gets a number."""
+    """The name of the video in the folder, with a number if another video has it, and its row if it has one."""
     rows = {video.file: video for video in videos}
     for video in videos:
         if video.extra.get(_DIGEST) == digest:
@@ -113,20 +113,20 @@ def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tup
 
 
 def _digest(path: Path) -> str:
-    """What tells a video's bytes; not bare digits, which a spreadsheet would round."""
+    """Digest of the file; with a prefix, since a spreadsheet rounds a cell of digits only."""
     with path.open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
 
 
-def _watched(path: Path, bar: ProgressBar) -> Iterator[VideoFrame]:
-    """All frames, each counted on the bar."""
+def _counted_frames(path: Path, bar: ProgressBar) -> Iterator[VideoFrame]:
+    """All frames, counted on the progress bar."""
     for frame in iterate(path):
         bar.advance()
         yield frame
 
 
-def _gaps(path: Path, indices: list[int], info: VideoInfo, bar: ProgressBar) -> Iterator[VideoFrame]:
-    """The frames at `indices`; those between them count on the bar too, since they are decoded."""
+def _frames_at(path: Path, indices: list[int], info: VideoInfo, bar: ProgressBar) -> Iterator[VideoFrame]:
+    """The frames at `indices`; the bar also counts the frames between them, which are decoded as well."""
     done = 0
     for frame in iterate(path, indices=indices):
         bar.advance(frame.index + 1 - done)
@@ -138,21 +138,21 @@ def _gaps(path: Path, indices: list[int], info: VideoInfo, bar: ProgressBar) -> 
 def _keep_frames(
     path: Path, target: Path, indices: list[int], info: VideoInfo, bar: ProgressBar
 ) -> dict[int, float]:
-    """Write the frames to the folder `target`; their timestamps."""
+    """Write the frames to the folder `target`; returns their timestamps in seconds."""
     times = {}
-    there = target.is_dir() and any(target.iterdir())
-    with new_folder(target.with_name(f".{target.name}.new") if there else target) as temporary:
-        for frame in _gaps(path, indices, info, bar):
+    exists = target.is_dir() and any(target.iterdir())
+    with new_folder(target.with_name(f".{target.name}.new") if exists else target) as temporary:
+        for frame in _frames_at(path, indices, info, bar):
             write_image(temporary / f"{frame.index}.jpg", frame.image)
             times[frame.index] = frame.timestamp
-    if there:
-        _same_or_refuse(target.with_name(f".{target.name}.new"), target)
+    if exists:
+        _require_same(target.with_name(f".{target.name}.new"), target)
     sync(target)
     return times
 
 
-def _same_or_refuse(fresh: Path, target: Path) -> None:
-    """A run that was killed may have left the frames without their row; any other folder is somebody's."""
+def _require_same(fresh: Path, target: Path) -> None:
+    """Accept a folder with the same frames, left by a killed run before it added the row; refuse any other."""
     names = sorted(item.name for item in fresh.iterdir())
     same = names == sorted(item.name for item in target.iterdir())
     same = same and filecmp.cmpfiles(fresh, target, names, shallow=False)[0] == names

@@ -119,10 +119,13 @@ class CandidateScorer:
 
 
 def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]], dict[str, set[int]]]:
-    """Of each video the frames that may be suggested, and those that are labelled.
+    """The frames of each video that may be suggested, and those that are labelled.
 
-    Where annotations.json names frames of the video that have no label yet, those; else every `stride`-th of a video,
-    and every loose frame.
+    Candidates are the unlabelled frames that annotations.json lists for the video, or, without any, every `stride`-th
+    frame of a video file and all frames of a folder of images.
+
+    Raises:
+        InputError: annotations.json lists a frame that does not exist.
     """
     labelled: dict[str, set[int]] = {video.file: set() for video in folder.videos}
     listed: dict[str, set[int]] = {video.file: set() for video in folder.videos}
@@ -144,15 +147,18 @@ def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]]
 
 
 def _with_neighbours(folder: DatasetFolder, video: str, frames: set[int]) -> set[int]:
-    """The frames with the one before and after each: of a video in time, of loose frames among those there are."""
+    """The frames and their neighbours: in time for a video file, in the list of existing frames for a folder."""
     source = folder.sources[video]
     if isinstance(source, Path):
         near = {index + step for index in frames for step in (-1, 0, 1)}
         return near & set(range(probe(source).num_frames))
-    there = sorted(source)
-    place = {index: i for i, index in enumerate(there)}
+    existing = sorted(source)
+    place = {index: i for i, index in enumerate(existing)}
     return {
-        there[i] for index in frames for i in range(place[index] - 1, place[index] + 2) if 0 <= i < len(there)
+        existing[i]
+        for index in frames
+        for i in range(place[index] - 1, place[index] + 2)
+        if 0 <= i < len(existing)
     }
 
 

@@ -104,7 +104,7 @@ def test_again_adds_new_videos_and_leaves_the_rest(
     make_clip(films / "b.mov", num_frames=4, cards=44)  # another film under the old one's name
     before = json.loads((out / "annotations.json").read_text())
     said = run(str(films), f"--out={out}", "--stride=2")
-    assert "renamed.mov: is there already, as frames/b" in said
+    assert "renamed.mov: exists already as frames/b" in said
     after = json.loads((out / "annotations.json").read_text())
     assert after["annotations"] == before["annotations"]
     assert after["images"][:6] == before["images"]

@@ -2,12 +2,13 @@
 
 ::
 
+    checking.py   runs all checks and writes page and table (`cardpose check`)
     findings.py   a finding, and the table of all
     boxes.py      labels that no box fits, and the corner or the swap of names that explains it
     labels.py     names that contradict positions, coinciding corners, copied labels
     footage.py    duplicate pictures, near-duplicates across a split, rotated videos, missing counts
     page.py       the HTML page with the suspicious frames
 
-Adding a new check: write a function that returns findings, call it where `cardpose check` calls the others, and add its
+Adding a new check: write a function that returns findings, call it in checking.py, and add its
 kind to `findings.Kind` and `findings.MEANINGS`.
 """
