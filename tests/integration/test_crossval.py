@@ -190,7 +190,7 @@ def test_other_choices_or_footage_do_not_go_on(run_folds: Folds, tiny_folder: Pa
     footage = shutil.copytree(tiny_folder, tmp_path / "footage")
     own = f"data.root={footage}"
     folder, _ = run_folds("folds", own, broken={1: 1})
-    with pytest.raises(InputError, match=r"was begun with optim\.lr=0\.003, not 0\.5: give the choices"):
+    with pytest.raises(InputError, match=r"was started with optim\.lr=0\.003, not 0\.5: repeat the choices"):
         run_folds("folds", own, "optim.lr=0.5")
     document = json.loads((footage / "annotations.json").read_text())
     last = document["annotations"].pop()

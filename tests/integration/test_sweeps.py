@@ -169,7 +169,7 @@ def test_a_run_of_another_configuration_is_not_taken_for_finished(
     assert sweep_command("-m", "seed=0,1", "optim.lr=0.1", FIXED_DIR).code == 0
     assert sweep_command("-m", "seed=0,1", "optim.lr=0.1", FIXED_DIR, "resume_sweep=true").code == 0
     line = refusal(sweep_command("-m", "seed=0,1", "optim.lr=0.2", FIXED_DIR, "resume_sweep=true"))
-    assert "sweep/seed-0: was begun with optim.lr=0.1, not 0.2" in line
+    assert "sweep/seed-0: was started with optim.lr=0.1, not 0.2" in line
     assert len(trainings.called) == 2
 
 

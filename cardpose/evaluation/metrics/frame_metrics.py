@@ -1,8 +1,8 @@
-"""What is measured on a set of frames: pure functions on the whole set, and thin classes that gather it.
+"""Scores of a set of frames: pure functions on the whole set, and thin classes that gather it.
 
-The classes keep every frame (a few numbers each) and compute once, in float64 on the CPU, so no value depends
-on the batch size or on how frames fall into batches, nor on how many processes share them. A score that the set
-cannot give (no frame with a count, no visible corner to rank) is NaN.
+The classes keep every frame (a few numbers each) and compute once, in float64 on the CPU. So no score depends on the
+batch size or on the number of processes. A score that is undefined for the set (no frame with a count, no visible
+corner) is NaN.
 """
 
 import numpy as np
@@ -16,20 +16,20 @@ from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import VideoEstimates, estimate_videos
 
 PCK_SHARE = 0.05
-"""A corner counts as found within this share of the packet's back diagonal."""
+"""A corner is found if its error is at most this share of the diagonal of the packet's back."""
 
 
 def card_scores(
     pred: Tensor, target: Tensor, pred_video: Tensor, target_video: Tensor, constant: float
 ) -> dict[str, Tensor]:
-    """Card error per frame and per video, of the model and of a predictor that always says `constant`.
+    """Card error per frame and per video, of the model and of a predictor that always predicts `constant`.
 
-    `card_mae` and `card_rmse` take the estimate as it is; `card_within_1` and `card_within_2` are shares of
-    abs(round(estimate) - true) <= 1, 2, since a whole number is what a user reads.
+    `card_mae` and `card_rmse` use the estimate itself. `card_within_1` and `card_within_2` are the shares with
+    abs(round(estimate) - true) <= 1 and 2, since users read whole numbers.
 
     Args:
         pred: (B,) estimates of the frames in cards.
-        target: (B,) true counts, NaN where unknown; those frames are left out.
+        target: (B,) true counts, NaN if unknown; these frames are left out.
         pred_video: (V,) estimates of the videos in cards, see `videos.estimate_videos`.
         target_video: (V,) as `target`.
         constant: the mean count of the training frames.
@@ -54,8 +54,8 @@ def card_scores(
     }
     return {
         f"{name}{suffix}": score
-        for suffix, (said, true) in parts.items()
-        for name, score in _count_scores(said, true).items()
+        for suffix, (predicted, true) in parts.items()
+        for name, score in _count_scores(predicted, true).items()
     }
 
 
@@ -75,28 +75,28 @@ def _share(hit: Tensor) -> Tensor:
 
 
 def corner_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
-    """Distance of each predicted corner from its label.
+    """Distance of each predicted corner to its label.
 
     Args:
         pred, target: (B, 8, 2) in pixels of the source frame.
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        (B, 8) in pixels of the source frame, NaN where the corner has no label.
+        (B, 8) in pixels of the source frame, NaN if the corner has no label.
     """
     distance = torch.linalg.vector_norm(pred - target, dim=-1)
     return distance.masked_fill(visibility == NOT_LABELLED, torch.nan)
 
 
 def back_diagonal(corners: Tensor, visibility: Tensor) -> Tensor:
-    """Longer diagonal of the packet's back whose both ends have a label.
+    """The longer diagonal of the packet's back of which both ends have a label.
 
     Args:
         corners: (B, 8, 2) in pixels.
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        (B,) in pixels, NaN where no diagonal has both ends.
+        (B,) in pixels, NaN if no diagonal has both ends.
     """
     ends = torch.tensor(BACK_DIAGONALS, device=corners.device)  # (2, 2)
     length = torch.linalg.vector_norm(corners[:, ends[:, 0]] - corners[:, ends[:, 1]], dim=-1)  # (B, 2)
@@ -113,8 +113,8 @@ def corner_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str,
         visibility: (B, 8), 0, 1 or 2; corners with 0 are left out.
 
     Returns:
-        `corner_px_mean`, `corner_px_median` in source pixels, and `pck_5`, the share of corners no farther
-        from their label than 5 % of the frame's `back_diagonal`; frames without that are left out of it.
+        `corner_px_mean`, `corner_px_median` in source pixels, and `pck_5`, the share of corners whose error is at most
+        5 % of the frame's `back_diagonal`; frames without a diagonal are left out of it.
 
     >>> upper, lower = [[0.0, 0.0], [60.0, 0.0]], [[0.0, 80.0], [60.0, 80.0]]
     >>> target = torch.tensor([upper * 2 + lower * 2])  # the diagonal is 100 px
@@ -135,33 +135,33 @@ def corner_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str,
 
 
 def thickness_errors(pred: Tensor, target: Tensor, visibility: Tensor) -> Tensor:
-    """By how much each predicted distance between back and face corner is too long.
+    """Error of the distance between the back and the face corner of each vertical edge.
 
     Args:
         pred, target: (B, 8, 2) in pixels of the source frame.
         visibility: (B, 8), 0, 1 or 2.
 
     Returns:
-        (B, 4) in pixels of the source frame, one of each of `VERTICAL_EDGES`, below 0 where it is too short; NaN where
-        one of the two corners has no label.
+        (B, 4) predicted minus true distance in pixels of the source frame, in the order of `VERTICAL_EDGES`; NaN if one
+        of the two corners has no label.
     """
     ends = torch.tensor(VERTICAL_EDGES, device=pred.device)  # (4, 2)
-    said, true = (
+    predicted, true = (
         torch.linalg.vector_norm(corners[:, ends[:, 1]] - corners[:, ends[:, 0]], dim=-1)
         for corners in (pred, target)
     )
-    return (said - true).masked_fill((visibility[:, ends] == NOT_LABELLED).any(dim=-1), torch.nan)
+    return (predicted - true).masked_fill((visibility[:, ends] == NOT_LABELLED).any(dim=-1), torch.nan)
 
 
 def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[str, Tensor]:
-    """Whether packets are seen too thick or too thin, which small errors of the corners can hide.
+    """Error of the thickness in the image, which small corner errors can hide.
 
     Args:
         pred, target: (B, 8, 2) in pixels of the source frame.
         visibility: (B, 8), 0, 1 or 2; edges with a corner of 0 are left out.
 
     Returns:
-        `thickness_px_bias`, the mean of `thickness_errors`, and `thickness_px_mae`, the mean of their sizes.
+        `thickness_px_bias`, the mean of `thickness_errors`, and `thickness_px_mae`, the mean of their absolute values.
 
     >>> target = torch.zeros(1, 8, 2)
     >>> pred = target.clone()
@@ -175,12 +175,11 @@ def thickness_scores(pred: Tensor, target: Tensor, visibility: Tensor) -> dict[s
 
 
 class CardError(GatherMetric):
-    """`card_scores` over all updates; `update(pred, target, video, spread, flags)`, (B,) each as `estimate_videos`
-    takes them.
+    """`card_scores` over all updates; `update(pred, target, video, cards_std, flags)`, (B,) as in `estimate_videos`.
 
     Args:
-        constant: mean count of the training frames, the baseline's one answer; NaN until known. It travels in
-            the state dict, so a checkpoint knows its own baseline.
+        constant: mean count of the training frames, the prediction of the baseline; NaN until known. It is part of the
+            state dict, so a checkpoint contains its own baseline.
         fusion: settings by which the frames of a video are fused.
     """
 
@@ -199,7 +198,7 @@ class CardError(GatherMetric):
         return card_scores(pred, target, cards, true, float(self.constant))
 
     def videos(self) -> VideoEstimates:
-        """The estimates of all videos so far."""
+        """Estimates of all videos so far."""
         pred, target, video, cards_std, flags = (value.numpy() for value in self.gathered())
         return estimate_videos(video, pred, cards_std, flags, target, self.fusion)
 
@@ -261,7 +260,7 @@ class FrameMetrics(nn.Module):
         return {**self.cards.compute(), **self.corners.compute(), **self.visibility.compute()}
 
     def videos(self) -> VideoEstimates:
-        """The estimates of all videos since `reset`."""
+        """Estimates of all videos since `reset`."""
         return self.cards.videos()
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""One frame's label beside its prediction: the record from which tables, plots and pictures are made."""
+"""One frame's label beside its prediction: the record behind tables, plots and pictures."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,23 +15,23 @@ from cardpose.evaluation.metrics.frame_metrics import corner_errors, thickness_e
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What is true and what was predicted of one frame.
+    """Label and prediction of one frame.
 
     Args:
         video: name of the video.
         frame_index: position of the frame in its video.
-        cards: true count, NaN where unknown.
+        cards: true count, NaN if unknown.
         cards_predicted: estimate in cards.
-        cards_std: its standard deviation as the network sees it, in cards; NaN where it does not tell.
-        flag: `clips.Flag`, why it does not count in its video's estimate.
-        corners: (8, 2) float64, labelled, in source pixels; meaningless where `visibility` is 0.
+        cards_std: standard deviation of the estimate in cards; NaN with a count head that does not estimate it.
+        flag: `clips.Flag`: whether the frame is used for its video's estimate, else why not.
+        corners: (8, 2) float64, labels in source pixels; undefined where `visibility` is 0.
         visibility: (8,) 0, 1 or 2.
         corners_predicted: (8, 2) float64 in source pixels.
         confidence: (8,) height of each heatmap's peak.
         visible_probability: (8,) that the corner is visible.
-        corner_px: (8,) error in source pixels, NaN where not labelled.
-        thickness_px: (4,) by how much each back corner is too far from its face corner, in source pixels, NaN where
-            one of the two is not labelled.
+        corner_px: (8,) error in source pixels, NaN without a label.
+        thickness_px: (4,) error of the distance between back and face corner in source pixels, NaN if one of them
+            has no label.
     """
 
     video: str
@@ -50,17 +50,17 @@ class FrameResult:
 
     @property
     def card_error(self) -> float:
-        """Absolute error in cards, NaN where the count is unknown."""
+        """Absolute error in cards, NaN if the count is unknown."""
         return abs(self.cards_predicted - self.cards)
 
     @property
     def corner_px_mean(self) -> float:
-        """Mean error of the labelled corners in source pixels, NaN where there are none."""
+        """Mean error of the labelled corners in source pixels, NaN without a label."""
         return mean_or_nan(self.corner_px[self.visibility > 0])
 
     @property
     def thickness_px_bias(self) -> float:
-        """Mean of `thickness_px`, NaN where no edge has both its labels."""
+        """Mean of `thickness_px`, NaN if no edge has both labels."""
         return mean_or_nan(self.thickness_px[~np.isnan(self.thickness_px)])
 
 
@@ -70,8 +70,8 @@ def worst(results: Iterable[FrameResult], error: str, count: int, *, best: bool 
     Args:
         results: to choose from.
         error: name of the attribute.
-        count: at most so many.
-        best: those with the smallest, best first.
+        count: maximum number of frames.
+        best: the frames with the smallest error instead, best first.
     """
     measured = [result for result in results if not math.isnan(getattr(result, error))]
     sign = 1 if best else -1
@@ -79,20 +79,20 @@ def worst(results: Iterable[FrameResult], error: str, count: int, *, best: bool 
 
 
 def corners_below(results: Sequence[FrameResult]) -> np.ndarray:
-    """(N, 8) int64: the labelled corners on which the predicted ones lie, see `confusion.lies_on`."""
+    """(N, 8) int64: the labelled corner at each predicted one, see `confusion.lies_on`."""
     columns = ([getattr(r, name) for r in results] for name in ("corners_predicted", "corners", "visibility"))
     return lies_on(*(torch.from_numpy(np.stack(column)) for column in columns)).numpy()
 
 
 def mean_or_nan(values: np.ndarray) -> float:
-    """The mean of (N,) values, NaN where there are none."""
+    """The mean of (N,) values, NaN for none."""
     return float(values.mean()) if len(values) else float("nan")
 
 
 def frame_results(
     prediction: ModelOutput[Tensor], batch: Batch, flags: np.ndarray, videos: Sequence[str]
 ) -> list[FrameResult]:
-    """Split a predicted batch into frames, on the CPU, floats as float64 (as the metrics take them).
+    """Split a predicted batch into frames, on the CPU, floats as float64 (as in the metrics).
 
     Args:
         prediction: of the batch, corners in source pixels.

@@ -1,4 +1,4 @@
-"""What a comparison of two models writes: a page, tables and pictures."""
+"""Page, tables and pictures of a comparison of two models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ from cardpose.evaluation.report.sections import MARKS, chart_sections, photograp
 from cardpose.evaluation.report.tables import flatten_config, write_csv
 from cardpose.evaluation.report.test_result import TestResult
 
-_PLACES = ("paths.", "hydra.", "resume", "name")  # where a run lies, not what it is
+_PLACES = ("paths.", "hydra.", "resume", "name")  # where a run lies, not how it was trained
 
 
 def write_comparison(
@@ -34,19 +34,19 @@ def write_comparison(
     facts: Mapping[str, str],
     configs: Sequence[Mapping[str, Any]],
 ) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
-    """Write comparison.csv, changes.csv, report.html, and the page's pictures as files of their own.
+    """Write comparison.csv, changes.csv, report.html, and the pictures of the page as separate files.
 
     Args:
-        folder: made where it is missing; each file is whole or absent.
-        a, b: what the tests gave.
-        facts: what the models are.
-        configs: that a and b were trained with.
+        folder: created if missing; each file is complete or absent.
+        a, b: results of the two tests.
+        facts: descriptions of the models.
+        configs: the configurations that a and b were trained with.
 
     Returns:
-        Rows of `compare.score_rows`, and the pictures, (H, W, 3) uint8 RGB, by name.
+        Rows of `comparison.score_rows`, and the pictures, (H, W, 3) uint8 RGB, by name.
 
     Raises:
-        InputError: not the same frames, or other labels; the disk is full or the folder may not be written to.
+        InputError: frames or labels differ; the disk is full or the folder is not writable.
     """
     pairs = match(a.results, b.results)
     rows = score_rows(a.metrics, b.metrics)
@@ -64,41 +64,38 @@ def write_comparison(
 
 
 def videos_nearer(a: TestResult, b: TestResult) -> str:
-    """On how many videos each model's count is nearer: the frames of one video are no independent witnesses."""
+    """A sentence: on how many videos each model is better. (Frames of one video are not independent.)"""
     first, second = ({row["video"]: float(row["card_error"]) for row in one.videos} for one in (a, b))
     with_b = sum(second[video] < first[video] for video in first)
     with_a = sum(first[video] < second[video] for video in first)
-    return (
-        f"The count of a video is nearer with b on {with_b} videos, with a on {with_a}. A difference that comes from "
-        "few videos may be chance."
-    )
+    return f"The count is closer with b on {with_b} videos, with a on {with_a}. This may be chance if they are few."
 
 
 def config_section(a: Mapping[str, Any], b: Mapping[str, Any]) -> Section:
-    """The keys in which two configurations differ."""
+    """The keys in which the two configurations differ."""
     first, second = _values(a), _values(b)
     cells = [(key, first.get(key, ""), second.get(key, "")) for key in first | second]
     rows = [row for row in cells if row[1] != row[2]]
     if not rows:
         return Section("Configurations", ["The two were trained with the same configuration."])
     table = Table(["", *NAMES], rows, numbers=False)
-    return Section("Configurations", ["What they were trained with differs in:"], table)
+    return Section("Configurations", ["The two were trained with different values of:"], table)
 
 
 def _values(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every key that says what a run is, without the folder that it lies in."""
+    """Every key that describes a training, without the location of its folder."""
     run = str(config["paths"]["run"])
     flat = {key: str(value).replace(run, "<run>") for key, value in flatten_config(config).items()}
     return {key: value for key, value in flat.items() if not key.startswith(_PLACES)}
 
 
 def change_sections(pairs: Pairs, a: TestResult, b: TestResult) -> list[Section]:
-    """The errors of one against those of the other, and the frames that changed most."""
+    """Errors of b over those of a, and the frames that changed most."""
     charts: list[Picture] = []
     frames: list[Section] = []
     for name, error, what, unit in ERRORS:
         first, second = np.array([[getattr(result, error) for result in pair] for pair in pairs]).T
-        alt = f"Error of the {what} in each frame with b over that with a, in {unit}."
+        alt = f"Error of the {what} of each frame, b over a, in {unit}."
         charts.append(
             Picture(f"changed_{name}", error_against_error(first, second, unit), alt, f"Error of the {what}.")
         )
@@ -117,7 +114,7 @@ def change_sections(pairs: Pairs, a: TestResult, b: TestResult) -> list[Section]
 
 
 def beside(a: Section, b: Section) -> Section:
-    """Two sections of one title as one, their pictures in pairs."""
+    """Two sections with the same title as one, their pictures in pairs."""
     own = dict(zip(NAMES, (a, b), strict=True))
     text = a.text if a.text == b.text else [f"{name}: {said}" for name in NAMES for said in own[name].text]
     drawn = {name: {picture.name: picture for picture in part.pictures} for name, part in own.items()}
@@ -133,7 +130,7 @@ def beside(a: Section, b: Section) -> Section:
 
 
 def _beside(a: Table | None, b: Table | None) -> Table | None:
-    """Two tables with the same rows as one."""
+    """Two tables with the same row names as one."""
     if a is None or b is None:
         return a or b
     headings = [a.headings[0], *(f"{name}: {heading}" for name in NAMES for heading in a.headings[1:])]

@@ -1,4 +1,4 @@
-"""What a cross-validation writes and prints, from the run folders of its folds."""
+"""Tables, plots and page of a cross-validation, from the run folders of its folds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,19 +45,19 @@ WORST_FRAMES = 20
 def write_scores(
     folder: Path, runs: Mapping[int, Path], command: str, failed: Sequence[int]
 ) -> list[TerminalTable]:
-    """Write table.csv (every score) and table.md (those that matter).
+    """Write table.csv (every score) and table.md (the most important ones).
 
     Args:
-        folder: where.
-        runs: folders of the finished folds.
-        command: that made them.
-        failed: the other folds.
+        folder: of the cross-validation.
+        runs: run folders of the finished folds.
+        command: the command that trained them.
+        failed: numbers of the other folds.
 
     Returns:
         The tables for the terminal: validation, and test.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     rows = rows_of(runs)
     write_csv(folder / "table.csv", rows)
@@ -75,12 +75,12 @@ def rows_of(runs: Mapping[int, Path]) -> list[dict[str, Cell]]:
 
 
 def missing(failed: Sequence[int]) -> list[str]:
-    """What is said of the folds that failed."""
-    return [f"Failed, and in none of the figures: fold {', '.join(map(str, failed))}."] if failed else []
+    """A sentence about the failed folds, if there are any."""
+    return [f"Failed and not included: fold {', '.join(map(str, failed))}."] if failed else []
 
 
 def commits(runs: Mapping[int, Path]) -> list[str]:
-    """The commits that trained the folds, each once."""
+    """The commits by which the folds were trained, without repetition."""
     return list(dict.fromkeys(str(description(run)["git_commit"]) for run in runs.values()))
 
 
@@ -92,7 +92,7 @@ def description(run: Path) -> dict[str, Any]:
 def write_frames(
     folder: Path, runs: Mapping[int, Path], data: CardDataModule, command: str, failed: Sequence[int]
 ) -> None:
-    """Write what the test frames of all folds show together: tables, plots, the worst frames, and report.html.
+    """Write tables, plots, the worst frames and report.html of the test frames of all folds.
 
     Args:
         folder: where.
@@ -102,7 +102,7 @@ def write_frames(
         failed: the other folds.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     rows, videos = pool(runs, "frames.csv"), pool(runs, "videos.csv")
     write_csv(folder / "frames.csv", rows)
@@ -133,27 +133,27 @@ def write_frames(
 
 
 def score_sections(rows: Sequence[Mapping[str, Cell]], text: Sequence[str]) -> list[Section]:
-    """The tables of `write_scores` for a page, the legend below `text`."""
+    """The tables of `write_scores` as sections, with `text` and the legend."""
     tables = [Table(*cells(rows, side)) for side in TITLES]
     texts: tuple[list[str], ...] = [*text, f"{LEGEND.capitalize()}."], []
     return [Section(*part) for part in zip(TITLES.values(), texts, tables, strict=True)]
 
 
 def condition_section(rows: Sequence[Mapping[str, Cell]]) -> Section:
-    """Errors by what a frame shows, of `conditions.condition_rows`."""
+    """Errors by count, viewpoint and sharpness, of `error_by_condition.condition_rows`."""
     picture = Picture(
         "errors",
         error_by_condition(rows),
-        "Mean absolute card error by count, camera elevation, heading and sharpness; errors.csv has the figures.",
+        "Mean absolute card error by count, camera elevation, heading and sharpness; the numbers are in errors.csv.",
         "The dashed line is the mean over all frames.",
     )
-    return Section("What errors go with", [], pictures=[picture])
+    return Section("Errors by condition", [], pictures=[picture])
 
 
 def across_folds(
     rows: Sequence[Mapping[str, str]], results: Sequence[FrameResult], fusion: FusionConfig
 ) -> list[str]:
-    """What the interval would be if each fold's were learnt from the other folds' tested videos, in words.
+    """A sentence about the intervals if those of each fold were calibrated on the tested videos of the other folds.
 
     Args:
         rows: the frames of all folds, of frames.csv with its fold.
@@ -164,18 +164,18 @@ def across_folds(
     videos = estimate_results(results, fusion)
     known = videos.of(~np.isnan(videos.true))
     low, high = bounds_across(known, np.array([fold_of[name] for name in known.video]))
-    told = ~np.isnan(low)
-    if not told.any():
+    known_low = ~np.isnan(low)
+    if not known_low.any():
         return []
-    held = int(((low <= known.true) & (known.true <= high))[told].sum())
+    held = int(((low <= known.true) & (known.true <= high))[known_low].sum())
     return [
-        f"Learnt from the tested videos of the other folds instead, it would have held {held} of {told.sum()} counts "
-        f"and been {(high - low)[told].mean():.1f} cards wide: what so many validation videos would give."
+        f"Calibrated on the tested videos of the other folds, it would have held {held} of {known_low.sum()} "
+        f"counts and been {(high - low)[known_low].mean():.1f} cards wide."
     ]
 
 
 def calibrated_on(run: Path) -> int:
-    """Number of videos that a run's interval was learnt from, 0 where it has none."""
+    """Number of videos that the interval of a run was calibrated on, 0 without an interval."""
     interval = checkpoints.interval(description(run))
     return interval.videos if interval else 0
 
@@ -183,11 +183,11 @@ def calibrated_on(run: Path) -> int:
 def conditions(
     frames: Frames, annotations: Sequence[Annotation], results: Sequence[FrameResult]
 ) -> dict[str, np.ndarray]:
-    """Elevation and heading of the camera in degrees, and the sharpness, (N,) each; NaN where unknown.
+    """Elevation and heading of the camera in degrees, and the sharpness, (N,) each; NaN if unknown.
 
     Args:
-        frames: of the whole footage.
-        annotations: their labels.
+        frames: the whole footage.
+        annotations: its labels.
         results: N frames.
     """
     rows, side = [frames.row(result) for result in results], frames.side

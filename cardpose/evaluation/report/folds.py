@@ -1,4 +1,4 @@
-"""What the folds of a cross-validation say together: a table with mean and spread, and all tested frames."""
+"""The folds of a cross-validation together: a table with mean and standard deviation, and all tested frames."""
 
 import json
 import math
@@ -18,10 +18,13 @@ from cardpose.evaluation.report.tables import Cell
 from cardpose.fusion.clips import Flag
 
 Scores = Mapping[str, float]
-"""Under the keys of metrics.json, NaN where a set cannot give one."""
+"""By the keys of metrics.json, NaN if undefined."""
 
-MEAN, SPREAD = "mean", "std"
-TITLES = {"val": "Validation: choose by these", "test": "Test: report these, choose nothing by them"}
+MEAN, STD = "mean", "std"
+TITLES = {
+    "val": "Validation: choose by these scores",
+    "test": "Test: report these scores, do not choose by them",
+}
 _FLAGS = {flag.label: int(flag) for flag in Flag}
 COLUMNS = {
     "card_mae": "card error",
@@ -38,9 +41,9 @@ COLUMNS = {
 }
 """Key of each score that is shown -> its heading, short enough for 80 columns; table.csv has all keys."""
 LEGEND = (
-    "card error: mean absolute error in cards per frame, beside it per video and that of always saying the training "
-    "frames' mean count (const.); within 1: share of frames, and of videos, whose rounded count is at most one card "
-    "off; corner px: median error in pixels of the source frame; 90 % holds, wide: share of videos whose count lies in "
+    "card error: mean absolute error in cards per frame, beside it per video and that of the mean "
+    "training count (const.); within 1: share of frames and of videos with a rounded count at most one card "
+    "off; corner px: median error in pixels of the source frame; 90 % holds, wide: share of videos whose count is in "
     "the interval, and its mean width in cards"
 )
 
@@ -54,10 +57,10 @@ def read_scores(path: Path) -> Scores:
 
 
 def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
-    """One row a fold with all its scores, then their mean and standard deviation over the folds.
+    """One row per fold with all its scores, then mean and standard deviation over the folds.
 
-    The standard deviation is that of a sample (n - 1), NaN for one fold. A fold counts as one, however many frames it
-    has; a score that one fold lacks has neither.
+    The standard deviation is that of a sample (n - 1), NaN for one fold. Each fold has the same weight. A score that
+    one fold lacks has no mean and no standard deviation.
 
     >>> rows = score_rows({0: {"test/card_mae": 1.0}, 1: {"test/card_mae": 2.0}, 2: {"test/card_mae": 6.0}})
     >>> [(row["fold"], round(float(row["test/card_mae"]), 3)) for row in rows]
@@ -68,7 +71,7 @@ def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
         [[values.get(key, math.nan) for key in keys] for values in scores.values()]
     )  # (folds, keys)
     spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(keys), math.nan)
-    names = [*map(str, scores), MEAN, SPREAD]
+    names = [*map(str, scores), MEAN, STD]
     values = [*table, table.mean(axis=0), spread]
     return [
         {"fold": name, **dict(zip(keys, map(float, row), strict=True))}
@@ -77,7 +80,7 @@ def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
 
 
 def cells(rows: Sequence[Mapping[str, Cell]], side: str) -> tuple[list[str], list[list[str]]]:
-    """Headings, and the shown scores of one side as text.
+    """Headings, and the scores of one part of the split as text.
 
     Args:
         rows: of `score_rows`.
@@ -93,7 +96,7 @@ def _text(row: Mapping[str, Cell], side: str, key: str) -> str:
 
 
 def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Table:
-    """`cells` for the terminal, in 80 columns."""
+    """`cells` for the terminal, 80 columns wide."""
     headings, lines = cells(rows, side)
     table = Table(title=title, title_justify="left", padding=(0, 0), pad_edge=False)
     for heading in headings:
@@ -104,14 +107,14 @@ def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Tab
 
 
 def markdown(rows: Sequence[Mapping[str, Cell]], side: str) -> str:
-    """`cells` as a table in Markdown."""
+    """`cells` as a Markdown table."""
     headings, lines = cells(rows, side)
     rule = ["---"] * len(headings)
     return "".join(f"| {' | '.join(line)} |\n" for line in [headings, rule, *lines])
 
 
 def pool(folds: Mapping[int, Path], name: str) -> list[dict[str, str]]:
-    """The rows of one table of every fold, with the fold in front.
+    """The rows of one table of all folds, with the fold as first column.
 
     Args:
         folds: folder of each fold's run.
@@ -127,7 +130,7 @@ def pool(folds: Mapping[int, Path], name: str) -> list[dict[str, str]]:
 
 
 def frame_of(row: Mapping[str, str]) -> FrameResult:
-    """The frame of a line of frames.csv (`reports.frame_row`)."""
+    """The frame of a row of frames.csv, see `tables.frame_row`."""
 
     def corners(form: str) -> np.ndarray:
         return np.array([_number(row[form.format(name)]) for name in CORNERS])

@@ -1,4 +1,4 @@
-"""What a model does well and badly, as the sections of a page: each function makes one, text and pictures."""
+"""The sections of an evaluation's page: each function makes one, with text, table and pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ SHEETS = (
     ("worst_corners", "corner_px_mean", False, "Frames with the largest error of the corners"),
     ("best_corners", "corner_px_mean", True, "Frames with the smallest error of the corners"),
 )
-"""Name, error, whether its best frames are shown, and title."""
+"""Name, attribute of `FrameResult`, whether the best frames are shown, and title."""
 MARKS = (
     "Circles and the white box are the label, crosses and the green box the prediction. Thick marks and whole lines "
     "are visible, thin marks and dashed lines hidden."
@@ -36,19 +36,19 @@ MARKS = (
 def write_report(
     folder: Path, title: str, tested: TestResult, facts: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-    """Write frames.csv, videos.csv, report.html, and the page's pictures as files of their own.
+    """Write frames.csv, videos.csv, report.html, and the pictures of the page as separate files.
 
     Args:
-        folder: made where it is missing; each file is whole or absent.
+        folder: created if missing; each file is complete or absent.
         title: of the page.
-        tested: what it is about.
+        tested: result of the test.
         facts: of `describe_run`.
 
     Returns:
         The pictures, (H, W, 3) uint8 RGB, by name.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     write_tables(folder, tested.results, tested.videos)
     return write_sections(folder, title, {**facts, "footage": tested.footage}, sections(tested))
@@ -57,7 +57,7 @@ def write_report(
 def write_sections(
     folder: Path, title: str, facts: Mapping[str, str], parts: Sequence[Section]
 ) -> dict[str, np.ndarray]:
-    """Write report.html and its pictures as files of their own; return these by name."""
+    """Write report.html and its pictures as separate files; return these by name."""
     images = image_files(parts)
     for name, image in images.items():
         write_image(folder / f"{name}.png", image)
@@ -66,11 +66,11 @@ def write_sections(
 
 
 def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[str, str]:
-    """What a page says of the model.
+    """Description of a model for the head of a page.
 
     Args:
         checkpoint: path of its file.
-        described: the file's entry, see `checkpoints.describe`.
+        described: its description, see `checkpoints.describe`.
     """
     versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
     decode = described["config"]["heatmap"].get("decode", "quadratic")
@@ -82,13 +82,13 @@ def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[s
 
 
 def sections(tested: TestResult) -> list[Section]:
-    """All of a page about one model."""
+    """All sections of a page about one model."""
     frames = frame_sections(tested.results, tested.frames.draw)
     return [score_section(tested.metrics), *chart_sections(tested), *frames]
 
 
 def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
-    """What is drawn as charts: count, interval, visibility and corners; `reach` as in `plots.error_by_count`."""
+    """Count, interval, visibility and corners as charts; `reach` as in `plots.error_by_count`."""
     learnt_from = tested.interval.videos if tested.interval else 0
     return [
         count_section(tested.results, tested.constant, reach),
@@ -99,10 +99,10 @@ def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
 
 
 def score_section(metrics: Mapping[str, float]) -> Section:
-    """The scores, those of the constant predictor beside them."""
+    """The scores, beside those of the constant predictor."""
     text = (
-        "Constant is a predictor that always says the mean count of the training frames. The count of a video is the "
-        "fused one of its frames. Corner errors are in pixels of the source frame."
+        "Constant is a predictor that always predicts the mean count of the training frames. The count of a video is "
+        "fused from its frames. Corner errors are in pixels of the source frame."
     )
     return Section("Scores", [text], Table(["", *VARIANTS.values()], score_cells(metrics)))
 
@@ -110,11 +110,11 @@ def score_section(metrics: Mapping[str, float]) -> Section:
 def count_section(
     results: Sequence[FrameResult], constant: float = float("nan"), reach: float = 0.0
 ) -> Section:
-    """How far counts are off, and at which counts.
+    """Errors of the count, and at which counts they occur.
 
     Args:
         results: all frames.
-        constant: the count that the constant predictor says, NaN leaves it out.
+        constant: the count that the constant predictor predicts; NaN leaves it out.
         reach: as in `plots.error_by_count`.
     """
     predicted = np.array([result.cards_predicted for result in results])
@@ -122,18 +122,18 @@ def count_section(
     error = np.abs(predicted - true)[~np.isnan(true)]
     if not len(error):
         return Section("Count", ["No frame has a known count."])
-    said = f"{len(error)} frames of known count, on average {error.mean():.2f} cards off"
+    summary = f"{len(error)} frames of known count, mean error {error.mean():.2f} cards"
     scatter = Picture(
         "scatter",
         plots.scatter_cards(predicted, true),
-        f"Scatter of predicted against true cards: {said}.",
-        "Each frame's count over the true one; the bands are 1 and 2 cards wide.",
+        f"Scatter of predicted against true cards: {summary}.",
+        "Predicted over true count of each frame; the bands are 1 and 2 cards wide.",
     )
     by_count = Picture(
         "error_by_count",
         plots.error_by_count(predicted, true, constant, reach),
-        f"Signed error of each frame and mean absolute error of each count, over the true count: {said}.",
-        "Each frame's error and each count's mean absolute error, over the true count.",
+        f"Signed error of each frame and mean absolute error of each count, over the true count: {summary}.",
+        "Error of each frame and mean absolute error of each count, over the true count.",
     )
     return Section("Count", [], pictures=[scatter, by_count])
 
@@ -141,12 +141,12 @@ def count_section(
 def interval_section(
     videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarray, more: Sequence[str] = ()
 ) -> Section:
-    """Whether the interval of a video's count holds as often as it says, and how wide it is.
+    """Coverage and width of the interval of a video's count.
 
     Args:
         videos: rows of videos.csv.
-        learnt_from: (V,) number of videos that each one's interval was learnt from, 0 where there is none.
-        more: paragraphs to add.
+        learnt_from: (V,) number of videos that each interval was calibrated on, 0 without one.
+        more: further paragraphs.
     """
     title = "Interval of a video's count"
     columns = (_column(videos, name) for name in ("cards", "cards_predicted", "low", "high"))
@@ -154,64 +154,68 @@ def interval_section(
     true, cards, low, high, learnt_from = table[:, ~np.isnan(table[0]) & (learnt_from > 0)]
     if not len(true):
         return Section(
-            title, ["There is none: it is learnt from two or more validation videos held out whole.", *more]
+            title, ["There is none: it is calibrated on two or more validation videos held out whole.", *more]
         )
     held, width = int(((low <= true) & (true <= high)).sum()), high - low
-    wide = f"{np.nanmean(width):.1f} cards wide on average" if np.isfinite(width).any() else "nowhere given"
+    wide = (
+        f"{np.nanmean(width):.1f} cards wide on average" if np.isfinite(width).any() else "of undefined width"
+    )
     of = ", ".join(f"{number:.0f}" for number in np.unique(learnt_from))
     text = (
-        f"It is to hold {_percent(LEVEL)} of the counts. It held {held} of {len(true)}, {_percent(held / len(true))}, "
-        f"and was {wide}. It was learnt from {of} validation videos."
+        f"The nominal level is {_percent(LEVEL)}. It held {held} of {len(true)} counts, "
+        f"{_percent(held / len(true))}, and is {wide}. It was calibrated on {of} validation videos."
     )
     each = Picture(
         "intervals",
         plots.intervals(true, cards, low, high),
-        f"Estimate and interval of each video over its true count: {held} of {len(true)} hold it.",
-        "Each video's estimate and interval. A video in which no packet was found has none.",
+        f"Estimate and interval of each video over its true count: {held} of {len(true)} contain it.",
+        "Estimate and interval of each video. A video in which no packet was found has no interval.",
     )
     levels = Picture(
         "coverage",
         plots.coverage(coverage.levels_needed(true, cards, low, high, learnt_from)),
-        f"Share of videos held over the nominal level: {_percent(held / len(true))} at {_percent(LEVEL)}.",
-        "Above the diagonal the interval is wider than it need be, below it too narrow. Levels other than "
+        f"Share of counts within over the nominal level: {_percent(held / len(true))} at {_percent(LEVEL)}.",
+        "Above the diagonal intervals are too wide, below it too narrow. Levels other than "
         f"{_percent(LEVEL)} are scaled by Student's t.",
     )
     return Section(title, [text, *more], pictures=[each, levels])
 
 
 def visibility_section(results: Sequence[FrameResult]) -> Section:
-    """Whether the probability of being visible can be taken at its word."""
+    """Calibration of the probability to be visible."""
     probability = np.stack([result.visible_probability for result in results])
     visibility = np.stack([result.visibility for result in results])
     scores = visibility_scores(torch.from_numpy(probability), torch.from_numpy(visibility))
     error = float(scores["visibility_ece"])
     text = (
-        f"The expected calibration error is {error:.3f}: by so much the share of visible corners differs from the "
-        f"probability that was said, on average over {BINS} bins weighted by their corners. A corner without a label "
-        "counts as not visible."
+        f"The expected calibration error is {error:.3f}: the mean difference between the share of visible corners and "
+        f"the predicted probability, over {BINS} bins weighted by their corners. A corner without a label counts as "
+        "not visible."
     )
     diagram = Picture(
         "visibility",
         plots.reliability_diagram(reliability(probability, visibility), error),
         f"Reliability diagram of the visibility: expected calibration error {error:.3f}.",
-        "Below the diagonal corners are visible less often than was said.",
+        "Below the diagonal corners are visible less often than predicted.",
     )
     return Section("Visibility", [text], pictures=[diagram])
 
 
 def corner_section(results: Sequence[FrameResult]) -> Section:
-    """Which corners are taken for which."""
+    """Which corners are confused with which."""
     below = corners_below(results)
     compared = int((below != confusion.NOT_COMPARED).sum())
     if not compared:
-        return Section("Corners", ["No frame has a labelled diagonal of the back to compare by."])
+        return Section(
+            "Corners", ["No frame has a labelled diagonal of the back, by which corners are compared."]
+        )
     rows = [
         (kind, str(corners), f"{corners / compared:.2%}", str(frames))
         for kind, corners, frames in confusion.swaps(below)
     ]
     text = (
-        "A predicted corner lies on its own label within 2 % of the back's diagonal, else on the nearest label, and on "
-        "none where that is farther away than 5 %. What is counted is how the name of the label below it differs."
+        "A predicted corner lies on its own label within 2 % of the back's diagonal, else on the nearest label, or on "
+        "none if that is farther away than 5 %. The table counts in what the name of that label differs."
     )
     own = rows[0][2]
     matrix = Picture(
@@ -219,7 +223,7 @@ def corner_section(results: Sequence[FrameResult]) -> Section:
         plots.confusion(confusion.confusion_matrix(below)),
         f"Confusion matrix of predicted and labelled corners: {own} lie on their own label.",
     )
-    headings = ["the label below is", "corners", "share", "frames with one"]
+    headings = ["label differs in", "corners", "share", "frames with one"]
     return Section("Corners", [text], Table(headings, rows), [matrix])
 
 
@@ -230,8 +234,8 @@ def frame_sections(
 
     Args:
         results: all frames.
-        draw: one frame with label and prediction, (H, W, 3) uint8 RGB.
-        most: frames among the worst.
+        draw: draws a frame with label and prediction, (H, W, 3) uint8 RGB.
+        most: number of worst frames.
     """
     parts: list[Section] = []
     for sheet, error, best, title in SHEETS:
@@ -243,10 +247,10 @@ def frame_sections(
 
 
 def photograph(result: FrameResult, image: np.ndarray, whose: str = "") -> Picture:
-    """A drawn frame with its caption; `whose` prediction it is stands in front."""
-    said = f"{whose}{caption(result)}"
-    alt = f"Frame with label and prediction: {said}".replace("\n", ", ")
-    return Picture("", image, alt, said, "photograph")
+    """A drawn frame with its caption, which starts with `whose`."""
+    text = f"{whose}{caption(result)}"
+    alt = f"Frame with label and prediction: {text}".replace("\n", ", ")
+    return Picture("", image, alt, text, "photograph")
 
 
 def _percent(share: float) -> str:
@@ -254,5 +258,5 @@ def _percent(share: float) -> str:
 
 
 def _column(rows: Sequence[Mapping[str, Cell]], name: str) -> np.ndarray:
-    """(V,) float64 of rows that may come out of a file; NaN where a cell is empty."""
+    """(V,) float64 of rows that may come from a file; NaN for an empty cell."""
     return np.array([float(row[name]) if row[name] != "" else np.nan for row in rows])

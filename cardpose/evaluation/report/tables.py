@@ -1,4 +1,4 @@
-"""What an evaluation says in figures: metrics.json, CSV tables and a table on the terminal."""
+"""Scores and tables of an evaluation: metrics.json, CSV files, and the table on the terminal."""
 
 import csv
 import json
@@ -27,19 +27,19 @@ def write_tables(folder: Path, results: Sequence[FrameResult], videos: Sequence[
     """Write frames.csv and videos.csv.
 
     Args:
-        folder: made where it is missing; each file is whole or absent.
+        folder: created if missing; each file is complete or absent.
         results: all frames.
         videos: of `video_rows`.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     write_csv(folder / "frames.csv", map(frame_row, results))
     write_csv(folder / "videos.csv", videos)
 
 
 def frame_row(result: FrameResult) -> dict[str, Cell]:
-    """One line of frames.csv: source pixels, cards, full precision; NaN where there is no label."""
+    """One row of frames.csv: source pixels, cards, full precision; NaN without a label."""
     row: dict[str, Cell] = {
         "video": result.video,
         "frame_index": result.frame_index,
@@ -68,7 +68,7 @@ def frame_row(result: FrameResult) -> dict[str, Cell]:
 
 
 def estimate_results(results: Sequence[FrameResult], fusion: FusionConfig) -> VideoEstimates:
-    """The videos' estimates, in order of appearance: see `videos.estimate_videos`; at least one result."""
+    """Estimates of the videos in order of appearance, see `videos.estimate_videos`; at least one result."""
     columns = np.array([(r.cards_predicted, r.cards_std, r.flag, r.cards) for r in results]).T
     cards, cards_std, flags, true = columns
     names = np.array([result.video for result in results])
@@ -78,7 +78,7 @@ def estimate_results(results: Sequence[FrameResult], fusion: FusionConfig) -> Vi
 def video_rows(
     results: Sequence[FrameResult], interval: Interval | None, fusion: FusionConfig
 ) -> list[dict[str, Cell]]:
-    """Lines of videos.csv in order of appearance: see `videos.estimate_videos`.
+    """Rows of videos.csv in order of appearance, see `videos.estimate_videos`.
 
     Args:
         results: at least one.
@@ -107,7 +107,7 @@ def video_rows(
 
 
 def _pixel_columns(frames: Sequence[FrameResult]) -> dict[str, Cell]:
-    """How far off the corners of a video's frames are, in source pixels."""
+    """Corner and thickness errors of the frames of one video, in source pixels."""
     corner_px = np.concatenate([frame.corner_px[frame.visibility != NOT_LABELLED] for frame in frames])
     thickness_px = np.concatenate([frame.thickness_px for frame in frames])
     thickness_px = thickness_px[~np.isnan(thickness_px)]
@@ -119,7 +119,7 @@ def _pixel_columns(frames: Sequence[FrameResult]) -> dict[str, Cell]:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]]) -> None:
-    """Write at least one row under a header; floats in full, NaN as an empty cell."""
+    """Write at least one row under a header; floats with full precision, NaN as an empty cell."""
     rows = list(rows)
     with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -129,10 +129,10 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]]) -> None:
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Write numbers (tensors of one value too) as flat JSON, sorted by key, in full; NaN as null.
+    """Write numbers (or tensors of one value) as flat JSON, sorted by key, with full precision; NaN as null.
 
     Raises:
-        InputError: the disk is full or the folder may not be written to.
+        InputError: the disk is full or the folder is not writable.
     """
     values = {key: float(value) for key, value in sorted(metrics.items())}
     finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
@@ -158,7 +158,7 @@ def score_cells(metrics: Mapping[str, Any], prefix: str = "test/") -> list[list[
 
 
 def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
-    """The final table, in 80 columns: `score_cells` under a title."""
+    """The table of the scores for the terminal, 80 columns wide."""
     table = Table(title=title or None, title_justify="left")
     table.add_column("", no_wrap=True)
     for header in VARIANTS.values():
@@ -169,7 +169,7 @@ def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str 
 
 
 def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """A resolved config as one level of scalars under dotted keys, as they are written on the command line.
+    """A resolved config as one level of scalars by dotted key, as on the command line.
 
     >>> flatten_config({"optim": {"lr": 0.001}, "data": {"size": [192, 256], "root": None}})
     {'optim.lr': 0.001, 'data.size': '[192, 256]', 'data.root': 'None'}
@@ -184,20 +184,20 @@ def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, boo
 
 
 def check_begun(where: str, begun: Mapping[str, Any], now: Mapping[str, Any], otherwise: str) -> None:
-    """Refuse to go on under another configuration.
+    """Check that something is continued with the configuration that it was started with.
 
     Args:
-        where: what was begun, which opens the message.
-        begun, now: its configuration and the present one, as `flatten_config` takes them.
-        otherwise: what else can be done.
+        where: what is continued; the message starts with it.
+        begun, now: both configurations, as in `flatten_config`.
+        otherwise: the alternative that the message offers.
 
     Raises:
-        InputError: they differ; the message names the first key.
+        InputError: the two differ; names the first key.
     """
     before, after = flatten_config(begun), flatten_config(now)
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             raise InputError(
-                f"{where}: was begun with {key}={before.get(key)}, not {after.get(key)}: give the choices that it was "
-                f"begun with, or {otherwise}"
+                f"{where}: was started with {key}={before.get(key)}, not {after.get(key)}: repeat the choices that it "
+                f"was started with, or {otherwise}"
             )

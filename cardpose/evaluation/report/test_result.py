@@ -1,4 +1,4 @@
-"""A tested model: its scores, and every frame's label beside its prediction and under its picture."""
+"""A tested model: scores, and label, prediction and picture of every frame."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from cardpose.fusion.settings import FusionConfig
 
 
 class Frames:
-    """The network's view of the frames behind results.
+    """Pictures of tested frames, at the size of the network's input.
 
     Args:
         side: of a data module.
@@ -35,20 +35,20 @@ class Frames:
         return self.side.cache.frame(self.side.rows[self.row(result)])
 
     def draw(self, result: FrameResult) -> np.ndarray:
-        """See `viz.draw_result`."""
+        """See `drawing.draw_result`."""
         return draw_result(self.image(result), self.side.to_source[self.row(result)], result)
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a test of a model gives.
+    """Result of testing a model.
 
     Args:
-        metrics: under the keys of metrics.json, test/...
-        results: one a frame.
+        metrics: by the keys of metrics.json, test/...
+        results: one per frame.
         frames: their pictures.
-        footage: what it was tested on, in words.
-        constant: the count that the constant predictor says.
+        footage: description of the footage.
+        constant: the count that the constant predictor predicts.
         interval: the model's calibration, None where it has none.
         fusion: settings by which the frames of a video are fused.
     """

@@ -74,14 +74,14 @@ def test_texts_say_what_the_scores_are(evaluated: Evaluated) -> None:
     table = score_section(scores).table
     assert table is not None
     assert table.rows[0][1:3] == [f"{scores['test/card_mae']:.2f}", f"{scores['test/card_mae_video']:.2f}"]
-    assert f"{scores['test/card_mae']:.2f} cards off" in count_section(results).pictures[0].alt
+    assert f"mean error {scores['test/card_mae']:.2f} cards" in count_section(results).pictures[0].alt
     assert f"{scores['test/visibility_ece']:.3f}" in visibility_section(results).text[0]
     rows = video_rows(results, INTERVAL, FusionConfig())
     held = interval_scores(metrics.videos(), INTERVAL)
     text = interval_section(rows, np.full(4, INTERVAL.videos)).text[0]
     assert f"{held['interval_coverage'] * 4:.0f} of 4" in text
     assert f"{held['interval_width']:.1f} cards wide" in text
-    assert "from 8 validation videos" in text
+    assert "on 8 validation videos" in text
 
 
 def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
@@ -91,7 +91,7 @@ def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
     learnt_from = np.array([8, 8, 6, 6])
     first, second = interval_section(rows, learnt_from), interval_section(read, learnt_from)
     assert first.text == second.text
-    assert "from 6, 8 validation videos" in first.text[0]
+    assert "on 6, 8 validation videos" in first.text[0]
     for one, other in zip(first.pictures, second.pictures, strict=True):
         assert np.array_equal(one.image, other.image)
 
@@ -116,7 +116,7 @@ def test_an_interval_that_no_video_has_is_held_by_none(evaluated: Evaluated) -> 
     rows = video_rows([replace(result, flag=1) for result in evaluated[0]], INTERVAL, FusionConfig())
     text = interval_section(rows, np.full(4, 8)).text[0]
     assert "held 0 of 4" in text
-    assert "nowhere given" in text
+    assert "of undefined width" in text
 
 
 def test_corners_that_are_swapped_are_counted_by_kind(evaluated: Evaluated) -> None:
