@@ -2,17 +2,39 @@
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_layout import WINGS
 
-from cardpose.common.hydra_entry import CONF
+from cardpose.__main__ import EXPERIMENTS, TOOLS
+from cardpose.common.hydra_words import CONF
 
 ROOT = Path(__file__).parents[1]
+
+
+COMMAND = re.compile(
+    r"^ {4,}(?:\w+=\S+ )?(?:srun |docker run .*?)?(?:cardpose |python -m cardpose\.)(\w+)(?: (.*))?$"
+)
+"""A command in an indented block: its name and its words."""
+
+
+def commands() -> Iterator[tuple[str, str, str]]:
+    """File, command and words of every command line in README and docs, lines that go on put together."""
+    for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"\\\n\s*", "", file.read_text(encoding="utf-8"))
+        for line in text.splitlines():
+            match = COMMAND.match(re.sub(r"\s+# .*$", "", line))
+            if match and match[1] != "mine":  # the example of CONTRIBUTING.md
+                yield file.name, match[1], (match[2] or "").replace("<", "").replace(">", "")
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +110,26 @@ def test_readme_is_short() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 150
     assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize(("file", "name", "words"), commands())
+def test_command_is_understood(file: str, name: str, words: str) -> None:
+    assert name in {*TOOLS, *EXPERIMENTS}
+    if name in TOOLS:
+        tool = typer.main.get_command(import_module(f"cardpose.{name}").main.app)
+        known = {
+            option for parameter in tool.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", words)) <= known
+        if not re.search(r"\.\.\.|\[-|\|", words):  # no pattern of a command, but one to type
+            tool.make_context(name, shlex.split(words))
+    elif "--" not in words and "..." not in words and "S" not in words.split():
+        given = [word for word in shlex.split(words) if word not in ("-m", "-sc")]
+        overrides = [
+            f"{word.get_key_element()}={next(word.sweep_string_iterator())}"
+            if word.is_sweep_override()
+            else word.input_line
+            for word in OverridesParser.create().parse_overrides(given)
+        ]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            compose(name, overrides)
