@@ -152,7 +152,7 @@ def test_a_notebook_is_committed_as_it_was_run_and_small(path: Path) -> None:
 
 
 def test_the_sweep_beside_the_notebooks_could_be_run_today() -> None:
-    runs = sorted((PROJECT / "notebooks" / "sweep").glob("*seed=0/.hydra/overrides.yaml"))
+    runs = sorted((PROJECT / "notebooks" / "sweep").glob("*seed*0/.hydra/overrides.yaml"))
     assert len(runs) == 4
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for run in runs:

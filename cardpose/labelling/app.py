@@ -196,7 +196,7 @@ def _describe(marks: Marks, size: tuple[int, int]) -> dict[str, Any]:
         "state": state(marks),
         "box": None if check.box is None else check.box.round(2).tolist(),
         "hidden": check.hidden.tolist(),
-        "outlier": check.blamed,
+        "outlier": check.outlier,
         "warning": check.warning,
     }
 

@@ -1,4 +1,4 @@
-"""The box that fits a frame's corners: where the missing ones must be, and whether the labelled ones make one."""
+"""The box fitted to a frame's corners: predicts the missing ones and detects an outlier among the labelled ones."""
 
 from dataclasses import dataclass
 
@@ -11,56 +11,56 @@ from cardpose.geometry.box_fit import BoxFit
 from cardpose.geometry.boxes import LABEL_STEPS, extent, fit_frames, leave_one_out
 
 MAX_RESIDUAL = 0.02
-"""Root mean square distance of the corners from the box, of the longest distance between two of them. The published
-labels are above in 10 of 765 frames, half of which are wrong (docs/label_errors.md); a corner set wrong by a tenth of
-that distance is told in 9 frames of 10."""
+"""Largest RMS distance of the corners from the box, as a share of the longest distance between two of them. 10 of 765
+published labels exceed it, half of which are wrong (docs/label_errors.md); a corner displaced by a tenth of that
+distance is detected in 9 frames of 10."""
 
 
 @dataclass(frozen=True)
 class BoxCheck:
-    """What the fitted box says of a frame.
+    """The result of a box fit for one frame.
 
     Args:
-        box: (8, 2) its corners in source pixels; None where the labelled ones determine none.
-        hidden: (8,) whether the packet itself hides the corner from the camera.
-        residual: distance of the labelled corners from the box, of their extent; NaN where there is no box.
-        blamed: the corner without which the box fits best, where `residual` is too large; None otherwise.
-        away: how far that one is from the box of the others, source pixels.
+        box: (8, 2) its corners in source pixels; None if the labelled corners do not determine a box.
+        hidden: (8,) whether the packet itself hides the corner.
+        residual: RMS distance of the labelled corners from the box, as a share of their extent; NaN without a box.
+        outlier: the corner without which the box fits best, if `residual` is too large; else None.
+        offset: distance of that corner from the box of the others, source pixels.
     """
 
     box: np.ndarray | None
     hidden: np.ndarray
     residual: float
-    blamed: int | None
-    away: float
+    outlier: int | None
+    offset: float
 
     @property
     def warning(self) -> str:
-        """What to tell the person, "" where all is well."""
-        if self.blamed is None:
+        """A message for the user, "" if there is no outlier."""
+        if self.outlier is None:
             return ""
-        name = CORNERS[self.blamed].replace("_", " ")
-        return f"These corners make no box: {name} is {self.away:.0f} px from where the others want it."
+        name = CORNERS[self.outlier].replace("_", " ")
+        return f"No box fits these corners: {name} is {self.offset:.0f} px from its expected position."
 
 
 def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
-    """Fit the box to the corners that are placed, hidden ones too; the size is the frame's in pixels."""
+    """Fit the box to all placed corners, including hidden ones; `width` and `height` of the frame in pixels."""
     corners, visibility = arrays(marks)
     given, size = visibility > 0, np.array([width, height], np.float64)
-    with one_torch_thread():  # so small that threads only wait for each other
+    with one_torch_thread():  # threads do not pay off for so small a problem
         boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
         residual = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
         found = leave_one_out(corners, given, size) if residual > MAX_RESIDUAL else None
-    blamed, away = (found.corner, found.offset) if found else (None, np.nan)
-    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), residual, blamed, away)
+    outlier, offset = (found.corner, found.offset) if found else (None, np.nan)
+    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), residual, outlier, offset)
 
 
 def hidden_corners(fit: BoxFit) -> np.ndarray:
-    """(8,) whether the first box hides a corner: none of the three faces that meet there turns to the camera."""
+    """(8,) whether the first box of `fit` hides a corner: none of its three faces is turned to the camera."""
     rotation, translation = fit.rotation[0].numpy(), fit.translation[0].numpy()
-    x, y, z = -rotation.T @ translation  # the camera in the box's axes
+    x, y, z = -rotation.T @ translation  # position of the camera in the box's frame
     turned = {
         "left": x < -CARD_WIDTH_MM / 2,
         "right": x > CARD_WIDTH_MM / 2,

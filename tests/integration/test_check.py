@@ -132,10 +132,10 @@ def test_published_footage(cardcut_root: Path, tmp_path: Path) -> None:
     found = {(f.kind, f.video.removeprefix("frames/"), f.frame_index) for f in findings}
     assert {
         (Kind.SWAPPED, "MAQ01085", 40),
-        (Kind.MISFIT, "MAQ01077", 140),
-        (Kind.MISFIT, "MAQ01072", 360),
-        (Kind.MISFIT, "MAQ01077", 160),
-        (Kind.MISFIT, "MAQ01057", 160),
+        (Kind.NO_BOX, "MAQ01077", 140),
+        (Kind.NO_BOX, "MAQ01072", 360),
+        (Kind.NO_BOX, "MAQ01077", 160),
+        (Kind.NO_BOX, "MAQ01057", 160),
         (Kind.PLACE, "MAQ01052", 280),
     } <= found
-    assert {kind for kind, _, _ in found} == {Kind.SWAPPED, Kind.MISFIT, Kind.PLACE, Kind.CLOSE}
+    assert {kind for kind, _, _ in found} == {Kind.SWAPPED, Kind.NO_BOX, Kind.PLACE, Kind.CLOSE}

@@ -16,7 +16,7 @@ class Kind(Enum):
     """The kinds of findings, in the order of the page."""
 
     RULE = "rule"
-    MISFIT = "no box"
+    NO_BOX = "no box"
     SWAPPED = "swapped"
     PLACE = "names and places"
     CLOSE = "one place"
@@ -29,7 +29,7 @@ class Kind(Enum):
 
 MEANINGS = {
     Kind.RULE: "violates a rule of the dataset folder; training refuses it",
-    Kind.MISFIT: "no box fits the corners",
+    Kind.NO_BOX: "no box fits the corners",
     Kind.SWAPPED: "a box fits if two names are exchanged",
     Kind.PLACE: "a corner's name contradicts its position relative to another",
     Kind.CLOSE: "two different corners at almost the same position",

@@ -86,7 +86,7 @@ def test_a_corner_elsewhere_is_named_and_the_box_shows_its_place(
     wrong = moved(labels[7], corner, (30.0, -20.0))
     findings, boxes = check_boxes([*labels[:7], wrong, *labels[8:]], LIMIT)
     (finding,) = findings
-    assert (finding.kind, finding.frame_index, finding.corners) == (Kind.MISFIT, 7, (corner,))
+    assert (finding.kind, finding.frame_index, finding.corners) == (Kind.NO_BOX, 7, (corner,))
     i = CORNERS.index(corner)
     assert np.linalg.norm(boxes[7][i] - labels[7].corners[i]) < 6
     assert (
@@ -192,8 +192,8 @@ def test_the_page_shows_the_worst_frames_and_lets_no_name_be_code(tmp_path: Path
     findings = [
         Finding(Kind.COUNT, "no count", name),
         Finding(Kind.CLOSE, "two corners", "b", 4, value=0.01),
-        Finding(Kind.MISFIT, "a little", "b", 5, value=0.02),
-        Finding(Kind.MISFIT, "a lot", name, 6, value=0.2),
+        Finding(Kind.NO_BOX, "a little", "b", 5, value=0.02),
+        Finding(Kind.NO_BOX, "a lot", name, 6, value=0.2),
     ]
     assert chosen_frames(findings, 2) == [(name, 6), ("b", 5)]
     pictures = {frame: np.zeros((48, 64, 3), np.uint8) for frame in chosen_frames(findings, 2)}
