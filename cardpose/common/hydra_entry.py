@@ -20,27 +20,21 @@ import cardpose
 from cardpose.common.command_line import USER_ERROR
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
-from cardpose.common.hydra_words import (  # noqa: F401
-    CONF,
-    check_options,
-    composition_line,
-    keys_of_entry,
-    path_override,
-)
+from cardpose.common.hydra_words import CONF, check_options, composition_line, keys_of_entry
 from cardpose.common.subprocesses import INTERRUPTED
 
 FAILED = 1
-"""Exit code where some of many runs failed."""
+"""Exit code if some of many runs failed."""
 
 log = logging.getLogger(__name__)
 
 
 def run_folder(resume: str | None, name: str, now: str) -> str:
-    """The folder of a run: the interrupted one when it is resumed, a new one in outputs/ otherwise.
+    """The folder of a run: that of the resumed run, otherwise a new one in outputs/.
 
-    A new one is made here, since two runs may start in the same second. A `resume` that is no checkpoint of a run
-    gets a new folder too, which is removed when `cardpose.train` refuses it. Processes that SLURM or torchrun started
-    together have one folder, with the job's name in place of the time.
+    A new one is made here, because two runs may start in the same second. A `resume` that is no checkpoint of a run
+    gets a new folder too, which is removed when `cardpose.train` refuses it. Processes started together by SLURM or
+    torchrun share one folder, named by the job instead of the time.
     """
     if is_run_checkpoint(resume):
         return str(Path(str(resume)).parent.parent)
@@ -50,7 +44,7 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
 
 
 def new_folder(wanted: str) -> Path:
-    """Make a folder of the wanted path, with a number behind it where there is one."""
+    """Make a folder; its name gets a number if the wanted one exists."""
     for number in itertools.count(1):
         folder = Path(wanted + (f"_{number}" if number > 1 else ""))
         new = missing(folder)
@@ -64,7 +58,7 @@ def new_folder(wanted: str) -> Path:
 
 
 def missing(folder: Path) -> list[Path]:
-    """The folder and those that hold it, as far as they do not exist, the innermost first."""
+    """Those of the folder and its parents that do not exist, innermost first."""
     return [path for path in (folder.absolute(), *folder.absolute().parents) if not path.exists()]
 
 
@@ -74,9 +68,9 @@ def is_run_checkpoint(path: str | Path | None) -> bool:
 
 
 def hydra_folder(resume: str | None, now: str) -> str | None:
-    """Where in the run folder Hydra notes its configuration; a resume does not overwrite the run's own.
+    """Subfolder for Hydra's configuration files; a resume does not overwrite those of the run.
 
-    Of several processes the first one notes it.
+    None, so that nothing is written, unless this is rank 0.
 
     >>> hydra_folder(None, "2026-11-24_05-00-00")
     '.hydra'
@@ -155,9 +149,9 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                         raise
                     keys = keys_of_entry(config_name, words)
                     raise InputError(composition_line(error, keys)) from None
-                except BrokenPipeError:  # the reader has seen enough: `--help | head`
+                except BrokenPipeError:  # closed by the reader: `--help | head`
                     nowhere = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(nowhere, sys.stdout.fileno())  # the last flush has a place to go
+                    os.dup2(nowhere, sys.stdout.fileno())  # for the last flush
                 except OSError as error:
                     if started:
                         raise
@@ -173,7 +167,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
 
 @contextmanager
 def hydra_raises() -> Iterator[None]:
-    """Have Hydra raise what goes wrong, where it would print it with its own advice and exit with code 1."""
+    """Let Hydra raise its errors instead of printing them and exiting with code 1."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -210,9 +204,7 @@ def user_errors(entry: str) -> Iterator[None]:
 
 
 def user_line(error: InputError | InstantiationException) -> str:
-    """The one line of an InputError, or of what a constructor said of a value that the configuration gave it.
-
-    Hydra wraps what a constructor raises in an exception of its own.
+    """The one line of an InputError, or of the error of a plugin that Hydra could not build.
 
     >>> user_line(InputError("a.csv: is empty: fill it"))
     'a.csv: is empty: fill it'
@@ -220,22 +212,20 @@ def user_line(error: InputError | InstantiationException) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, InputError):
         cause = cause.__cause__
-    said = " ".join(str(cause).split()) or type(cause).__name__
-    if isinstance(cause, InputError):
-        return said
+    line = " ".join(str(cause).split()) or type(cause).__name__
     key = re.search(r"full_key: (\S+)", str(error))
-    return f"{key.group(1) if key else 'the configuration'} cannot be built: {said}"
+    return line if isinstance(cause, InputError) else f"{key[1] if key else 'hydra'}: {line}"
 
 
 _made: list[Path] = []
-"""What Hydra and this module have made for the run of this process, each before the folder that holds it."""
+"""Paths made by Hydra and this module for the run of this process, each before its parent."""
 
 
 class NoteRunFolder(Callback):
-    """Note which files and folders of a run are new: conf/hydra/output/run.yaml has Hydra call it before it writes."""
+    """Notes which files and folders of a run are new; conf/hydra/output/run.yaml names it."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Compare the run folder with what Hydra is about to write there."""
+        """Note those of the paths that Hydra is about to write that do not exist."""
         folder = Path(config.hydra.run.dir).absolute()
         paths = [folder / f"{config.hydra.job.name}.log"]
         if (note := config.hydra.output_subdir) is not None:
@@ -245,9 +235,9 @@ class NoteRunFolder(Callback):
 
 
 def forget_empty_run(folder: Path | None = None) -> None:
-    """Remove what Hydra wrote when the run began, and the run folder where nothing else is in it.
+    """Remove the files that Hydra wrote at the start, and the run folder if it is empty then; on rank 0 only.
 
-    Nothing that was there before is removed. Of several processes the first one does it.
+    Files and folders that existed before the run are kept.
     """
     if not ranks.is_rank_zero():
         return

@@ -1,4 +1,4 @@
-"""Checks the words of an experiment's command line, and says in one line what Hydra found wrong with them."""
+"""Words of an experiment's command line: quoting, options, renamed keys, and Hydra's errors in one line."""
 
 import difflib
 import re
@@ -58,7 +58,7 @@ OPTIONS = (
     *("--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun"),
 )
 SHORT_OPTIONS = ("-h", "-c", "-p", "-r", "-m", "-sc", "-cp", "-cn", "-cd", "-i")
-"""What Hydra's command line takes besides key=value."""
+"""Options of Hydra's command line."""
 
 
 def path_override(key: str, path: Path) -> str:
@@ -91,11 +91,11 @@ def check_options(words: Sequence[str]) -> None:
 
 
 def composition_line(error: Exception, keys: Iterable[str]) -> str:
-    """What Hydra says of a configuration that it cannot compose, in one line with the nearest keys or choices.
+    """Hydra's error on a configuration that it cannot compose, in one line with the nearest keys or choices.
 
     Args:
         error: of Hydra or OmegaConf.
-        keys: of the configuration, see `dotted_keys`; only read where a key is unknown.
+        keys: of the configuration, see `dotted_keys`.
     """
     said = " ".join(str(error).split("Config search path")[0].split())
     if isinstance(error, OverrideParseException):

@@ -20,6 +20,7 @@ from cardpose.common.distributed import launch
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import Batch
+from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluate import evaluate
 from cardpose.models import builder, checkpoints
@@ -180,7 +181,7 @@ def test_the_first_process_writes_once(pair: Pair) -> None:
 
 
 def test_ctrl_c_in_any_process_stops_all_and_resume_goes_on_exactly(pair: Pair) -> None:
-    assert pair.code == train.INTERRUPTED
+    assert pair.code == INTERRUPTED
     own, whole = (
         checkpoints.read(folder / "checkpoints" / "last.ckpt") for folder in (pair.resumed, pair.whole)
     )

@@ -22,6 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 from cardpose import evaluate, train
+from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.models import checkpoints
 from cardpose.training import trainer as trainers
@@ -117,7 +118,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 @pytest.fixture
 def interrupted(work: Path, command: Command) -> Path:
     """The folder of a run that Ctrl-C ended in its second epoch."""
-    assert command("train", *TINY, callback=Break(epoch=1, batch=2)).code == train.INTERRUPTED
+    assert command("train", *TINY, callback=Break(epoch=1, batch=2)).code == INTERRUPTED
     return next((work / "outputs").glob("run_*"))
 
 
@@ -230,11 +231,27 @@ def test_a_refused_resume_removes_no_folder_of_the_user(
         assert contents(tmp_path) == {"notes.log": b"mine"}
 
 
+@pytest.mark.parametrize("there", ["mine.log", "train.log", "x.log/data.txt", ".hydra/notes.txt", ""])
+def test_a_refused_run_removes_no_file_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, there: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine"
+    (mine / there).parent.mkdir(parents=True, exist_ok=True)
+    mine.mkdir(exist_ok=True)
+    if there:
+        (mine / there).write_text("mine")
+    done = command("train", *TINY, "data.root=none", "hydra.run.dir=mine")
+    assert (done.code, len(done.err.splitlines())) == (2, 1), done.err
+    assert contents(tmp_path) == ({f"mine/{there}": b"mine"} if there else {})
+    assert mine.is_dir(), "an empty folder of the user stays, too"
+
+
 def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command) -> None:
-    """A multirun names its folders by their overrides, so that a path holds = and commas."""
+    """A path may hold =, commas, spaces and brackets."""
     arguments = (*TINY, "hydra.run.dir='outputs/0_loss.cards=2,seed=1 (b)'")
     done = command("train", *arguments, callback=Break(epoch=0, batch=1))
-    assert done.code == train.INTERRUPTED, done.err
+    assert done.code == INTERRUPTED, done.err
     words = shlex.split(done.err.partition("To resume: ")[2])
     assert words[:3] == ["python", "-m", "cardpose.train"]
     (override,) = OverridesParser.create().parse_overrides(words[3:])
@@ -263,7 +280,7 @@ def test_ctrl_c_in_a_terminal(work: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=100)
-    assert process.returncode == train.INTERRUPTED, err
+    assert process.returncode == INTERRUPTED, err
     assert "Traceback" not in err
     assert "Ctrl-C: stopping after this batch" in err
     last = next(work.glob("outputs/*/checkpoints/last.ckpt"))
@@ -280,7 +297,7 @@ def test_ctrl_c_before_the_training(work: Path, command: Command, monkeypatch: p
 
     monkeypatch.setattr(CardDataModule, "prepare_data", interrupted)
     done = command("train", *TINY)
-    assert done.code == train.INTERRUPTED
+    assert done.code == INTERRUPTED
     assert done.err.splitlines()[-1] == "cardpose.train: interrupted: run the same command again"
     assert "Traceback" not in done.err
     assert not list(work.glob("outputs/run_*"))
