@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -202,11 +203,11 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
     assert command(str(clips), f"--out={whole}", "--overlay")[0] == 0
     write, count = PredictionFolder.write_frame, [0]
 
-    def stopped(self: PredictionFolder, frame: object) -> None:
+    def stopped(self: PredictionFolder, *frame: Any) -> None:
         count[0] += 1
         if count[0] == 9:
             raise KeyboardInterrupt
-        write(self, frame)  # type: ignore[arg-type]
+        write(self, *frame)
 
     with monkeypatch.context() as patched:
         patched.setattr(PredictionFolder, "write_frame", stopped)
@@ -340,8 +341,8 @@ def test_ctrl_c_ends_a_camera_well(command: Command, tmp_path: Path, monkeypatch
 
     write, count = PredictionFolder.write_frame, [0]
 
-    def stopped(self: PredictionFolder, frame: object) -> None:
-        write(self, frame)  # type: ignore[arg-type]
+    def stopped(self: PredictionFolder, *frame: Any) -> None:
+        write(self, *frame)
         count[0] += 1
         if count[0] == 12:
             raise KeyboardInterrupt
