@@ -11,8 +11,8 @@ COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu --constraint /tmp/requirements.lock \
     "$(echo /wheels/cardpose-*.whl)[label,onnx,pretrained]" \
     && rm -rf /wheels /tmp/requirements.lock \
-    && useradd --create-home cardpose
-USER cardpose
+    && useradd --uid 1000 --create-home cardpose
+USER 1000
 WORKDIR /data
 EXPOSE 8600
 ENTRYPOINT ["cardpose"]
