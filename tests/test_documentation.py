@@ -113,7 +113,7 @@ def test_readme_is_short() -> None:
     assert [line for line in lines if len(line) > 100] == []
 
 
-@pytest.mark.parametrize(("file", "name", "words"), commands())
+@pytest.mark.parametrize(("file", "name", "words"), list(commands()))
 def test_command_is_understood(file: str, name: str, words: str) -> None:
     assert name in {*TOOLS, *EXPERIMENTS}
     if name in TOOLS:
