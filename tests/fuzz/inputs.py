@@ -1,0 +1,126 @@
+"""A small whole input of each kind, to be damaged."""
+
+import json
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+
+from cardpose.common.images import write_image
+from cardpose.common.packet import VISIBLE, Annotation
+from cardpose.convert import convert
+from cardpose.data.footage.folder import Video, write_folder
+from cardpose.data.formats.known import FORMATS
+from cardpose.models import checkpoints
+from cardpose.models.from_config import end_to_end
+
+NETWORK = {
+    "model": {
+        "_target_": "cardpose.models.unet.UNet",
+        "encoder": {
+            "_target_": "cardpose.models.encoders.conv.ConvEncoder",
+            "widths": [4, 8, 8],
+            "depths": [1, 1, 1],
+        },
+        "decoder": {
+            "_target_": "cardpose.models.decoder.UNetDecoder",
+            "_partial_": True,
+            "stride": 2,
+            "width": 4,
+            "max_width": 8,
+        },
+        "head": {
+            "_target_": "cardpose.models.head.CountVisibilityHead",
+            "_partial_": True,
+            "heatmap_features": {
+                "_target_": "cardpose.models.head.BoxFeatures",
+                "found": 0.3,
+                "tolerance": 0.024,
+            },
+            "hidden": 8,
+        },
+    },
+    "data": {"size": [48, 64]},
+    "heatmap": {"stride": 2, "sigma": 1.0, "decode": "quadratic"},
+}
+
+
+class Inputs:
+    """A small whole input of each kind, in the folder `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = _footage(root / "footage")
+        self.checkpoint = _checkpoint(root / "best.ckpt")
+        self.pictures = _pictures(root / "pictures")
+        self.videos = _videos(root / "videos")
+        self.split = root / "split.json"
+        videos = [f"frames/{cards:02d}_cards" for cards in (4, 9)]
+        self.split.write_text(json.dumps({"train": {}, "val": {}, "test": dict.fromkeys(videos, "all")}))
+        self.exported = {}
+        for tool in FORMATS:
+            try:
+                with redirect_stdout(None), redirect_stderr(open(os.devnull, "w")):
+                    convert(self.folder, to=tool, out=root / "exports" / tool)
+            except Exception:  # an extra is not installed
+                continue
+            self.exported[tool] = root / "exports" / tool
+
+
+def _footage(root: Path) -> Path:
+    """Two packets of three frames each, all corners labelled."""
+    videos, annotations = [], []
+    for cards in (4, 9):
+        name = f"frames/{cards:02d}_cards"
+        videos.append(Video(name, cards, {"deck": "bicycle"}))
+        for index in (0, 3, 7):
+            corners = np.array(
+                [[20, 15], [44, 15], [20, 12], [44, 12], [14, 36], [50, 36], [14, 32], [50, 32]], float
+            )
+            visibility = np.full(8, VISIBLE, np.int8)
+            write_image(root / name / f"{index}.jpg", np.full((48, 64, 3), 20 * index, np.uint8))
+            label = Annotation(
+                name, index, float("nan"), 64, 48, corners.astype(np.float32), visibility, cards
+            )
+            annotations.append(label)
+    write_folder(root, videos, annotations)
+    return root
+
+
+def _checkpoint(path: Path) -> Path:
+    """A tiny network drawn at random."""
+    torch.manual_seed(0)
+    weights = {f"net.{key}": value for key, value in end_to_end(NETWORK).net.state_dict().items()}
+    torch.save({"state_dict": weights, checkpoints.KEY: checkpoints.describe(NETWORK, {})}, path)
+    return path
+
+
+def _pictures(root: Path) -> Path:
+    root.mkdir()
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    for suffix in ("jpg", "png", "webp", "tif", "bmp", "avif"):
+        image.save(root / f"a.{suffix}")
+    image.save(root / "b.gif", save_all=True, append_images=[image.rotate(90)])
+    return root
+
+
+def _videos(root: Path) -> Path:
+    root.mkdir()
+    for name, codec in (
+        ("04_cards.mp4", "libx264"),
+        ("9.mkv", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("b.ts", "mpeg2video"),
+    ):
+        with av.open(str(root / name), "w") as container:
+            stream = container.add_stream(codec, rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for number in range(8):
+                grey = np.full((48, 64, 3), 20 * number, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "rgb24")))
+            container.mux(stream.encode())
+    return root
