@@ -72,7 +72,7 @@ def export_checkpoint(
         pytorch = TorchBackend(path)
         data = open_data(config, pytorch.module.net, make_split)
         images = (
-            list(calibration_images(calibration_data, calibration_frames, data))
+            list(calibration_images(choices.calibration_data, choices.calibration_frames, data))
             if precision == "int8"
             else []
         )
