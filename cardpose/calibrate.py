@@ -61,7 +61,9 @@ def calibrate(
     if out.is_dir():
         raise InputError(f"{out}: is a folder: choose a file in it, for example {out / 'calibrated.ckpt'}")
     checkpoint = checkpoints.read(path)
-    config = config_for_test(checkpoint[checkpoints.KEY]["config"], Path(data), layout, settings, accelerator)
+    config = config_for_test(
+        checkpoint[checkpoints.KEY]["config"], Path(data), layout, "run", settings, accelerator
+    )
     frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
     fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
     checkpoints.write(checkpoint, out)

@@ -24,9 +24,6 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Other labelled footage.")] = None,
     layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
     split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to test.")] = "run",
-    exclude: Annotated[
-        list[str], typer.Option(metavar="VIDEO", help="Leave it out of all; repeatable.")
-    ] = [],  # noqa: B006  # Typer reads it, nobody changes it
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Of the report.  [default: outputs/evaluate_TIME]")
     ] = None,
@@ -66,9 +63,9 @@ def evaluate(
         evaluation.check_comparable(read)
     tested = []
     for path, checkpoint in zip(paths, read, strict=True):
-        about = checkpoint[checkpoints.KEY]
-        config = config_for_test(about["config"], data, layout, settings, accelerator)
-        frames = make_split(split, about["split"], str(path), exclude)
+        trained = checkpoint[checkpoints.KEY]["config"]
+        config = config_for_test(trained, data, layout, split, settings, accelerator)
+        frames = make_split(config, checkpoint, path)
         tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
     folder = numbered_folder("outputs/evaluate") if out is None else Path(out)
     rows: list[dict[str, str]] = []

@@ -62,12 +62,10 @@ def export(
     from cardpose.training.testing import config_for_test, make_split
 
     path, out = find_checkpoint(model), Path(out)
-    about = checkpoints.read(path)[checkpoints.KEY]
-    config = config_for_test(about["config"], data, layout, settings)
+    checkpoint = checkpoints.read(path)
+    config = config_for_test(checkpoint[checkpoints.KEY]["config"], data, layout, split, settings)
     choices = Choices(format, precision, frames, calibration_data, calibration_frames)
-    return Exported(
-        out, export_checkpoint(path, out, config, make_split(split, about["split"], str(path)), choices)
-    )
+    return Exported(out, export_checkpoint(path, out, config, make_split(config, checkpoint, path), choices))
 
 
 def show(exported: Exported) -> int | None:

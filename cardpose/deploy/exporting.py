@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from cardpose import __version__
@@ -71,20 +72,17 @@ def export_checkpoint(
         temporary.touch()  # a folder that may not be written to is refused before the work
         pytorch = TorchBackend(path)
         data = open_data(config, pytorch.module.net, make_split)
-        images = (
-            list(calibration_images(choices.calibration_data, choices.calibration_frames, data))
-            if precision == "int8"
-            else []
-        )
+        images: list[np.ndarray] = []
+        if precision == "int8":
+            images += calibration_images(choices.calibration_data, choices.calibration_frames, data)
         program = graph.trace(pytorch.module, pytorch.size)
         if format == "torch":
             graph.save_program(program, temporary, about)
         else:
             onnx_model.write(program, temporary, about, precision, images)
         exported = BACKENDS[format](temporary)
-        compared = parity.compare(
-            pytorch, exported, labelled_frames(data, choices.frames), limited=precision == "float32"
-        )
+        frames, limited = labelled_frames(data, choices.frames), precision == "float32"
+        compared = parity.compare(pytorch, exported, frames, pytorch.fusion, limited=limited)
     head = {"file": out.name, "format": format, "precision": precision, "footage": data.name}
     return parity.write_report(out, {**head, **compared})
 

@@ -48,7 +48,6 @@ def labelled_frames(data: CardDataModule, most: int) -> Batch:
     return batch
 
 
-
 def calibration_images(folder: Path | None, most: int, data: CardDataModule) -> Iterator[np.ndarray]:
     """(3, H, W) uint8 RGB images of at most `most` pictures.
 

@@ -9,7 +9,7 @@ import yaml
 
 from cardpose.common.errors import InputError
 
-GROUPS = ("data.", "fusion.", "heatmap.decode", "trainer.")
+GROUPS = ("data.", "fusion.", "heatmap.decode", "split.", "trainer.")
 """Keys that a test may change; the others belong to the weights."""
 
 

@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from cardpose.common.errors import InputError
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
-from cardpose.data.splits import Split, all_test, explicit, from_file
+from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
+from cardpose.models.builder import build as build_object
 from cardpose.models.from_config import build_decoder, build_net
 from cardpose.training import build
 from cardpose.training.callbacks.collect import CollectFrames
@@ -29,6 +29,11 @@ READERS = {
     "cardcut": "cardpose.data.footage.cardcut.read_cardcut",
 }
 """Layout of other footage -> what reads it."""
+SPLITS: dict[str, dict[str, Any]] = {
+    "run": {},
+    "all": {"_target_": "cardpose.data.splits.all_test", "_partial_": True, "exclude": []},
+}
+FILE_SPLIT = {"_target_": "cardpose.data.splits.from_file", "_partial_": True}
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
 
 
@@ -36,6 +41,7 @@ def config_for_test(
     trained: Mapping[str, Any],
     data: Path | None = None,
     layout: Layout = "auto",
+    split: str = "run",
     settings: Sequence[str] = (),
     accelerator: str = "auto",
 ) -> dict[str, Any]:
@@ -45,6 +51,7 @@ def config_for_test(
         trained: the checkpoint's configuration.
         data: other footage, None for the checkpoint's own.
         layout: of `data`.
+        split: "run" for the checkpoint's own split, "all" for every frame, or a JSON file as `from_file` reads it.
         settings: KEY=VALUE, see `apply_settings`.
         accelerator: "auto", "cpu" or "gpu".
 
@@ -58,30 +65,24 @@ def config_for_test(
         reader = {"_target_": READERS[layout], "_partial_": True}
         config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
         config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
+    config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
     config = apply_settings(config, settings)
     build_decoder(config)  # an unknown one is refused before the frames are read
     return config
 
 
-def make_split(split: str, subsets: Mapping[str, Any], name: str, exclude: Sequence[str] = ()) -> MakeSplit:
-    """Annotations -> the frames to test on.
+def make_split(config: Mapping[str, Any], checkpoint: Mapping[str, Any], name: str | Path) -> MakeSplit:
+    """Annotations -> split whose test frames are those of `config["split"]`, or else the checkpoint's own.
 
     Args:
-        split: "run" for the checkpoint's own split, "all" for every frame, or a JSON file as `from_file` reads it.
-        subsets: the checkpoint's own split.
+        config: as `config_for_test` returns it.
+        checkpoint: as `cardpose.models.checkpoints.read` returns it.
         name: of the checkpoint, for messages.
-        exclude: videos left out of "all".
-
-    Raises:
-        InputError: `exclude` with another split.
     """
-    if exclude and split != "all":
-        raise InputError("--exclude is for --split all: leave it out")
-    if split == "all":
-        return partial(all_test, exclude=list(exclude))
-    if split == "run":
-        return partial(explicit, subsets=subsets, name=f"{name}'s split (for other footage add --split all)")
-    return partial(from_file, path=split)
+    if config["split"]:
+        return build_object(config["split"], "split")
+    subsets = checkpoint[checkpoints.KEY]["split"]
+    return partial(explicit, subsets=subsets, name=f"{name}'s split (for other footage add --split all)")
 
 
 def evaluate_checkpoint(
