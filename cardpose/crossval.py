@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,6 @@ from cardpose.common.locks import only_command
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluation.report import fold_report
 from cardpose.sweeps import fold_runs
-from cardpose.training import testing as measure
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
@@ -28,7 +28,7 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
         InputError: invalid configuration or footage, or a folder of something else.
         SystemExit: Ctrl-C, after the running fold has saved a checkpoint.
     """
-    overrides = measure.overrides()
+    overrides = list(HydraConfig.get().overrides.task)
     data, splits = fold_runs.check(cfg, overrides)
     folder = fold_runs.open_folder(cfg, splits)
     taken = f"dir={folder}: another cardpose.crossval runs there: wait for it, or leave dir out"

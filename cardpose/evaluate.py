@@ -1,102 +1,98 @@
-"""Measure a trained model, or two. `python -m cardpose.evaluate --help` teaches; the recipe is `evaluate`.
-
-Network, data, split and sizes come from the checkpoint; `data` and `split` name other labelled footage,
-`heatmap.decode` another way to find the peaks.
-"""
+"""Measure a trained model, or two side by side."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, NamedTuple
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-from rich.console import Console
+import typer
 
-from cardpose.common.hydra_entry import entry, is_run_checkpoint
-from cardpose.evaluation.report.comparison import NAMES, check_same_frames, score_table
-from cardpose.evaluation.report.comparison_page import write_comparison
-from cardpose.evaluation.report.sections import describe_run, write_report
-from cardpose.evaluation.report.tables import metrics_table, write_metrics
-from cardpose.evaluation.report.test_result import TestResult
-from cardpose.models import checkpoints
-from cardpose.training import testing as measure
-from cardpose.training.loggers import write_images
+from cardpose.common.command_line import AcceleratorOption, command
+from cardpose.common.errors import InputError
 
 
-def evaluate(cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Measure `cfg.ckpt` and write the report to `folder`.
+class Evaluation(NamedTuple):
+    """Folder of the report; metrics.json of each model; of two models, their scores side by side."""
 
-    Args:
-        cfg: conf/evaluate.yaml, composed.
-        folder: of the report.
+    folder: Path
+    metrics: list[dict[str, float]]
+    comparison: list[dict[str, str]]
+
+
+def evaluate(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint or run folder; two are compared.")
+    ],
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Other labelled footage.")] = None,
+    layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
+    split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to test.")] = "run",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of the report.  [default: outputs/evaluate_TIME]")
+    ] = None,
+    settings: Annotated[
+        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
+    ] = [],  # noqa: B006
+    accelerator: AcceleratorOption = "auto",
+) -> Evaluation:
+    """Measure a trained model on footage whose corners and counts are known.
+
+        cardpose evaluate outputs/RUN                                        its own test frames
+        cardpose evaluate outputs/RUN --data FOLDER --split all              other footage, whole
+        cardpose evaluate outputs/RUN --set heatmap.decode=dark              another decoder
+        cardpose evaluate outputs/A outputs/B                                two models on the same frames
+
+    Files in OUT: report.html, which opens in any browser, metrics.json, frames.csv, videos.csv, and the pictures of
+    the report, which TensorBoard shows too. Of two models each has its report, in a/ and b/; comparison.csv has every
+    score, changes.csv every frame.
 
     Returns:
-        Scores under the keys of metrics.json.
+        The report's folder and the scores.
 
     Raises:
-        InputError: what the user can mend.
+        InputError: an argument, a checkpoint or the footage is invalid.
     """
-    (path,) = measure.checkpoint_paths(cfg)
-    checkpoint = checkpoints.read(path)
-    return write(folder, path, checkpoint, measure.evaluate_on_own_split(cfg, path, checkpoint))
+    from cardpose.common.files import numbered_folder
+    from cardpose.models import checkpoints
+    from cardpose.models.released import find_checkpoint
+    from cardpose.training import evaluation
+    from cardpose.training.testing import config_for_test, evaluate_checkpoint, make_split
+
+    if len(models) > 2:
+        raise InputError(f"{len(models)} models are given: give one, or two to compare")
+    paths = [find_checkpoint(model) for model in models]
+    read = [checkpoints.read(path) for path in paths]
+    if len(read) == 2 and split == "run":
+        evaluation.check_comparable(read)
+    tested = []
+    for path, checkpoint in zip(paths, read, strict=True):
+        trained = checkpoint[checkpoints.KEY]["config"]
+        config = config_for_test(trained, data, layout, split, settings, accelerator)
+        frames = make_split(config, checkpoint, path)
+        tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
+    folder = numbered_folder("outputs/evaluate") if out is None else Path(out)
+    rows: list[dict[str, str]] = []
+    if len(tested) == 2:
+        rows = evaluation.write_both(folder, paths, read, tested)
+    else:
+        evaluation.write_evaluation(folder, paths[0], read[0], tested[0])
+    return Evaluation(folder, [dict(result.metrics) for result in tested], rows)
 
 
-def compare(cfg: DictConfig, folder: Path) -> list[dict[str, str]]:
-    """Measure the two checkpoints of `cfg.ckpt` on the same frames.
+def show(result: Evaluation) -> None:
+    """Print the scores and the folder."""
+    from rich.console import Console
 
-    Args:
-        cfg: conf/evaluate.yaml, composed.
-        folder: of the comparison; a/ and b/ in it get a report each.
+    from cardpose.evaluation.report.comparison import score_table
+    from cardpose.evaluation.report.tables import metrics_table
 
-    Returns:
-        The scores beside each other, see `compare.score_rows`.
-
-    Raises:
-        InputError: what the user can mend.
-    """
-    paths = dict(zip(NAMES, measure.checkpoint_paths(cfg, most=len(NAMES)), strict=True))
-    read = {name: checkpoints.read(path) for name, path in paths.items()}
-    described = [checkpoint[checkpoints.KEY] for checkpoint in read.values()]
-    if not cfg.split and not any(says["config"]["data"].get("test") for says in described):
-        check_same_frames(*map(measure.frames_to_test, read.values()))  # told before the long work
-    tested = {
-        name: measure.evaluate_on_own_split(cfg, paths[name], checkpoint) for name, checkpoint in read.items()
-    }
-    facts = {
-        f"{name}: {key}": value
-        for name, says in zip(NAMES, described, strict=True)
-        for key, value in describe_run(paths[name], says).items()
-    }
-    rows, images = write_comparison(
-        folder, tested["a"], tested["b"], facts, [says["config"] for says in described]
-    )
-    for name in NAMES:
-        write(folder / name, paths[name], read[name], tested[name])
-    write_images(folder, images)
-    return rows
+    table = score_table(result.comparison) if result.comparison else metrics_table(result.metrics[0])
+    Console().print(table)
+    print(result.folder)
 
 
-def write(folder: Path, path: str, checkpoint: dict[str, Any], tested: TestResult) -> dict[str, float]:
-    """Write everything about one checkpoint; return its scores."""
-    facts = describe_run(path, checkpoint[checkpoints.KEY])
-    images = write_report(folder, f"Evaluation of {title(path)}", tested, facts)
-    metrics = dict(tested.metrics)
-    write_metrics(folder / "metrics.json", metrics)
-    write_images(folder, images)
-    return metrics
-
-
-def title(path: str) -> str:
-    """What a page calls a checkpoint: by its run, where it lies in one."""
-    return Path(path).absolute().parent.parent.name if is_run_checkpoint(path) else Path(path).name
-
-
-@entry("evaluate")
-def main(cfg: DictConfig) -> None:
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    both = len(measure.checkpoint_paths(cfg, most=len(NAMES))) == len(NAMES)
-    Console().print(score_table(compare(cfg, folder)) if both else metrics_table(evaluate(cfg, folder)))
-    print(folder)
-
+main = command(
+    evaluate,
+    finish=show,
+    old_words={"ckpt": "", "data": "--layout", "data.root": "--data", "hydra.run.dir": "--out"},
+)
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -43,6 +43,7 @@ class Tool:
         finish: receives the function's result and prints it; may return an exit code.
         old_words: keys of the `key=value` command line of cardpose 0.1.0 whose option has another name -> that option,
             "" for a positional argument, None for a key without a successor.
+        several: options that take one or more values, `--clips a b`.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class Tool:
         function: Callable[..., Any],
         finish: Callable[[Any], int | None] | None,
         old_words: Mapping[str, str | None],
+        several: Collection[str] = (),
     ) -> None:
-        self.function, self.finish = function, finish
+        self.function, self.finish, self.several = function, finish, several
         self.name = function.__name__
         self._renamed = dict(old_words)
 
@@ -84,6 +86,7 @@ class Tool:
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
             self._refuse_old_words(words)
+            words = repeat_options(words, self.several)
             code = run_app(self.app, words, f"cardpose {self.name}")
         if code:
             raise SystemExit(code)
@@ -155,9 +158,28 @@ def command(
     function: Callable[..., Any],
     finish: Callable[[Any], int | None] | None = None,
     old_words: Mapping[str, str | None] = MappingProxyType({}),
+    several: Collection[str] = (),
 ) -> Tool:
     """The `main` of a tool's module, see `Tool`."""
-    return Tool(function, finish, old_words)
+    return Tool(function, finish, old_words, several)
+
+
+def repeat_options(words: Sequence[str], several: Collection[str]) -> list[str]:
+    """Write an option before each of its values, as Typer takes several.
+
+    >>> repeat_options(["x", "--clips", "a", "b", "--out", "c"], ["--clips"])
+    ['x', '--clips', 'a', '--clips', 'b', '--out', 'c']
+    """
+    repeated: list[str] = []
+    option, count = "", 0
+    for word in words:
+        if word.startswith("-"):
+            option, count = (word, 0) if word in several else ("", 0)
+        elif option:
+            count += 1
+            repeated += [option] if count > 1 else []
+        repeated.append(word)
+    return repeated
 
 
 def parameters(app: typer.Typer) -> Sequence[Any]:

@@ -6,6 +6,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from cardpose.common.errors import InputError
@@ -109,3 +111,10 @@ def file_digest(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def numbered_folder(stem: str) -> Path:
+    """A path `<stem>_<time>` that does not exist, with a number behind it where there is one already."""
+    wanted = f"{stem}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    names = (Path(wanted + (f"_{number}" if number > 1 else "")) for number in count(1))
+    return next(path for path in names if not path.exists())

@@ -1,12 +1,10 @@
 """The frames that an exported file is compared on, and those that its 8 bits are calibrated on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 from torch.utils.data import default_collate
 
 from cardpose.common.errors import InputError
@@ -14,65 +12,66 @@ from cardpose.common.images import SUFFIXES, read_image
 from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.dataset import unchanged
-from cardpose.data.splits import explicit
 from cardpose.geometry.affine import apply_affine
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.unet import UNet
-from cardpose.training import build
-from cardpose.training import testing as measure
+from cardpose.training.build import build_data
+from cardpose.training.testing import MakeSplit
 
 
-def open_data(cfg: DictConfig, described: Mapping[str, Any], net: UNet) -> CardDataModule:
-    """The run's own data on its own split, or what the command line names; nothing is augmented.
+def open_data(config: Mapping[str, Any], net: UNet, make_split: MakeSplit) -> CardDataModule:
+    """Open the footage of a configuration, unaugmented.
+
+    Args:
+        config: as `config_for_test` returns it.
+        net: the network.
+        make_split: annotations -> split; its test frames are compared, its training frames calibrate.
 
     Raises:
-        InputError: the footage is not there, or what the user can mend otherwise.
+        InputError: the footage is missing or invalid.
     """
-    config = measure.merge(dict(described["config"]), cfg)
-    config["data"]["size"] = described["config"]["data"]["size"]  # the graph is for no other
-    data = build.build_data(config, net)
-    data.augment = unchanged
-    if not cfg.split:
-        data.make_split = partial(explicit, subsets=described["split"], name=f"{cfg.ckpt}'s split")
+    data = build_data(config, net)
+    data.augment, data.make_split = unchanged, make_split
     try:
         data.prepare_data()
     except InputError as error:
-        raise InputError(
-            f"{error}; to compare on rendered frames instead add data=synthetic render=tiny "
-            "data.root=outputs/synthetic_tiny split=all"
-        ) from error
+        raise InputError(f"{error}; to compare on other footage add --data FOLDER --split all") from error
     data.setup("test")
     return data
 
 
 def labelled_frames(data: CardDataModule, most: int) -> Batch:
-    """Labelled frames of the test side, evenly spread, images still uint8."""
-    side = data.datasets["test"]
-    batch: Batch = default_collate([side[row] for row in spread_rows(len(side), most)])
+    """At most `most` labelled test frames, evenly spread, images still uint8."""
+    frames = data.datasets["test"]
+    batch: Batch = default_collate([frames[row] for row in spread_rows(len(frames), most)])
     batch["source_corners"] = apply_affine(batch["to_source"], batch["corners"])
     return batch
 
 
-def calibration_images(cfg: DictConfig, data: CardDataModule) -> Iterator[np.ndarray]:
-    """(3, H, W) uint8 RGB images of the pictures in `cfg.calibration.data`, or of the training side where it is null.
+def calibration_images(folder: Path | None, most: int, data: CardDataModule) -> Iterator[np.ndarray]:
+    """(3, H, W) uint8 RGB images of at most `most` pictures.
+
+    Args:
+        folder: of the pictures; None: the training frames of `data`.
+        most: how many.
+        data: set up.
 
     Raises:
         InputError: there are none.
     """
-    folder, most = cfg.calibration.data, cfg.calibration.frames
     if folder is None:
-        side = data.train_dataset
-        if not len(side):
+        frames = data.train_dataset
+        if not len(frames):
             raise InputError(
-                "precision=int8: the split has no training frames to calibrate on: add calibration.data=<a folder of "
-                "pictures>"
+                "--precision int8: the split has no training frames to calibrate on: add --calibration-data FOLDER "
+                "with pictures"
             )
-        yield from (side[row]["image"].numpy() for row in spread_rows(len(side), most))
+        yield from (frames[row]["image"].numpy() for row in spread_rows(len(frames), most))
         return
-    files = sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(
-            f"calibration.data={folder}: holds no picture ({', '.join(SUFFIXES)}): choose another folder"
+            f"--calibration-data {folder}: holds no picture ({', '.join(SUFFIXES)}): choose another folder"
         )
     for row in spread_rows(len(files), most):
         yield letterbox(read_image(files[row]), data.size)[0].transpose(2, 0, 1)

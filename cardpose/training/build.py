@@ -58,12 +58,8 @@ def check(config: Mapping[str, Any]) -> None:
     """Check values before the long work that would fail only after it.
 
     Raises:
-        InputError: a wrong value, an unknown decoder, loss, fusion setting or memory format, or a choice that is for
-            evaluation only.
+        InputError: a wrong value, or an unknown decoder, loss, fusion setting or memory format.
     """
-    for group in ("data", "split"):
-        if "_target_" not in (config[group] or {}):
-            raise InputError(f"{group}=from_checkpoint is for cardpose.evaluate: choose another {group}")
     for key, (is_valid, fix) in RULES.items():
         value = _select(config, key)
         if not is_valid(value):

@@ -1,72 +1,108 @@
-"""A trained model tested on labelled footage: what evaluate and calibrate share."""
+"""A trained model tested on labelled footage: what evaluate, calibrate and export share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
-from cardpose.common.errors import InputError
-from cardpose.common.hydra_entry import plain, require
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
+from cardpose.models.builder import build as build_object
 from cardpose.models.from_config import build_decoder, build_net
 from cardpose.training import build
 from cardpose.training.callbacks.collect import CollectFrames
 from cardpose.training.callbacks.progress import TrainingProgress
 from cardpose.training.lightning_module import CardposeModule
+from cardpose.training.settings import apply_settings
 from cardpose.training.trainer import build_trainer, quiet_lightning
 
+Layout = Literal["auto", "folder", "cardcut"]
+MakeSplit = Callable[[Sequence[Annotation]], Split]
 
-def read_checkpoint(cfg: DictConfig) -> dict[str, Any]:
-    """The checkpoint `cfg.ckpt`.
-
-    Raises:
-        InputError: it is not given, there are several, or it cannot be read.
-    """
-    return checkpoints.read(*checkpoint_paths(cfg))
-
-
-def checkpoint_paths(cfg: DictConfig, most: int = 1) -> list[str]:
-    """The one checkpoint of `cfg.ckpt`, or up to `most`, given as a list.
-
-    Raises:
-        InputError: none or too many are given.
-    """
-    require(cfg, {"ckpt": "outputs/<run>/checkpoints/best.ckpt"})
-    paths = [str(path) for path in cfg.ckpt] if isinstance(cfg.ckpt, ListConfig) else [str(cfg.ckpt)]
-    if not 0 < len(paths) <= most:
-        wanted = "one checkpoint" if most == 1 else f"1 to {most} checkpoints"
-        raise InputError(f"ckpt names {len(paths)}: give {wanted}")
-    return paths
+READERS = {
+    "auto": "cardpose.data.footage.layouts.read_any",
+    "folder": "cardpose.data.footage.folder.DatasetFolder.read",
+    "cardcut": "cardpose.data.footage.cardcut.read_cardcut",
+}
+"""Layout of other footage -> what reads it."""
+SPLITS: dict[str, dict[str, Any]] = {
+    "run": {},
+    "all": {"_target_": "cardpose.data.splits.all_test", "_partial_": True, "exclude": []},
+}
+FILE_SPLIT = {"_target_": "cardpose.data.splits.from_file", "_partial_": True}
+ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
 
 
-def run(
-    config: Mapping[str, Any],
-    path: str,
-    checkpoint: dict[str, Any],
-    make_split: Callable[[Sequence[Annotation]], Split] | None = None,
-) -> TestResult:
-    """Test the checkpoint's network on the test side of `config.data`.
+def config_for_test(
+    trained: Mapping[str, Any],
+    data: Path | None = None,
+    layout: Layout = "auto",
+    split: str = "run",
+    settings: Sequence[str] = (),
+    accelerator: str = "auto",
+) -> dict[str, Any]:
+    """A checkpoint's configuration for a test on one device.
 
     Args:
-        config: as `merge` returns it.
-        path: of the checkpoint.
-        checkpoint: as `cardpose.models.checkpoints.read` returns it.
-        make_split: replaces the split of `config`.
+        trained: the checkpoint's configuration.
+        data: other footage, None for the checkpoint's own.
+        layout: of `data`.
+        split: "run" for the checkpoint's own split, "all" for every frame, or a JSON file as `from_file` reads it.
+        settings: KEY=VALUE, see `apply_settings`.
+        accelerator: "auto", "cpu" or "gpu".
 
     Raises:
-        InputError: what the user can mend.
+        InputError: an unknown key, value or decoder.
+    """
+    config = {**trained, "trainer": {**trained["trainer"], **ONE_DEVICE, "accelerator": accelerator}}
+    if data is not None:
+        training_only = ("test", "stream", "samples_per_epoch", "synthetic_ratio")
+        own = {key: value for key, value in trained["data"].items() if key not in training_only}
+        reader = {"_target_": READERS[layout], "_partial_": True}
+        config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
+        config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
+    config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
+    config = apply_settings(config, settings)
+    build_decoder(config)  # an unknown one is refused before the frames are read
+    return config
+
+
+def make_split(config: Mapping[str, Any], checkpoint: Mapping[str, Any], name: str | Path) -> MakeSplit:
+    """Annotations -> split whose test frames are those of `config["split"]`, or else the checkpoint's own.
+
+    Args:
+        config: as `config_for_test` returns it.
+        checkpoint: as `cardpose.models.checkpoints.read` returns it.
+        name: of the checkpoint, for messages.
+    """
+    if config["split"]:
+        return build_object(config["split"], "split")
+    subsets = checkpoint[checkpoints.KEY]["split"]
+    return partial(explicit, subsets=subsets, name=f"{name}'s split (for other footage add --split all)")
+
+
+def evaluate_checkpoint(
+    config: Mapping[str, Any], path: str | Path, checkpoint: dict[str, Any], make_split: MakeSplit
+) -> TestResult:
+    """Test the checkpoint's network on the test frames of `config["data"]`.
+
+    Args:
+        config: as `config_for_test` returns it.
+        path: of the checkpoint.
+        checkpoint: as `cardpose.models.checkpoints.read` returns it.
+        make_split: annotations -> split.
+
+    Raises:
+        InputError: the footage is invalid, or the weights do not fit.
     """
     quiet_lightning()
     net = build_net(config, trained=True)
     data = build.build_data(config, net)
-    data.make_split = make_split or data.make_split
+    data.make_split = make_split
     data.prepare_data()
     module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
     module.load(checkpoint, path)
@@ -74,29 +110,6 @@ def run(
     trainer = build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
     return describe_test(metrics, collect.results, module, data)
-
-
-def evaluate_on_own_split(cfg: DictConfig, path: str, checkpoint: dict[str, Any]) -> TestResult:
-    """Test a checkpoint's network on its own test side, or on the footage and by the decoder that `cfg` names.
-
-    Args:
-        cfg: conf/evaluate.yaml, composed.
-        path: of the checkpoint.
-        checkpoint: as `cardpose.models.checkpoints.read` returns it.
-
-    Raises:
-        InputError: what the user can mend.
-    """
-    described = checkpoint[checkpoints.KEY]
-    make_split = None
-    if not cfg.split:
-        name = f"{path}'s split (for other footage add split=all)"
-        make_split = partial(explicit, subsets=described["split"], name=name)
-    config = merge(described["config"], cfg)
-    if cfg.heatmap.decode:
-        config["heatmap"]["decode"] = cfg.heatmap.decode
-        build_decoder(config)  # an unknown one is refused before the frames are read
-    return run(config, path, checkpoint, make_split)
 
 
 def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataModule) -> dict[str, float]:
@@ -139,33 +152,3 @@ def frames_to_test(checkpoint: dict[str, Any]) -> list[FrameId]:
     """The test side of a checkpoint's split."""
     side = checkpoint[checkpoints.KEY]["split"]["test"]
     return [(video, index) for video, indices in side.items() for index in indices]
-
-
-def merge(trained: dict[str, Any], cfg: DictConfig) -> dict[str, Any]:
-    """The checkpoint's configuration with what the command line replaces: data, split and device."""
-    config = OmegaConf.create(trained)
-    if "read" in cfg.data:
-        own_size = [override for override in overrides() if override.startswith("data.size=")]
-        size = cfg.data.size if own_size else config.data.size
-        config.data = cfg.data
-        config.data.size = size
-    else:
-        given = {key: value for key, value in cfg.data.items() if value is not None}
-        config.data = OmegaConf.merge(config.data, given)
-    for key in ("render", "scene", "paths"):
-        config[key] = cfg[key]
-    config.data.cache_dir = cfg.paths.cache
-    if cfg.split:
-        config.split = cfg.split
-        config.data.split = cfg.split
-        config.trainer.pop("limit_test_batches", None)  # of debug=smoke; other footage is measured whole
-    if "accelerator" in cfg:
-        config.trainer.accelerator = cfg.accelerator
-    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
-    config.trainer = OmegaConf.merge(config.trainer, alone)
-    return plain(config)
-
-
-def overrides() -> list[str]:
-    """What stood on the command line."""
-    return list(HydraConfig.get().overrides.task)

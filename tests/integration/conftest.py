@@ -14,7 +14,6 @@ from cardpose import train as train_entry
 from cardpose.common.hydra_entry import CONF
 from cardpose.sweeps import jobs as sweep_jobs
 from cardpose.train import train
-from cardpose.training.testing import overrides
 
 TINY = (
     "data=folder",
@@ -79,7 +78,7 @@ def compose_train(compose_entry: Compose, tiny_folder: Path) -> Compose:
 def finished_run(compose_train: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one finished tiny training."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    train(compose_train(folder), folder, overrides())
+    train(compose_train(folder), folder, list(HydraConfig.get().overrides.task))
     return folder
 
 

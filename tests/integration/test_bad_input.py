@@ -134,7 +134,7 @@ def test_a_damaged_checkpoint(
     path.parent.mkdir(parents=True)
     damage(path)
     rest = {"init_from": ["data=folder", f"data.root={tiny_folder}"]}.get(key, [])
-    line = refused("evaluate" if key == "ckpt" else "train", f"{key}={path}", *rest)
+    line = refused("evaluate", str(path)) if key == "ckpt" else refused("train", f"{key}={path}", *rest)
     assert str(path) in line
     assert list(path.parent.iterdir()) == [path]
 
@@ -145,14 +145,15 @@ def test_a_resume_of_nothing(refused: Command, tmp_path: Path) -> None:
 
 
 def test_evaluate_without_a_checkpoint(refused: Command) -> None:
-    assert "ckpt is not given: add ckpt=" in refused("evaluate")
+    assert "missing argument 'MODEL [MODEL]'" in refused("evaluate")
 
 
 def test_export_refuses_in_one_line(refused: Command, tmp_path: Path) -> None:
-    assert "format=onxx: choose onnx, torch" in refused("export", "ckpt=x", "format=onxx")
-    assert "ckpt is not given: add ckpt=" in refused("export", "format=torch")
     truncated(tmp_path / "a.ckpt")
-    assert f"{tmp_path}/a.ckpt: truncated" in refused("export", "format=torch", f"ckpt={tmp_path}/a.ckpt")
+    model, out = str(tmp_path / "a.ckpt"), f"--out={tmp_path}/a.pt2"
+    assert "'--format': 'onxx'" in refused("export", model, out, "--format=onxx")
+    assert "missing argument 'MODEL'" in refused("export", out)
+    assert f"{model}: truncated" in refused("export", model, out, "--format=torch")
 
 
 def test_a_truncated_video(refused: Command, tiny_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from cardpose.calibrate import calibrate, fit_count
+from cardpose.calibrate import calibrate
 from cardpose.common.errors import InputError
 from cardpose.common.packet import VISIBLE, Annotation
 from cardpose.data.footage.folder import DatasetFolder, write_folder
@@ -18,6 +18,7 @@ from cardpose.evaluate import evaluate
 from cardpose.geometry.box_fit import BoxFit, focal_length, project
 from cardpose.models import checkpoints
 from cardpose.prediction.predictor import Predictor
+from cardpose.training.calibration import fit_count
 
 Compose = Callable[..., DictConfig]
 
@@ -27,28 +28,20 @@ def best(finished_run: Path) -> Path:
     return finished_run / "checkpoints" / "best.ckpt"
 
 
-@pytest.fixture
-def of_footage(tiny_folder: Path) -> tuple[str, ...]:
-    return "data=folder", f"data.root={tiny_folder}", "data.num_workers=0", "accelerator=cpu"
-
-
-def medians(compose_entry: Compose, folder: Path, ckpt: Path, *footage: str) -> dict[str, float]:
-    evaluate(compose_entry("evaluate", folder, f"ckpt={ckpt}", "split=all", *footage), folder)
+def medians(folder: Path, ckpt: Path, footage: Path) -> dict[str, float]:
+    evaluate([str(ckpt)], footage, split="all", out=folder, accelerator="cpu")
     lines = (folder / "videos.csv").read_text().splitlines()
     names = lines[0].split(",")
     rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
     return {row["video"]: float(row["cards_predicted"]) for row in rows}
 
 
-def test_a_clip_shifts_every_count_alike(
-    compose_entry: Compose, tmp_path: Path, best: Path, tiny_folder: Path, of_footage: tuple[str, ...]
-) -> None:
+def test_a_clip_shifts_every_count_alike(tmp_path: Path, best: Path, tiny_folder: Path) -> None:
     video = DatasetFolder.read(tiny_folder).videos[1]
-    before = medians(compose_entry, tmp_path / "before", best, *of_footage)
-    arguments = f"ckpt={best}", f"clips=[{video.file}]", f"out={tmp_path / 'own.ckpt'}", *of_footage
-    out = calibrate(compose_entry("calibrate", tmp_path / "calibrate", *arguments))
+    before = medians(tmp_path / "before", best, tiny_folder)
+    out = calibrate(str(best), tiny_folder, [video.file], tmp_path / "own.ckpt").path
     assert out == tmp_path / "own.ckpt"
-    after = medians(compose_entry, tmp_path / "after", out, *of_footage)
+    after = medians(tmp_path / "after", out, tiny_folder)
     assert video.cards is not None
     assert abs(after[video.file] - video.cards) < 0.5 * abs(before[video.file] - video.cards)
     fitted = checkpoints.read(out)[checkpoints.KEY]["calibration"]
@@ -58,35 +51,32 @@ def test_a_clip_shifts_every_count_alike(
     weights, own = (torch.load(path, weights_only=True)["state_dict"] for path in (best, out))
     assert [key for key in weights if not torch.equal(weights[key], own[key])] == ["net.head.calibration"]
 
-    arguments = f"ckpt={out}", f"clips=[{video.file}]", *of_footage
-    again = calibrate(compose_entry("calibrate", tmp_path / "calibrate", *arguments))  # starts from the first
-    assert again == tmp_path / "own_calibrated.ckpt"
-    last = medians(compose_entry, tmp_path / "last", again, *of_footage)
+    again = calibrate(
+        str(out), tiny_folder, [video.file], tmp_path / "again.ckpt"
+    ).path  # starts from the first
+    last = medians(tmp_path / "last", again, tiny_folder)
     assert abs(last[video.file] - video.cards) < abs(after[video.file] - video.cards)
 
 
 @pytest.mark.parametrize(
-    ("clips", "message"), [("[]", "clips is empty"), ("[videos/nowhere.mp4]", r"nowhere\.mp4")]
+    ("clips", "message"), [([], "no clip is given"), (["videos/nowhere.mp4"], r"nowhere\.mp4")]
 )
 def test_bad_clips_are_named(
-    compose_entry: Compose, tmp_path: Path, best: Path, of_footage: tuple[str, ...], clips: str, message: str
+    tmp_path: Path, best: Path, tiny_folder: Path, clips: list[str], message: str
 ) -> None:
-    cfg = compose_entry("calibrate", tmp_path / "calibrate", f"ckpt={best}", f"clips={clips}", *of_footage)
     with pytest.raises(InputError, match=message):
-        calibrate(cfg)
+        calibrate(str(best), tiny_folder, clips, tmp_path / "own.ckpt")
+    assert not (tmp_path / "own.ckpt").exists()
 
 
-def test_the_copy_knows_the_camera(
-    compose_entry: Compose, tmp_path: Path, best: Path, tiny_folder: Path
-) -> None:
+def test_the_copy_knows_the_camera(tmp_path: Path, best: Path, tiny_folder: Path) -> None:
     root = Path(shutil.copytree(tiny_folder, tmp_path / "footage"))
     read = DatasetFolder.read(root)
     all_seen = np.full(8, VISIBLE, np.int8)
     labels = [replace(a, corners=seen_by(focal_length(70), a), visibility=all_seen) for a in read.annotations]
     write_folder(root, read.videos, labels)
-    footage = f"ckpt={best}", "data=folder", f"data.root={root}", "data.num_workers=0", "accelerator=cpu"
     clips = [video.file for video in read.videos]
-    out = calibrate(compose_entry("calibrate", tmp_path / "calibrate", f"clips={clips}", *footage))
+    out = calibrate(str(best), root, clips, tmp_path / "own.ckpt").path
     told = checkpoints.read(out)[checkpoints.KEY]["calibration"]["field_of_view"]
     assert told == pytest.approx(70, abs=2)
     assert Predictor.from_file(out).focal == focal_length(told)

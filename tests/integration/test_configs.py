@@ -26,13 +26,9 @@ Said = Callable[..., str]
 ENTRIES = (
     "train",
     "crossval",
-    "evaluate",
-    "calibrate",
     "bench",
     "synthesize",
-    "export",
 )
-ONLY_EVALUATION = {("data", "from_checkpoint"), ("split", "from_checkpoint")}
 NEEDED = {
     ("data", "cardcut"): ["data.root=x"],
     ("data", "folder"): ["data.root=x"],
@@ -77,7 +73,7 @@ def choices(*groups: str) -> list[tuple[str, str]]:
 
 
 GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
-TRAINING = [choice for choice in choices(*GROUPS) if choice not in ONLY_EVALUATION]
+TRAINING = choices(*GROUPS)
 
 
 def test_every_group_is_looked_at() -> None:
@@ -111,8 +107,6 @@ def test_every_choice_composes_and_resolves(
     ("group", "choice"), choices("augment", "optim", "scheduler", "split", "trainer", "callbacks")
 )
 def test_every_choice_instantiates(compose_entry: Compose, tmp_path: Path, group: str, choice: str) -> None:
-    if (group, choice) in ONLY_EVALUATION:
-        pytest.skip("read by cardpose.evaluate alone")
     if choice in ("gpu", "ddp") and not torch.cuda.is_available():
         pytest.skip("no GPU here")
     needed = NEEDED.get((group, choice), [])
@@ -239,10 +233,6 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "overrides"),
     [
-        ("evaluate", ["ckpt=x", "data=cardcut", "data.root=x", "split=all"]),
-        ("evaluate", ["ckpt=x"]),
-        ("evaluate", ["ckpt=[x,y]"]),
-        ("calibrate", ["ckpt=x", "clips=[a]"]),
         ("crossval", ["experiment=cardcut", "data.root=x", "dir=y"]),
         ("bench", []),
         ("synthesize", ["clips=2"]),

@@ -115,12 +115,10 @@ def pair(compose_train: Compose, drawn_checkpoint: Path, tmp_path_factory: pytes
     return Pair(*folders, code)
 
 
-def test_scores_are_those_of_one_process(
-    pair: Pair, compose_entry: Compose, compose_train: Compose, tmp_path: Path
-) -> None:
+def test_scores_are_those_of_one_process(pair: Pair, compose_train: Compose, tmp_path: Path) -> None:
     best = pair.whole / "checkpoints" / "best.ckpt"
     together = json.loads((pair.whole / "metrics.json").read_text())
-    alone = evaluate(compose_entry("evaluate", tmp_path / "test", f"ckpt='{best}'"), tmp_path / "test")
+    (alone,) = evaluate([str(best)], out=tmp_path / "test").metrics
     cfg = compose_train(tmp_path / "val", *TWO, "trainer=cpu", "model.decoder.max_width=8")
     net = build_net(plain(cfg))
     data = build.build_data(plain(cfg), net)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cardpose import calibrate, evaluate
+from cardpose import evaluate
 from cardpose.common.errors import InputError
 from cardpose.models import checkpoints
 
@@ -50,8 +49,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def both(finished_run: Path, changed: Path) -> str:
-    return f"ckpt=[{finished_run}/checkpoints/best.ckpt,{changed}]"
+def both(finished_run: Path, changed: Path) -> list[str]:
+    return [str(finished_run), str(changed)]
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +67,9 @@ def save(checkpoint: dict, path: Path) -> Path:
     return path
 
 
-def test_a_report_has_everything(finished_run: Path, compose_entry: Compose, tmp_path: Path) -> None:
+def test_a_report_has_everything(finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    cfg = compose_entry("evaluate", folder, f"ckpt={finished_run}/checkpoints/best.ckpt")
-    metrics = evaluate.evaluate(cfg, folder)
+    (metrics,) = evaluate.evaluate([str(finished_run)], out=folder).metrics
     assert files(folder) >= REPORT
     drawn = {path.stem for path in folder.glob("*.png")}
     assert images(folder) == {f"test/{name}" for name in drawn}
@@ -84,11 +82,9 @@ def test_a_report_has_everything(finished_run: Path, compose_entry: Compose, tmp
         assert same, f"{name}: the report of train and that of evaluate are alike"
 
 
-def test_two_checkpoints_side_by_side(
-    both: str, changed: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_two_checkpoints_side_by_side(both: list[str], changed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "report"
-    shown = evaluate.compare(compose_entry("evaluate", folder, both), folder)
+    shown = evaluate.evaluate(both, out=folder).comparison
     a, b = (json.loads((folder / name / "metrics.json").read_text()) for name in "ab")
     assert files(folder / "a") >= REPORT
     assert files(folder / "b") >= REPORT
@@ -112,43 +108,40 @@ def test_two_checkpoints_side_by_side(
 
 
 def test_checkpoints_of_two_splits_are_not_compared_but_on_named_footage(
-    finished_run: Path, tiny_folder: Path, compose_entry: Compose, tmp_path: Path
+    finished_run: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     sides = checkpoint[checkpoints.KEY]["split"]
     sides["test"], sides["val"] = sides["val"], sides["test"]
     other = save(checkpoint, tmp_path / "other.ckpt")
-    ckpt = f"ckpt=[{finished_run}/checkpoints/best.ckpt,{other}]"
+    models = [str(finished_run), str(other)]
     with pytest.raises(InputError, match=r"not tested on the same frames, a on .* 0 in common"):
-        evaluate.compare(compose_entry("evaluate", tmp_path / "none", ckpt), tmp_path / "none")
-    assert not list((tmp_path / "none").iterdir())
-    named = (ckpt, "data=folder", f"data.root={tiny_folder}", "split=all")
-    evaluate.compare(compose_entry("evaluate", tmp_path / "all", *named), tmp_path / "all")
+        evaluate.evaluate(models, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    evaluate.evaluate(models, tiny_folder, "folder", "all", out=tmp_path / "all")
     assert len(rows(tmp_path / "all" / "changes.csv")) == 42
 
 
 @pytest.mark.parametrize(
-    ("entry", "ckpt", "said"),
+    ("words", "said"),
     [
-        ("evaluate", "[a,b,c]", "ckpt names 3: give 1 to 2 checkpoints"),
-        ("evaluate", "[]", "ckpt names 0: give 1 to 2 checkpoints"),
-        ("evaluate", "[a.ckpt,b.ckpt]", "a.ckpt: no such checkpoint"),
-        ("calibrate", "[a,b]", "ckpt names 2: give one checkpoint"),
+        (["a", "b", "c"], "3 models are given: give one, or two to compare"),
+        ([], "missing argument 'MODEL [MODEL]'"),
+        (["a.ckpt", "b.ckpt"], "a.ckpt: no such file"),
+        (["ckpt=[a,b]", "split=all"], "type: cardpose evaluate a b --split all"),
+        (["a.onnx"], "a.onnx: no such file"),
     ],
 )
-def test_a_wrong_number_of_checkpoints_is_one_line(
-    entry: str,
-    ckpt: str,
+def test_wrong_words_are_one_line(
+    words: list[str],
     said: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = ["clips=[x]"] if entry == "calibrate" else []
-    monkeypatch.setattr(sys, "argv", [f"cardpose.{entry}", f"ckpt={ckpt}", *more])
     with pytest.raises(SystemExit) as stop:
-        {"evaluate": evaluate.main, "calibrate": calibrate.main}[entry]()
+        evaluate.main(words)
     assert stop.value.code == 2
     err = capfd.readouterr().err
     assert said in err

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,14 @@ import torch
 from omegaconf import DictConfig
 from torch.export import ExportedProgram
 
-from cardpose import export as exporting
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.packet import CORNERS
+from cardpose.deploy import exporting, onnx_model, parity
 from cardpose.deploy import graph as deploy
-from cardpose.deploy import onnx_model, parity
 from cardpose.deploy.graph import OUTPUTS
 from cardpose.deploy.parity import report_path
-from cardpose.export import export
+from cardpose.export import export, main
 from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
 from cardpose.prediction.backends import OnnxBackend, TorchBackend
@@ -107,15 +107,13 @@ def trained_onnx(
     onnx_extra: None,
     best: Path,
     traced: ExportedProgram,
-    compose_entry: Compose,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """`best` as a file, with the report beside it."""
     folder = tmp_path_factory.mktemp("onnx")
-    cfg = compose_entry("export", folder, f"ckpt={best}", f"out={folder / 'model.onnx'}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "trace", lambda *_: traced)
-        return export(cfg)[0]
+        return export(str(best), folder / "model.onnx").path
 
 
 def pictures(count: int) -> np.ndarray:
@@ -193,7 +191,6 @@ def test_the_report_beside_the_file(trained_onnx: Path) -> None:
 def test_float16_and_int8_are_smaller_and_little_off(
     onnx_extra: None,
     untrained: Untrained,
-    compose_entry: Compose,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -204,8 +201,7 @@ def test_float16_and_int8_are_smaller_and_little_off(
     monkeypatch.setattr(deploy, "trace", lambda *_: program)
     monkeypatch.setattr(onnx_model, "convert", lambda _: deepcopy(converted))
     for precision, pixels, cards in (("float32", 0.05, 0.02), ("float16", 2, 1), ("int8", 20, 10)):
-        arguments = f"ckpt={path}", f"precision={precision}", f"out={tmp_path / precision}.onnx"
-        out, report = export(compose_entry("export", tmp_path / "run", *arguments))
+        out, report = export(str(path), tmp_path / f"{precision}.onnx", precision=precision)  # type: ignore[arg-type]
         assert report["difference"]["corners"]["mean"] < pixels
         assert report["difference"]["cards"]["mean"] < cards
         assert report["within_limits"] is (True if precision == "float32" else None)
@@ -232,13 +228,11 @@ def weights(path: Path) -> int:
 def test_a_torch_program_says_what_pytorch_says(
     best: Path,
     traced: ExportedProgram,
-    compose_entry: Compose,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deploy, "trace", lambda *_: traced)
-    arguments = f"ckpt={best}", "format=torch", f"out={tmp_path / 'new' / 'model.pt2'}"
-    out, report = export(compose_entry("export", tmp_path / "run", *arguments))
+    out, report = export(str(best), tmp_path / "new" / "model.pt2", "torch")
     assert report["within_limits"] is True
     program, pytorch = deploy.ProgramBackend(out), TorchBackend(best)
     assert program.about["keypoints"] == list(CORNERS)
@@ -248,26 +242,27 @@ def test_a_torch_program_says_what_pytorch_says(
 
 
 def test_calibration_pictures_of_any_size(
-    onnx_extra: None, untrained: Untrained, compose_entry: Compose, tmp_path: Path, tiny_folder: Path
+    onnx_extra: None, untrained: Untrained, tmp_path: Path, tiny_folder: Path
 ) -> None:
     folder = tmp_path / "pictures" / "deep"
     folder.mkdir(parents=True)
     for number in range(3):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((50 + number, 30, 3), 80 * number, np.uint8))
-    footage = "data=folder", f"data.root={tiny_folder}", "split=all", "data.num_workers=0"
-    arguments = f"ckpt={untrained('argmax')}", "precision=int8", f"out={tmp_path / 'a.onnx'}", *footage
-    with pytest.raises(InputError, match=r"no training frames .* calibration\.data=<"):
-        export(compose_entry("export", tmp_path / "run", *arguments))
-    empty = f"calibration.data={tmp_path / 'run'}"
+    make = partial(
+        export, str(untrained("argmax")), tmp_path / "a.onnx", precision="int8", data=tiny_folder, split="all"
+    )
+    with pytest.raises(InputError, match=r"no training frames .* --calibration-data"):
+        make()
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no picture"):
-        export(compose_entry("export", tmp_path / "run", *arguments, empty))
+        make(calibration_data=tmp_path / "empty")
     assert not (tmp_path / "a.onnx").exists()
-    export(compose_entry("export", tmp_path / "run", *arguments, f"calibration.data={folder.parent}"))
+    make(calibration_data=folder.parent)
     assert (tmp_path / "a.onnx").exists()
 
 
 def test_a_failed_export_leaves_the_older_file_and_nothing_else(
-    untrained: Untrained, compose_entry: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -277,11 +272,7 @@ def test_a_failed_export_leaves_the_older_file_and_nothing_else(
         temporary.write_text("older")
     monkeypatch.setattr(parity, "compare", fail)
     with pytest.raises(KeyboardInterrupt):
-        export(
-            compose_entry(
-                "export", tmp_path / "run", f"ckpt={untrained('argmax')}", "format=torch", f"out={out}"
-            )
-        )
+        export(str(untrained("argmax")), out, "torch")
     assert [path.name for path in out.parent.iterdir()] == ["model.pt2"]
     assert out.read_text() == "older"
 
@@ -292,67 +283,56 @@ def test_a_file_outside_the_limits_is_said_with_exit_code_1(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parity, "LIMITS", {"corners": -1.0})
     out = tmp_path / "model.pt2"
-    monkeypatch.setattr(
-        sys, "argv", ["cardpose.export", f"ckpt={untrained('argmax')}", "format=torch", f"out={out}"]
-    )
     with pytest.raises(SystemExit) as stop:
-        exporting.main()
+        main([str(untrained("argmax")), "--format", "torch", "--out", str(out)])
     assert stop.value.code == 1
     printed = capfd.readouterr()
     assert "differs from PyTorch" in printed.err
     assert printed.out.splitlines()[-1] == str(out)
     assert out.exists()
     assert json.loads(report_path(out).read_text())["within_limits"] is False
-    assert not (tmp_path / "outputs" / "export").exists()
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("format=tflite", "format=tflite: choose onnx, torch"),
-        ("precision=int4", "precision=int4: for format=onnx choose float32, float16, int8"),
-        ("frames=0", "frames=0: choose a whole number from 1"),
-        ("calibration.frames=many", r"calibration\.frames=many: choose a whole number from 1"),
-        ("ckpt=nowhere.ckpt", r"nowhere\.ckpt: no such checkpoint"),
+        (["--format", "tflite"], "'--format': 'tflite'"),
+        (["--precision", "int4"], "'--precision': 'int4'"),
+        (["--frames", "0"], "'--frames'"),
+        (["--calibration-frames", "many"], "'--calibration-frames'"),
+        (["--format", "torch", "--precision", "int8"], "--precision int8: for --format torch choose float32"),
     ],
 )
 def test_a_wrong_choice_names_the_choices(
-    onnx_extra: None, compose_entry: Compose, tmp_path: Path, best: Path, override: str, message: str
+    tmp_path: Path, best: Path, override: list[str], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        export(compose_entry("export", tmp_path, f"ckpt={best}", override))
-
-
-def test_a_torch_program_has_one_precision(compose_entry: Compose, tmp_path: Path, best: Path) -> None:
-    with pytest.raises(InputError, match="precision=int8: for format=torch choose float32"):
-        export(compose_entry("export", tmp_path, f"ckpt={best}", "format=torch", "precision=int8"))
+    with pytest.raises(SystemExit) as stop:
+        main([str(best), "--out", str(tmp_path / "a.pt2"), *override])
+    assert stop.value.code == 2
+    assert message in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_named_before_the_work(
-    compose_entry: Compose, tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "open_data", lambda *_: pytest.fail("the work has begun"))
     (tmp_path / "file").write_text("")
     for place, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "a.pt2", "choose")):
         with pytest.raises(InputError, match=message):
-            export(compose_entry("export", tmp_path / "run", f"ckpt={best}", "format=torch", f"out={place}"))
+            export(str(best), place, "torch")
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_footage_that_is_gone_names_rendered_frames(
-    compose_entry: Compose, tmp_path: Path, best: Path
-) -> None:
-    arguments = f"ckpt={best}", "format=torch", "data.root=nowhere", f"out={tmp_path / 'a.pt2'}"
-    with pytest.raises(
-        InputError, match=r"nowhere.*data=synthetic render=tiny data\.root=outputs/.*split=all"
-    ):
-        export(compose_entry("export", tmp_path / "run", *arguments))
+def test_footage_that_is_gone_names_other_footage(tmp_path: Path, best: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere.*--data FOLDER --split all"):
+        export(str(best), tmp_path / "a.pt2", "torch", settings=["data.root=nowhere"])
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime", "onnxscript"])
 def test_a_missing_library_names_the_extra(
-    compose_entry: Compose, tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch, library: str
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(InputError, match=r'format=onnx needs the extra "onnx": pip install -e "\.\[onnx\]"'):
-        export(compose_entry("export", tmp_path, f"ckpt={best}"))
+        export(str(best), tmp_path / "a.onnx")

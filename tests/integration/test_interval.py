@@ -33,9 +33,7 @@ def load_metrics(folder: Path) -> dict[str, float]:
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_a_run_calibrates_and_reports_its_interval(
-    run: Path, compose_entry: Compose, tmp_path: Path, tiny_folder: Path
-) -> None:
+def test_a_run_calibrates_and_reports_its_interval(run: Path, tmp_path: Path, tiny_folder: Path) -> None:
     best = run / "checkpoints" / "best.ckpt"
     interval = checkpoints.interval(checkpoints.read(best)[checkpoints.KEY])
     assert interval is not None
@@ -50,26 +48,21 @@ def test_a_run_calibrates_and_reports_its_interval(
     assert metrics["test/interval_width"] == pytest.approx(sum(width) / len(rows))
     assert all(int(row["frames_used"]) > 0 for row in rows)
 
-    evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={best}"), tmp_path / "report")
+    evaluate([str(best)], out=tmp_path / "report")
     tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
     assert load_metrics(tmp_path / "report") == tested
 
-    footage = "data=folder", f"data.root={tiny_folder}", "data.num_workers=0", "accelerator=cpu"
-    clip = "clips=[videos/30.mp4]"
-    own = calibrate(compose_entry("calibrate", tmp_path / "calibrate", f"ckpt={best}", clip, *footage))
+    own = calibrate(str(best), tiny_folder, ["videos/30.mp4"], tmp_path / "own.ckpt").path
     described = checkpoints.read(own)[checkpoints.KEY]
     fitted = described["calibration"]
     assert checkpoints.interval(described) == interval.rescaled(fitted["scale"], fitted["offset"])
 
 
-def test_a_checkpoint_from_before_there_was_an_interval_has_none(
-    run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_a_checkpoint_from_before_there_was_an_interval_has_none(run: Path, tmp_path: Path) -> None:
     checkpoint = checkpoints.read(run / "checkpoints" / "best.ckpt")
     del checkpoint[checkpoints.KEY]["interval"]
     torch.save(checkpoint, tmp_path / "old.ckpt")
-    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt")
-    metrics = evaluate(cfg, tmp_path / "report")
+    (metrics,) = evaluate([str(tmp_path / "old.ckpt")], out=tmp_path / "report").metrics
     assert math.isnan(metrics["test/interval_coverage"])
     assert metrics["test/card_mae_video"] == load_metrics(run)["test/card_mae_video"]
 

@@ -23,8 +23,7 @@ from cardpose.models.from_config import build_net
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.sources import CameraSource
-from cardpose.training import build
-from cardpose.training import testing as measure
+from cardpose.training import build, testing
 
 Compose = Callable[..., DictConfig]
 Command = Callable[..., tuple[int, str]]
@@ -68,16 +67,14 @@ def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open(newline="")))
 
 
-def test_a_checkpoint_predicts_as_under_training(
-    compose_entry: Compose, tmp_path: Path, finished_run: Path, tiny_folder: Path
-) -> None:
+def test_a_checkpoint_predicts_as_under_training(finished_run: Path, tiny_folder: Path) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
     checkpoint = checkpoints.read(best)
-    arguments = (f"ckpt={best}", "data=folder", f"data.root={tiny_folder}", "data.num_workers=0", "split=all")
-    cfg = compose_entry("evaluate", tmp_path / "evaluate", *arguments, "accelerator=cpu")
-    config = measure.merge(checkpoint[checkpoints.KEY]["config"], cfg)
+    described = checkpoint[checkpoints.KEY]
+    config = testing.config_for_test(described["config"], tiny_folder, split="all", accelerator="cpu")
     config["trainer"]["precision"] = "32-true"
-    results = measure.run(config, str(best), checkpoint).results
+    frames = testing.make_split(config, checkpoint, best)
+    results = testing.evaluate_checkpoint(config, best, checkpoint, frames).results
     predictor = Predictor.from_checkpoint(best)
     for video in {result.video for result in results}:
         frames = list(iterate(tiny_folder / video))

@@ -264,9 +264,9 @@ def test_evaluation_finds_footage_that_was_moved(work: Path, command: Command) -
     assert command("train", *TINY, "trainer.max_epochs=1").code == 0
     run = next((work / "outputs").glob("run_*"))
     shutil.move(work / "footage", work / "elsewhere")
-    assert command("evaluate", f"ckpt={run}/checkpoints/best.ckpt").code == 2
-    done = command("evaluate", f"ckpt={run}/checkpoints/best.ckpt", "data.root=elsewhere")
-    assert done.code == 0, done.err
+    assert command("evaluate", str(run)).code == 2
+    done = command("evaluate", str(run), "--data", "elsewhere")
+    assert not done.code, done.err
     tested = {key: value for key, value in metrics(run).items() if key.startswith("test/")}
     assert metrics(Path(done.out.splitlines()[-1])) == tested
 

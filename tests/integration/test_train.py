@@ -145,20 +145,16 @@ def test_the_checkpoint_says_how_it_came_about(finished_run: Path) -> None:
 
 
 def test_evaluate_gives_the_numbers_of_the_training_to_the_last_digit(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
+    finished_run: Path, tmp_path: Path
 ) -> None:
-    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={finished_run}/checkpoints/best.ckpt")
-    evaluate(cfg, tmp_path / "report")
+    evaluate([str(finished_run)], out=tmp_path / "report")
     assert load_metrics(tmp_path / "report") == of_test_side(finished_run)
 
 
-def test_evaluate_finds_the_peaks_another_way_on_request(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
-    def corners(*overrides: str) -> dict[str, float]:
-        folder = tmp_path / "_".join(["report", *overrides])
-        cfg = compose_entry("evaluate", folder, f"ckpt={finished_run}/checkpoints/best.ckpt", *overrides)
-        return evaluate(cfg, folder)
+def test_evaluate_finds_the_peaks_another_way_on_request(finished_run: Path, tmp_path: Path) -> None:
+    def corners(*settings: str) -> dict[str, float]:
+        folder = tmp_path / "_".join(["report", *settings])
+        return evaluate([str(finished_run)], out=folder, settings=list(settings)).metrics[0]
 
     own, argmax = corners(), corners("heatmap.decode=argmax")
     assert own == pytest.approx(corners("heatmap.decode=quadratic"), rel=0, abs=0, nan_ok=True)
@@ -166,11 +162,13 @@ def test_evaluate_finds_the_peaks_another_way_on_request(
     assert own["test/card_mae"] == argmax["test/card_mae"]
     with pytest.raises(InputError, match=r"heatmap\.decode=drak: choose argmax"):
         corners("heatmap.decode=drak")
+    with pytest.raises(
+        InputError, match=r"--set heatmap\.decod: no such key, choose for example heatmap\.decode"
+    ):
+        corners("heatmap.decod=dark")
 
 
-def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(finished_run: Path, tmp_path: Path) -> None:
     checkpoint = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")
     config = checkpoint[checkpoints.KEY]["config"]
     del config["heatmap"]["decode"], config["count_head"]
@@ -178,19 +176,16 @@ def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(
     del config["loss"]["coordinates"], config["loss"]["distribution"]
     config["loss"] |= {"heatmap_loss": "mse", "card_loss": "mse"}
     torch.save(checkpoint, tmp_path / "old.ckpt")
-    evaluate(compose_entry("evaluate", tmp_path / "report", f"ckpt={tmp_path}/old.ckpt"), tmp_path / "report")
+    evaluate([str(tmp_path / "old.ckpt")], out=tmp_path / "report")
     assert load_metrics(tmp_path / "report") == of_test_side(finished_run)
 
 
 @pytest.mark.parametrize("decode", ["argmax", "dark", "softargmax"])
-def test_a_checkpoint_knows_its_decoder(
-    compose_entry: Compose, compose_train: Compose, tmp_path: Path, decode: str
-) -> None:
+def test_a_checkpoint_knows_its_decoder(compose_train: Compose, tmp_path: Path, decode: str) -> None:
     folder = tmp_path / "run"
     overrides = (f"heatmap.decode={decode}", "heatmap.stride=4", "heatmap.sigma=1", "trainer.max_epochs=1")
     train(compose_train(folder, *overrides), folder)
-    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={folder}/checkpoints/best.ckpt")
-    evaluate(cfg, tmp_path / "report")
+    evaluate([str(folder)], out=tmp_path / "report")
     assert load_metrics(tmp_path / "report") == of_test_side(folder)
 
 
@@ -201,44 +196,35 @@ def test_the_loss_of_coordinates_trains(compose_train: Compose, tmp_path: Path) 
 
 
 def test_a_distribution_trains_and_its_checkpoint_estimates_the_standard_deviation(
-    compose_entry: Compose, compose_train: Compose, tmp_path: Path
+    compose_train: Compose, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     metrics = train(compose_train(folder, "count_head=distribution", "model.head.detach=false"), folder)
     assert math.isfinite(metrics["test/loss_distribution"])
-    cfg = compose_entry("evaluate", tmp_path / "report", f"ckpt={folder}/checkpoints/best.ckpt")
-    evaluate(cfg, tmp_path / "report")
+    evaluate([str(folder)], out=tmp_path / "report")
     assert load_metrics(tmp_path / "report") == of_test_side(folder)
     header, first, *_ = (tmp_path / "report" / "frames.csv").read_text().splitlines()
     frame = dict(zip(header.split(","), first.split(","), strict=True))
     assert float(frame["cards_std"]) > 0
 
 
-def test_evaluate_takes_another_folder_whole(
-    finished_run: Path, compose_entry: Compose, tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_evaluate_takes_another_folder_whole(finished_run: Path, tiny_folder: Path, tmp_path: Path) -> None:
     other = shutil.copytree(tiny_folder, tmp_path / "other")
-    ckpt = f"ckpt={finished_run}/checkpoints/best.ckpt"
-    cfg = compose_entry(
-        "evaluate", tmp_path / "report", ckpt, "data=folder", f"data.root={other}", "split=all"
-    )
-    evaluate(cfg, tmp_path / "report")
+    evaluate([str(finished_run)], other, split="all", out=tmp_path / "report")
     frames = (tmp_path / "report" / "frames.csv").read_text().splitlines()
     assert len(frames) == 1 + sum(6 + number % 3 for number in range(6))
 
 
 def test_evaluate_on_videos_that_the_split_does_not_name_asks_for_all(
-    finished_run: Path, compose_entry: Compose, tiny_folder: Path, tmp_path: Path
+    finished_run: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     other = shutil.copytree(tiny_folder, tmp_path / "other")
     for path in (*other.glob("*.csv"), *other.glob("*.json")):
         path.write_text(path.read_text().replace("videos/", "videos/new_"))
     for video in (other / "videos").iterdir():
         video.rename(video.with_name(f"new_{video.name}"))
-    ckpt = f"ckpt={finished_run}/checkpoints/best.ckpt"
-    cfg = compose_entry("evaluate", tmp_path / "report", ckpt, "data=folder", f"data.root={other}")
-    with pytest.raises(InputError, match="split=all"):
-        evaluate(cfg, tmp_path / "report")
+    with pytest.raises(InputError, match="--split all"):
+        evaluate([str(finished_run)], other, out=tmp_path / "report")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
@@ -297,15 +283,12 @@ def test_a_new_training_starts_from_weights_without_their_calibration(
     assert net.head.calibration.tolist() == [1.0, 0.0]
 
 
-def test_a_checkpoint_that_lacks_a_weight_is_named(
-    finished_run: Path, compose_entry: Compose, tmp_path: Path
-) -> None:
+def test_a_checkpoint_that_lacks_a_weight_is_named(finished_run: Path, tmp_path: Path) -> None:
     best = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
     del best["state_dict"]["net.decoder.to_heatmaps.weight"]
     torch.save(best, tmp_path / "old.ckpt")
-    cfg = compose_entry("evaluate", tmp_path / "test", f"ckpt={tmp_path / 'old.ckpt'}")
     with pytest.raises(InputError, match=r"old\.ckpt: .*to_heatmaps\.weight missing.*use the version"):
-        evaluate(cfg, tmp_path / "test")
+        evaluate([str(tmp_path / "old.ckpt")], out=tmp_path / "test")
 
 
 def test_parts_of_the_weights_start_a_network_with_another_head(
