@@ -3,8 +3,8 @@
     python -m tests.fuzz seconds=60 seed=0 out=outputs/fuzz
 
 Every case runs in a process of its own. A fault is an exit code other than 0, 1 or 2, a traceback, invalid input
-without a message, or more than `LIMIT` seconds. Input and words of a fault are kept in `out`. The seed alone decides the
-cases.
+without a message, or more than `LIMIT` seconds. Input and words of a fault are kept in `out`. The seed alone decides
+the cases.
 """
 
 import json
