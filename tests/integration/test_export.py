@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.packet import CORNERS
+from cardpose.common.packet import CORNERS, ModelOutput
 from cardpose.deploy import exporting, onnx_model, parity
 from cardpose.deploy import graph as deploy
 from cardpose.deploy.graph import OUTPUTS
@@ -122,11 +122,11 @@ def pictures(count: int) -> np.ndarray:
     return np.stack([cv2.resize(image, (64, 32), interpolation=cv2.INTER_CUBIC) for image in noise])
 
 
-def assert_same(said: dict[str, np.ndarray], wanted: dict[str, np.ndarray], count: int) -> None:
+def assert_same(said: ModelOutput[np.ndarray], wanted: ModelOutput[np.ndarray], count: int) -> None:
     shapes = {"corners": (count, 8, 2), "confidence": (count, 8), "visibility": (count, 8)}
-    for name in OUTPUTS:
-        assert said[name].shape == shapes.get(name, (count,)), name
-        np.testing.assert_allclose(said[name], wanted[name], atol=parity.LIMITS.get(name, 1e-3), rtol=0)
+    for name, one, other in zip(OUTPUTS, said, wanted, strict=True):
+        assert one.shape == shapes.get(name, (count,)), name
+        np.testing.assert_allclose(one, other, atol=parity.LIMITS.get(name, 1e-3), rtol=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
