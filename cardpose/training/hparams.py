@@ -1,4 +1,4 @@
-"""What a finished run tells its loggers: its hyperparameters beside the scores of its best checkpoint.
+"""Hyperparameters of a finished run, for its loggers, beside the scores of its best checkpoint.
 
 TensorBoard's HParams tab takes its columns from one run of the folder that it shows. So every run of a sweep names the
 same columns: the keys that the sweep varies and `NAMED`. A single run names `KEYS`. Other loggers get every key.

@@ -10,7 +10,7 @@ BAND = 0.9
 
 
 def levels_needed(
-    true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.ndarray, learnt_from: np.ndarray
+    true: np.ndarray, cards: np.ndarray, low: np.ndarray, high: np.ndarray, calibrated_on: np.ndarray
 ) -> np.ndarray:
     """The lowest nominal level at which each video's interval contains its count.
 
@@ -22,7 +22,7 @@ def levels_needed(
         true: (V,) counts.
         cards: (V,) estimates in cards.
         low, high: (V,) interval in cards, NaN without one: no level is enough.
-        learnt_from: (V,) number of videos that the interval was calibrated on, or one number.
+        calibrated_on: (V,) number of videos that the interval was calibrated on, or one number.
 
     Returns:
         (V,) from 0 to 1; at most `LEVEL` where the interval contains the count.
@@ -34,7 +34,7 @@ def levels_needed(
     error = np.abs(true - cards)
     ratio = np.divide(error, half, out=np.where(error > 0, np.inf, 0.0), where=half > 0)
     ratio[np.isnan(half)] = np.inf
-    return 2 * stdtr(learnt_from, ratio * stdtrit(learnt_from, (1 + LEVEL) / 2)) - 1
+    return 2 * stdtr(calibrated_on, ratio * stdtrit(calibrated_on, (1 + LEVEL) / 2)) - 1
 
 
 def chance_band(videos: int) -> tuple[np.ndarray, np.ndarray]:

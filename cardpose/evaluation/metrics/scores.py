@@ -15,7 +15,7 @@ VARIANTS = {
     "_constant": "constant, per frame",
     "_video_constant": "constant, per video",
 }
-"""Suffix of a count score's key -> what it is a mean over. Constant: of the predictor that always says one count."""
+"""Suffix of a count score's key -> what it is a mean over. Constant: of the predictor of one constant count."""
 
 
 @dataclass(frozen=True)

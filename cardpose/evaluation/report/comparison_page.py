@@ -116,7 +116,11 @@ def change_sections(pairs: Pairs, a: TestResult, b: TestResult) -> list[Section]
 def beside(a: Section, b: Section) -> Section:
     """Two sections with the same title as one, their pictures in pairs."""
     own = dict(zip(NAMES, (a, b), strict=True))
-    text = a.text if a.text == b.text else [f"{name}: {said}" for name in NAMES for said in own[name].text]
+    text = (
+        a.text
+        if a.text == b.text
+        else [f"{name}: {paragraph}" for name in NAMES for paragraph in own[name].text]
+    )
     drawn = {name: {picture.name: picture for picture in part.pictures} for name, part in own.items()}
     pictures = [
         replace(

@@ -1,6 +1,6 @@
 """Pictures of packets, corners and heatmaps, as uint8 RGB arrays (H, W, 3). For plots see plots.py.
 
-Corner colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart with any colour
+Corner colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), distinguishable with any colour
 vision, with white in place of black. A circle is a labelled corner, a cross a predicted one. Thick marks and
 whole lines are visible, thin marks and dashed lines hidden.
 """

@@ -63,10 +63,10 @@ def write_scores(
     write_csv(folder / "table.csv", rows)
     text = f"# {folder.name}\n\n    {command}\n\nCommit {', '.join(commits(runs))}. {LEGEND}.\n\n"
     text += "".join(f"{line}\n\n" for line in missing(failed))
-    text += "\n".join(f"## {title}\n\n{markdown(rows, side)}" for side, title in TITLES.items())
+    text += "\n".join(f"## {title}\n\n{markdown(rows, subset)}" for subset, title in TITLES.items())
     with replace_file(folder / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return [fold_table(rows, side, title) for side, title in TITLES.items()]
+    return [fold_table(rows, subset, title) for subset, title in TITLES.items()]
 
 
 def rows_of(runs: Mapping[int, Path]) -> list[dict[str, Cell]]:
@@ -113,7 +113,7 @@ def write_frames(
     true = np.array([result.cards for result in results])
     errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
     write_csv(folder / "errors.csv", errors)
-    learnt_from = {str(fold): calibrated_on(run) for fold, run in runs.items()}
+    videos_of_fold = {str(fold): calibrated_on(run) for fold, run in runs.items()}
     fusion = checkpoints.fusion(description(next(iter(runs.values()))))  # the folds share one configuration
     parts = [
         *score_sections(rows_of(runs), missing(failed)),
@@ -121,7 +121,7 @@ def write_frames(
         condition_section(errors),
         interval_section(
             videos,
-            np.array([learnt_from[row["fold"]] for row in videos]),
+            np.array([videos_of_fold[row["fold"]] for row in videos]),
             across_folds(rows, results, fusion),
         ),
         visibility_section(results),
@@ -134,7 +134,7 @@ def write_frames(
 
 def score_sections(rows: Sequence[Mapping[str, Cell]], text: Sequence[str]) -> list[Section]:
     """The tables of `write_scores` as sections, with `text` and the legend."""
-    tables = [Table(*cells(rows, side)) for side in TITLES]
+    tables = [Table(*cells(rows, subset)) for subset in TITLES]
     texts: tuple[list[str], ...] = [*text, f"{LEGEND.capitalize()}."], []
     return [Section(*part) for part in zip(TITLES.values(), texts, tables, strict=True)]
 
@@ -190,8 +190,8 @@ def conditions(
         annotations: its labels.
         results: N frames.
     """
-    rows, side = [frames.row(result) for result in results], frames.side
+    rows, dataset = [frames.row(result) for result in results], frames.dataset
     elevation, heading = viewpoints([annotations[row] for row in rows])
-    labelled = [side.corners[row][side.visibility[row] != NOT_LABELLED] for row in rows]
+    labelled = [dataset.corners[row][dataset.visibility[row] != NOT_LABELLED] for row in rows]
     sharp = [sharpness(frames.image(result), own) for result, own in zip(results, labelled, strict=True)]
     return {"elevation": elevation, "heading": heading, SHARPNESS: np.array(sharp)}

@@ -79,25 +79,25 @@ def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
     ]
 
 
-def cells(rows: Sequence[Mapping[str, Cell]], side: str) -> tuple[list[str], list[list[str]]]:
+def cells(rows: Sequence[Mapping[str, Cell]], subset: str) -> tuple[list[str], list[list[str]]]:
     """Headings, and the scores of one part of the split as text.
 
     Args:
         rows: of `score_rows`.
-        side: val or test.
+        subset: val or test.
     """
-    shown = [key for key in COLUMNS if any(_text(row, side, key) for row in rows)]
+    shown = [key for key in COLUMNS if any(_text(row, subset, key) for row in rows)]
     headings = ["fold", *(COLUMNS[key] for key in shown)]
-    return headings, [[str(row["fold"]), *(_text(row, side, key) for key in shown)] for row in rows]
+    return headings, [[str(row["fold"]), *(_text(row, subset, key) for key in shown)] for row in rows]
 
 
-def _text(row: Mapping[str, Cell], side: str, key: str) -> str:
-    return score_of(key).text(float(row.get(f"{side}/{key}", math.nan)))
+def _text(row: Mapping[str, Cell], subset: str, key: str) -> str:
+    return score_of(key).text(float(row.get(f"{subset}/{key}", math.nan)))
 
 
-def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Table:
+def fold_table(rows: Sequence[Mapping[str, Cell]], subset: str, title: str) -> Table:
     """`cells` for the terminal, 80 columns wide."""
-    headings, lines = cells(rows, side)
+    headings, lines = cells(rows, subset)
     table = Table(title=title, title_justify="left", padding=(0, 0), pad_edge=False)
     for heading in headings:
         table.add_column(heading.replace(" ", "\n"), justify="right")
@@ -106,9 +106,9 @@ def fold_table(rows: Sequence[Mapping[str, Cell]], side: str, title: str) -> Tab
     return table
 
 
-def markdown(rows: Sequence[Mapping[str, Cell]], side: str) -> str:
+def markdown(rows: Sequence[Mapping[str, Cell]], subset: str) -> str:
     """`cells` as a Markdown table."""
-    headings, lines = cells(rows, side)
+    headings, lines = cells(rows, subset)
     rule = ["---"] * len(headings)
     return "".join(f"| {' | '.join(line)} |\n" for line in [headings, rule, *lines])
 

@@ -245,10 +245,10 @@ def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
     count = {a.video: a.cards or 0 for a in annotations}
     column = {video: i for i, video in enumerate(sorted(count, key=lambda video: (count[video], video)))}
     figure, axes = _figure(8, 1.9)
-    for side, colour, marker in zip(SUBSETS, (_LIGHT, _BLUE, _ORANGE), ("s", "o", "X"), strict=True):
-        frames = getattr(split, side)
+    for subset, colour, marker in zip(SUBSETS, (_LIGHT, _BLUE, _ORANGE), ("s", "o", "X"), strict=True):
+        frames = getattr(split, subset)
         x, y = [column[video] for video, _ in frames], [index for _, index in frames]
-        label = f"{side}, {len(frames)} frames"
+        label = f"{subset}, {len(frames)} frames"
         axes.scatter(x, y, s=20, marker=marker, color=colour, linewidths=0, label=label)
     axes.set(xlabel="video, sorted by count", ylabel="frame")
     axes.locator_params(axis="y", integer=True)

@@ -89,10 +89,10 @@ def sections(tested: TestResult) -> list[Section]:
 
 def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
     """Count, interval, visibility and corners as charts; `reach` as in `plots.error_by_count`."""
-    learnt_from = tested.interval.videos if tested.interval else 0
+    calibrated_on = tested.interval.videos if tested.interval else 0
     return [
         count_section(tested.results, tested.constant, reach),
-        interval_section(tested.videos, np.full(len(tested.videos), learnt_from)),
+        interval_section(tested.videos, np.full(len(tested.videos), calibrated_on)),
         visibility_section(tested.results),
         corner_section(tested.results),
     ]
@@ -139,19 +139,19 @@ def count_section(
 
 
 def interval_section(
-    videos: Sequence[Mapping[str, Cell]], learnt_from: np.ndarray, more: Sequence[str] = ()
+    videos: Sequence[Mapping[str, Cell]], calibrated_on: np.ndarray, more: Sequence[str] = ()
 ) -> Section:
     """Coverage and width of the interval of a video's count.
 
     Args:
         videos: rows of videos.csv.
-        learnt_from: (V,) number of videos that each interval was calibrated on, 0 without one.
+        calibrated_on: (V,) number of videos that each interval was calibrated on, 0 without one.
         more: further paragraphs.
     """
     title = "Interval of a video's count"
     columns = (_column(videos, name) for name in ("cards", "cards_predicted", "low", "high"))
-    table = np.stack([*columns, learnt_from])
-    true, cards, low, high, learnt_from = table[:, ~np.isnan(table[0]) & (learnt_from > 0)]
+    table = np.stack([*columns, calibrated_on])
+    true, cards, low, high, calibrated_on = table[:, ~np.isnan(table[0]) & (calibrated_on > 0)]
     if not len(true):
         return Section(
             title, ["There is none: it is calibrated on two or more validation videos held out whole.", *more]
@@ -160,7 +160,7 @@ def interval_section(
     wide = (
         f"{np.nanmean(width):.1f} cards wide on average" if np.isfinite(width).any() else "of undefined width"
     )
-    of = ", ".join(f"{number:.0f}" for number in np.unique(learnt_from))
+    of = ", ".join(f"{number:.0f}" for number in np.unique(calibrated_on))
     text = (
         f"The nominal level is {_percent(LEVEL)}. It held {held} of {len(true)} counts, "
         f"{_percent(held / len(true))}, and is {wide}. It was calibrated on {of} validation videos."
@@ -173,7 +173,7 @@ def interval_section(
     )
     levels = Picture(
         "coverage",
-        plots.coverage(coverage.levels_needed(true, cards, low, high, learnt_from)),
+        plots.coverage(coverage.levels_needed(true, cards, low, high, calibrated_on)),
         f"Share of counts within over the nominal level: {_percent(held / len(true))} at {_percent(LEVEL)}.",
         "Above the diagonal intervals are too wide, below it too narrow. Levels other than "
         f"{_percent(LEVEL)} are scaled by Student's t.",

@@ -18,25 +18,25 @@ class Frames:
     """Pictures of tested frames, at the size of the network's input.
 
     Args:
-        side: of a data module.
-        videos: names, indexed by the side's `video`.
+        dataset: one of a data module.
+        videos: names, indexed by the dataset's `video`.
     """
 
-    def __init__(self, side: CardDataset, videos: Sequence[str]) -> None:
-        names = zip((videos[number] for number in side.video), side.frame_index.tolist(), strict=True)
-        self.side, self._row = side, {name: row for row, name in enumerate(names)}
+    def __init__(self, dataset: CardDataset, videos: Sequence[str]) -> None:
+        names = zip((videos[number] for number in dataset.video), dataset.frame_index.tolist(), strict=True)
+        self.dataset, self._row = dataset, {name: row for row, name in enumerate(names)}
 
     def row(self, result: FrameResult) -> int:
-        """The frame's number in the side."""
+        """Index of the frame in the dataset."""
         return self._row[result.video, result.frame_index]
 
     def image(self, result: FrameResult) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        return self.side.cache.frame(self.side.rows[self.row(result)])
+        return self.dataset.cache.frame(self.dataset.rows[self.row(result)])
 
     def draw(self, result: FrameResult) -> np.ndarray:
         """See `drawing.draw_result`."""
-        return draw_result(self.image(result), self.side.to_source[self.row(result)], result)
+        return draw_result(self.image(result), self.dataset.to_source[self.row(result)], result)
 
 
 @dataclass(frozen=True)

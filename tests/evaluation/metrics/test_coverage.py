@@ -9,26 +9,26 @@ from cardpose.fusion.intervals import LEVEL, fit_interval
 LEVELS = np.linspace(0.05, 0.95, 19)
 
 
-def simulated(learnt_from: int, trials: int = 4000, wrong: float = 1.0) -> np.ndarray:
-    """Levels needed by one new video each, its interval learnt from `learnt_from` others with normal errors."""
-    random = np.random.default_rng(learnt_from)
+def simulated(calibrated_on: int, trials: int = 4000, wrong: float = 1.0) -> np.ndarray:
+    """Levels needed by one new video each, its interval learnt from `calibrated_on` others with normal errors."""
+    random = np.random.default_rng(calibrated_on)
     needed = []
     for _ in range(trials):
-        true = random.integers(20, 40, learnt_from + 1).astype(float)
+        true = random.integers(20, 40, calibrated_on + 1).astype(float)
         cards = true + (1 + 0.025 * true) * random.standard_normal(len(true))
         frames = np.full(len(true), 10)
-        interval = fit_interval(cards[:-1], true[:-1], frames[:-1], np.zeros(learnt_from))
+        interval = fit_interval(cards[:-1], true[:-1], frames[:-1], np.zeros(calibrated_on))
         assert interval is not None
         low, high = interval.bounds(cards[-1:], 10)
         said = cards[-1:]
         low, high = said - wrong * (said - low), said + wrong * (high - said)
-        needed.append(levels_needed(true[-1:], said, low, high, np.array([learnt_from]))[0])
+        needed.append(levels_needed(true[-1:], said, low, high, np.array([calibrated_on]))[0])
     return np.array(needed)
 
 
-@pytest.mark.parametrize(("learnt_from", "reach"), [(2, 0.03), (8, 0.03), (39, 0.03)])
-def test_every_level_holds_as_often_as_it_says(learnt_from: int, reach: float) -> None:
-    needed = simulated(learnt_from)
+@pytest.mark.parametrize(("calibrated_on", "reach"), [(2, 0.03), (8, 0.03), (39, 0.03)])
+def test_every_level_holds_as_often_as_it_says(calibrated_on: int, reach: float) -> None:
+    needed = simulated(calibrated_on)
     held = (needed[:, None] <= LEVELS).mean(axis=0)
     np.testing.assert_allclose(held, LEVELS, atol=reach)
 

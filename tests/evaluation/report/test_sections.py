@@ -88,8 +88,8 @@ def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
     rows = video_rows(evaluated[0], INTERVAL, FusionConfig())
     rows[0]["low"] = rows[0]["high"] = math.nan
     read = [{key: "" if value != value else str(value) for key, value in row.items()} for row in rows]
-    learnt_from = np.array([8, 8, 6, 6])
-    first, second = interval_section(rows, learnt_from), interval_section(read, learnt_from)
+    calibrated_on = np.array([8, 8, 6, 6])
+    first, second = interval_section(rows, calibrated_on), interval_section(read, calibrated_on)
     assert first.text == second.text
     assert "on 6, 8 validation videos" in first.text[0]
     for one, other in zip(first.pictures, second.pictures, strict=True):
@@ -100,11 +100,11 @@ def test_what_is_missing_is_said(evaluated: Evaluated) -> None:
     results, _ = evaluated
     unknown = [replace(result, cards=math.nan) for result in results]
     assert count_section(unknown).text == ["No frame has a known count."]
-    for rows, learnt_from in (
+    for rows, calibrated_on in (
         (video_rows(results, None, FusionConfig()), 0),
         (video_rows(unknown, INTERVAL, FusionConfig()), 8),
     ):
-        section = interval_section(rows, np.full(4, learnt_from))
+        section = interval_section(rows, np.full(4, calibrated_on))
         assert not section.pictures
         assert section.text
     bare = [replace(result, visibility=np.zeros(8, int)) for result in results]
