@@ -164,7 +164,7 @@ def test_a_failed_fold_is_told_and_loses_no_other(run_folds: Folds, caplog: pyte
     assert "fold 0 failed with exit code 1" in caplog.text
     assert "To try again: python -m cardpose.crossval data=folder" in caplog.text
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["1", "mean", "std"]
-    assert "Failed, and in none of the figures: fold 0." in (folder / "table.md").read_text()
+    assert "Failed and not included: fold 0." in (folder / "table.md").read_text()
     assert run_folds("folds") == (folder, [])
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["0", "1", "mean", "std"]
     assert "Failed" not in (folder / "table.md").read_text()
