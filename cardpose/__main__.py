@@ -11,6 +11,7 @@ import typer
 
 from cardpose import __version__
 from cardpose.common.command_line import one_line_errors, run_app
+from cardpose.common.completion import experiment_command
 
 NAME = "cardpose"
 
@@ -23,7 +24,7 @@ TOOLS = {
     "check": "Find faults in footage and labels.",
     "subsample": "Make a dataset folder from videos.",
     "suggest": "Which frames to label next.",
-    "calibrate": "Fit a model's interval and camera to footage.",
+    "calibrate": "Fit a model to your deck and camera.",
     "sweep_table": "Compare the runs of a sweep.",
 }
 """Commands that take files, with their help line."""
@@ -73,7 +74,7 @@ def _app() -> typer.Typer:
     )
     app.callback()(_options)
     for name, line in {**TOOLS, **EXPERIMENTS}.items():
-        function: Callable[..., None] = _experiment(name)
+        function: Callable[..., None] = experiment_command(name)
         if name in TOOLS and _completing():
             function = getattr(import_module(f"cardpose.{name}"), name)
         app.command(name, help=line)(function)
@@ -91,21 +92,6 @@ def _options(
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
     ] = False,
 ) -> None: ...
-
-
-def _experiment(name: str) -> Callable[..., None]:
-    """What stands for a command in the list and, for an experiment, suggests its words."""
-
-    def complete(context: typer.Context, incomplete: str) -> list[str]:
-        from cardpose.common.completion import override_suggestions
-
-        return override_suggestions(name, context.params.get("words") or [], incomplete)
-
-    def command(
-        words: Annotated[list[str] | None, typer.Argument(autocompletion=complete)] = None,
-    ) -> None: ...
-
-    return command
 
 
 if __name__ == "__main__":

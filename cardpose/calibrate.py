@@ -21,10 +21,8 @@ class Calibrated(NamedTuple):
 
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
-    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Footage with the clips, labelled.")],
-    clips: Annotated[
-        list[str], typer.Option(metavar="NAME...", help="Videos of known count, as videos.csv names them.")
-    ],
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled footage.")],
+    clips: Annotated[list[str], typer.Option(metavar="NAME...", help="Videos of known count.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The calibrated copy to write.")],
     layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
     settings: Annotated[
@@ -34,7 +32,7 @@ def calibrate(
 ) -> Calibrated:
     """Fit the count's scale and offset, and the field of view, to your deck and camera.
 
-        cardpose calibrate outputs/RUN --data FOLDER --clips frames/full --out mine.ckpt
+        cardpose calibrate outputs/RUN --data FOLDER --clips NAME --out own.ckpt
 
     Film a full deck (52 cards), or several packets of known counts, label them, and enter the counts in videos.csv.
     One clip shows how far the counts are shifted; more clips, and more different ones, show it better. The copy

@@ -19,13 +19,13 @@ class Evaluation(NamedTuple):
 
 def evaluate(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint or run folder; two are compared.")
+        list[str], typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint or run folder, or two.")
     ],
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Other labelled footage.")] = None,
     layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
     split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to test.")] = "run",
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Of the report.  [default: outputs/evaluate_TIME]")
+        Path | None, typer.Option(metavar="FOLDER", help="[default: outputs/evaluate_TIME]")
     ] = None,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
@@ -34,10 +34,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure a trained model on footage whose corners and counts are known.
 
-        cardpose evaluate outputs/RUN                                        its own test frames
-        cardpose evaluate outputs/RUN --data FOLDER --split all              other footage, whole
-        cardpose evaluate outputs/RUN --set heatmap.decode=dark              another decoder
-        cardpose evaluate outputs/A outputs/B                                two models on the same frames
+        cardpose evaluate outputs/RUN                              own test frames
+        cardpose evaluate outputs/RUN --data FOLDER --split all    other footage
+        cardpose evaluate outputs/RUN --set heatmap.decode=dark    another decoder
+        cardpose evaluate outputs/A outputs/B                      compares two
 
     Files in OUT: report.html, which opens in any browser, metrics.json, frames.csv, videos.csv, and the pictures of
     the report, which TensorBoard shows too. Of two models each has its report, in a/ and b/; comparison.csv has every

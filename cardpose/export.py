@@ -20,19 +20,19 @@ def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
     format: Annotated[
-        Literal["onnx", "torch"], typer.Option(help="torch is a torch.export program.")
+        Literal["onnx", "torch"], typer.Option(metavar="FORMAT", help="onnx or torch.")
     ] = "onnx",
     precision: Annotated[
-        Literal["float32", "float16", "int8"], typer.Option(help="Of the network.")
+        Literal["float32", "float16", "int8"], typer.Option(metavar="TYPE", help="float32, float16, int8.")
     ] = "float32",
-    frames: Annotated[int, typer.Option(min=1, help="Compare at most so many with PyTorch.")] = 200,
+    frames: Annotated[int, typer.Option(min=1, help="Frames compared.")] = 200,
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Compare on other footage.")] = None,
     layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
     split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to compare.")] = "run",
     calibration_data: Annotated[
-        Path | None, typer.Option(metavar="PICTURES", help="Folder for int8; default: training frames.")
+        Path | None, typer.Option(metavar="PICTURES", help="For int8.  [default: training frames]")
     ] = None,
-    calibration_frames: Annotated[int, typer.Option(min=1, help="At most so many of them.")] = 100,
+    calibration_frames: Annotated[int, typer.Option(min=1, metavar="N", help="For int8.")] = 100,
     settings: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
     ] = [],  # noqa: B006  # Typer reads it, nobody changes it
@@ -40,7 +40,7 @@ def export(
     """Write a trained model as one file for other programs.
 
         cardpose export outputs/RUN --out model.onnx
-        cardpose export outputs/RUN --out int8.onnx --precision int8 --calibration-data PICTURES
+        cardpose export outputs/RUN --out int8.onnx --precision int8
         cardpose export outputs/RUN --out model.pt2 --format torch
 
     Normalisation, network and decoding are in the file. Input: image, uint8 RGB (batch, 3, H, W), letterboxed to the
@@ -84,17 +84,14 @@ def show(exported: Exported) -> int | None:
     return 1
 
 
-main = command(
-    export,
-    finish=show,
-    old_words={
-        "ckpt": "",
-        "data": "--layout",
-        "data.root": "--data",
-        "calibration.data": "--calibration-data",
-        "calibration.frames": "--calibration-frames",
-    },
-)
+OLD_WORDS = {
+    "ckpt": "",
+    "data": "--layout",
+    "data.root": "--data",
+    "calibration.data": "--calibration-data",
+    "calibration.frames": "--calibration-frames",
+}
+main = command(export, show, OLD_WORDS)
 
 if __name__ == "__main__":
     main()

@@ -1,12 +1,22 @@
 """Tab completion of the experiments' `KEY=VALUE` words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+import typer
 
-from cardpose.common.hydra_entry import CONF
+
+def experiment_command(name: str) -> Callable[..., None]:
+    """A function that stands for an experiment in a Typer application and suggests its words."""
+
+    def complete(context: typer.Context, incomplete: str) -> list[str]:
+        return override_suggestions(name, context.params.get("words") or [], incomplete)
+
+    def command(
+        words: Annotated[list[str] | None, typer.Argument(autocompletion=complete)] = None,
+    ) -> None: ...
+
+    return command
 
 
 def override_suggestions(experiment: str, words: Sequence[str], incomplete: str) -> list[str]:
@@ -22,6 +32,12 @@ def override_suggestions(experiment: str, words: Sequence[str], incomplete: str)
     >>> override_suggestions("train", ["-m"], "debug=s"), override_suggestions("train", ["debug", "="], "s")
     (['debug=smoke'], ['smoke'])
     """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+
+    from cardpose.common.hydra_entry import CONF
+
     line = " ".join([*words, incomplete]).replace(" = ", "=")
     prefix = line.rpartition(" ")[2].removesuffix(incomplete)
     with initialize_config_dir(str(CONF), version_base="1.3"):
