@@ -43,12 +43,8 @@ def export(
         cardpose export outputs/RUN --out int8.onnx --precision int8
         cardpose export outputs/RUN --out model.pt2 --format torch
 
-    Normalisation, network and decoding are in the file. Input: image, uint8 RGB (batch, 3, H, W), letterboxed to the
-    network's size. Outputs: corners (batch, 8, 2) in its pixels, confidence, visibility (batch, 8), cards, cards_std
-    (batch). Its metadata holds size, letterbox rule, keypoint names, calibration and versions.
-
-    FILE.parity.json holds the differences from PyTorch, and scores and time of both. Exit code 1 where a float32 file
-    differs by more than 0.05 pixels or 0.02 cards.
+    Normalisation, network and decoding are in the file; its metadata describes input and outputs. FILE.parity.json
+    holds the differences from PyTorch. Exit code 1 where float32 differs by more than 0.05 pixels or 0.02 cards.
 
     Returns:
         The file's path and the report.

@@ -1,7 +1,4 @@
-"""Train a model: `cardpose train experiment=baseline`; the recipe is `train`.
-
-With several devices every process follows the recipe, and rank 0 writes.
-"""
+"""Train a model, in one process per device: all of them follow the recipe `train`, and rank 0 writes."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +17,7 @@ from cardpose.common.errors import InputError, Pruned
 from cardpose.common.hydra_entry import entry, plain
 from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.tables import metrics_table
-from cardpose.models import builder, checkpoints
+from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
 from cardpose.sweeps.folder import PRUNED
 from cardpose.sweeps.trials import trial_callbacks
@@ -56,8 +53,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
         data.make_split = resume.own_split(config["resume"])
     collect, timer, trials = CollectFrames(), Timer(), trial_callbacks()
     callbacks = [*build.build_callbacks(config), *trials, collect, timer]
-    logger = builder.build(config["logger"], "logger")
-    trainer = build_trainer(config, callbacks, logger, default_root_dir=folder)
+    trainer = build_trainer(config, callbacks, build.build_logger(config), default_root_dir=folder)
     if trials and trainer.world_size > 1:
         raise InputError("sweep: a trial of a search trains on one device: set trainer.devices=1")
     build.prepare_data(data, trainer.world_size)
@@ -67,16 +63,13 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
         run_folder.write_start(folder, config, data.split, overrides)
     with resume.interrupt_hint(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=config["resume"], weights_only=True)
-        best = folder / "checkpoints" / "best.ckpt"
-        module.load(checkpoints.read(best), best)
+        module.load(checkpoints.read(best := folder / "checkpoints" / "best.ckpt"), best)
         validated = validate(config, module, data)
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}
     if trainer.is_global_zero:
         tested = describe_test(scores, collect.results, module, data)
-        seconds = timer.time_elapsed(
-            "train"
-        )  # its state is in the checkpoints: a resumed run continues counting
+        seconds = timer.time_elapsed("train")  # of all sessions: the timer's state is in the checkpoints
         run_folder.write_results(folder, config, trainer, tested, metrics, description, seconds)
     return metrics
 
@@ -85,9 +78,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
 def main(cfg: DictConfig) -> float:
     """Train, print the scores and the run folder; return what a sweeper minimises."""
     if cfg.resume_sweep:
-        raise InputError(
-            "resume_sweep is for sweeps: add -m, or resume one run by resume=<its last checkpoint>"
-        )
+        raise InputError("resume_sweep is for sweeps: add -m, or use resume=<checkpoint> for one run")
     hydra = HydraConfig.get()
     folder, overrides = Path(hydra.runtime.output_dir), list(hydra.overrides.task)
     others = [word for word in overrides if not word.startswith("resume=")]

@@ -1,4 +1,4 @@
-"""The frames that an exported file is compared on, and those that its 8 bits are calibrated on."""
+"""The frames on which an exported file is compared with PyTorch, and those that calibrate int8."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""A trained network as a program for others: its graph, and what a file with it says of itself.
-
-export.py writes the files; onnx_model.py is the door to the ONNX libraries; parity.py compares a file's outputs with
-PyTorch's.
-"""
+"""The graph of a trained network for other programs, and the metadata of a file that holds it."""
 
 import json
 import warnings
@@ -44,13 +40,13 @@ class ExportWrapper(nn.Module):
         self.module = module
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) uint8 RGB -> see `Reading`."""
+        """(B, 3, H, W) uint8 RGB -> see `ModelOutput`."""
         return tuple(self.module(image.permute(0, 2, 3, 1)))
 
 
 def trace(module: EndToEnd, size: tuple[int, int]) -> ExportedProgram:
     """The graph for images of `size` (H, W) and any batch."""
-    example = torch.zeros(2, 3, *size, dtype=torch.uint8)  # of one image the batch would count as fixed
+    example = torch.zeros(2, 3, *size, dtype=torch.uint8)  # torch.export takes a batch of 1 for a constant
     return torch.export.export(
         ExportWrapper(module).eval(), (example,), dynamic_shapes={INPUT: {0: Dim("batch", min=1)}}
     )
@@ -88,7 +84,7 @@ class ProgramBackend:
 def describe(
     described: Mapping[str, Any], run: str, precision: str, commit: str, versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What a file says of itself, for JSON.
+    """The metadata of an exported file, for JSON.
 
     Args:
         described: the checkpoint's "cardpose" entry.
@@ -108,7 +104,7 @@ def describe(
             "confidence": f"(batch, 8) height of each heatmap's peak, 0 to 1; a corner is found above {fusion.found}",
             "visibility": "(batch, 8) probability that the corner is visible",
             "cards": "(batch,) estimated number of cards",
-            "cards_std": "(batch,) its standard deviation in cards, NaN where the network does not tell it",
+            "cards_std": "(batch,) its standard deviation in cards, NaN where the network does not estimate it",
         },
         "letterbox": {"grey": PAD_GREY, "rule": LETTERBOX, "back": BACK},
         "keypoints": list(described["keypoints"]),

@@ -1,4 +1,4 @@
-"""The door to ONNX's libraries, the extra "onnx": convert, lower the precision, write. `backends.OnnxBackend` runs."""
+"""ONNX files, by the libraries of the extra "onnx": conversion, lower precision, writing."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from cardpose.models.encoders.base import needs_extra
 OPSET = 18
 PRECISIONS = ("float32", "float16", "int8")
 QUANTIZED = ("Conv", "Relu", "Clip", "Concat", "Resize")
-"""Operators of the network that compute in 8 bits; between others of them the values would be converted to and fro."""
+"""Operators that are quantised; for others the values would be converted to float and back."""
 
 
 def require() -> dict[str, str]:
@@ -52,7 +52,7 @@ def write(
         path: of the file.
         about: its metadata.
         precision: of the network, one of `PRECISIONS`.
-        images: (3, H, W) uint8 RGB, for int8: the ranges of its values are those that these give.
+        images: (3, H, W) uint8 RGB; they calibrate the ranges of int8 values.
     """
     import onnx
 
@@ -104,9 +104,9 @@ def network_nodes(model: Any) -> list[Any]:
 
 
 def to_float16(model: Any) -> None:
-    """Make the network compute in float16; what is decoded from its maps stays float32.
+    """Make the network compute in float16; the decoding of its heatmaps stays float32.
 
-    Not by onnxruntime's own converter: what that is told to leave alone still passes through float16 between nodes.
+    onnxruntime's converter is not used: nodes that it is told to leave alone still pass float16 values to each other.
     """
     from onnx import TensorProto
 
@@ -135,7 +135,7 @@ def to_float16(model: Any) -> None:
 def _half_weights(graph: Any, nodes: list[Any]) -> dict[str, str]:
     """Put float16 copies of the nodes' float32 constants into the graph; their names by those of the constants.
 
-    What no other node needs is removed.
+    Constants that no other node uses are removed.
     """
     from onnx import TensorProto, numpy_helper
 

@@ -1,4 +1,4 @@
-"""Whether an exported file says what PyTorch says: on which frames, how far off, and what it costs in accuracy."""
+"""Comparison of an exported file with PyTorch: differences of the outputs, scores and time."""
 
 import json
 import math
@@ -25,7 +25,11 @@ from cardpose.training import hardware
 
 LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
-LABELS = {"corners": "corners, network pixels", "cards": "cards", "cards_std": "spread, cards"}
+LABELS = {
+    "corners": "corners, network pixels",
+    "cards": "cards",
+    "cards_std": "standard deviation, cards",
+}
 COMPARED = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
 Run = Callable[[np.ndarray], ModelOutput[np.ndarray]]
 """(B, H, W, 3) uint8 RGB -> the outputs: a backend."""
@@ -52,8 +56,8 @@ def compare(
         file is.
     """
     images = np.ascontiguousarray(batch["image"].numpy().transpose(0, 2, 3, 1))
-    said, wanted = (_run(run, images) for run in (exported, pytorch))
-    difference = {name: _difference(*both) for name, *both in zip(OUTPUTS, said, wanted, strict=True)}
+    outputs, expected = (_run(run, images) for run in (exported, pytorch))
+    difference = {name: _difference(*both) for name, *both in zip(OUTPUTS, outputs, expected, strict=True)}
     within = all(difference[name]["max"] <= limit for name, limit in LIMITS.items())
     milliseconds = _milliseconds({"pytorch": pytorch, "exported": exported}, images[:1])
     return {
@@ -61,7 +65,7 @@ def compare(
         "difference": difference,
         "limits": LIMITS if limited else None,
         "within_limits": within if limited else None,
-        "scores": {"pytorch": _scores(wanted, batch, fusion), "exported": _scores(said, batch, fusion)},
+        "scores": {"pytorch": _scores(expected, batch, fusion), "exported": _scores(outputs, batch, fusion)},
         "milliseconds": milliseconds,
         "times_as_fast": milliseconds["pytorch"] / milliseconds["exported"],
     }
@@ -72,10 +76,10 @@ def _run(run: Run, images: np.ndarray) -> ModelOutput[np.ndarray]:
     return ModelOutput(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _difference(said: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    """Of two NaN it is 0, of one infinite."""
-    away = np.abs(said - wanted)
-    away[np.isnan(said) & np.isnan(wanted)] = 0.0
+def _difference(output: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """Mean, 99th percentile and maximum; two NaN differ by 0, one NaN by infinity."""
+    away = np.abs(output - expected)
+    away[np.isnan(output) & np.isnan(expected)] = 0.0
     away = np.where(np.isnan(away), np.inf, away)
     if away.ndim == 3:  # corners
         away = np.hypot(away[..., 0], away[..., 1])
@@ -97,7 +101,7 @@ def _scores(output: ModelOutput[np.ndarray], batch: Batch, fusion: FusionConfig)
 
 
 def _milliseconds(runs: Mapping[str, Run], image: np.ndarray) -> dict[str, float]:
-    """Median of each for one frame (1, H, W, 3); they take turns, so that what else the machine does slows both."""
+    """Median of each for one frame (1, H, W, 3); the runs alternate, so other load on the machine slows both."""
     timings: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(WARMUP + REPEATS):
         for name, run in runs.items():

@@ -1,6 +1,6 @@
 """Checkpoints that describe themselves, read with weights_only=True.
 
-A checkpoint is Lightning's with one key more, "cardpose", which says all that evaluation, prediction and export
+A checkpoint is Lightning's with one key more, "cardpose", that holds all that evaluation, prediction and export
 need: nothing is rebuilt from the command line.
 """
 
@@ -26,7 +26,7 @@ from cardpose.fusion.settings import FusionConfig
 from cardpose.models import builder, migrations
 
 KEY = "cardpose"
-SAYS = {
+TYPES = {
     "config": dict,
     "split": dict,
     "keypoints": list,
@@ -34,14 +34,14 @@ SAYS = {
     "versions": dict,
     "git_commit": str,
 }
-"""What the entry holds."""
+"""Types of the required keys of the entry."""
 INTERVAL = {field.name for field in fields(Interval)}
-"""What its "interval" holds, which is there where one was calibrated."""
+"""Keys of its optional "interval"."""
 
 SHOWN = 3
-"""Differing keys that a refusal spells out."""
+"""Number of differing keys that a message lists."""
 OTHER_VERSION = "use the version of cardpose that trained it"
-"""The mend where a checkpoint does not fit the network that its own configuration describes."""
+"""How to fix it where a checkpoint does not fit the network that its own configuration describes."""
 
 _FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
 
@@ -103,7 +103,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if (
         not isinstance(described, dict)
         or not isinstance(checkpoint.get("state_dict"), dict)
-        or not all(isinstance(described.get(key), kind) for key, kind in SAYS.items())
+        or not all(isinstance(described.get(key), kind) for key, kind in TYPES.items())
     ):
         raise InputError(
             f"{path}: a checkpoint, but not of cardpose (no complete {KEY!r} entry): train it with cardpose.train"
@@ -203,25 +203,24 @@ def load_weights(
     name: str | Path,
     parts: Sequence[str] | None = None,
     *,
-    mend: str = "",
+    fix: str = "",
 ) -> None:
-    """Put the network's weights of a checkpoint into `net`.
+    """Load the network's weights of a checkpoint into `net`.
 
     Args:
         net: the network.
         checkpoint: as `read` returns it.
         name: of the checkpoint, for messages.
-        parts: names of the network's modules that take them, the others keep theirs; None: all.
-        mend: what to do where they are of another architecture; "": take its network, or the parts that are alike.
+        parts: names of the network's modules to load; None: all.
+        fix: how to fix weights of another architecture, for the message; "": choose its network, or the equal parts.
 
     Raises:
-        InputError: the network has no such part, or the weights are of another architecture; the message says which
-            keys differ.
+        InputError: the network has no such part, or the weights are of another architecture; names the keys.
     """
     known = [part for part, _ in net.named_children()]
     for part in parts or ():
         if part not in known:
-            raise InputError(f"init_modules: no part {part!r}: choose of {', '.join(known)}")
+            raise InputError(f"init_modules: no part {part!r}: choose among {', '.join(known)}")
     prefixes = tuple(f"{part}." for part in parts) if parts is not None else ("",)
     weights = {
         key.removeprefix("net."): value
@@ -233,17 +232,17 @@ def load_weights(
     if differing:
         more = ", ..." if len(differing) > SHOWN else ""
         alike = [part for part in parts or known if not any(key.startswith(f"{part}.") for key in differing)]
-        some = f", or take the parts that are alike: init_modules=[{','.join(alike)}]" if alike else ""
-        mend = mend or f"choose the model and sizes that it was trained with{some}"
+        some = f", or load only the equal parts: init_modules=[{','.join(alike)}]" if alike else ""
+        fix = fix or f"choose the model and sizes that it was trained with{some}"
         raise InputError(
             f"{name}: weights of another architecture, {len(differing)} keys differ "
-            f"({', '.join(differing[:SHOWN])}{more}): {mend}"
+            f"({', '.join(differing[:SHOWN])}{more}): {fix}"
         )
-    net.load_state_dict(weights, strict=False)  # what another part would miss; of these parts all is there
+    net.load_state_dict(weights, strict=False)  # the loaded parts are complete, see above
 
 
 def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Iterator[str]:
-    """What keeps `weights` from being those of a network with the weights `own`, a phrase a key."""
+    """How `weights` differ from the weights `own` in names and shapes, a phrase per key."""
     for key, value in own.items():
         if key not in weights:
             yield f"{key} missing"

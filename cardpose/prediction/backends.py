@@ -74,7 +74,7 @@ class TorchBackend:
             raise InputError(f"{path}: {error}") from error
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: {error}: {checkpoints.OTHER_VERSION}") from error
-        checkpoints.load_weights(self.module.net, checkpoint, path, mend=checkpoints.OTHER_VERSION)
+        checkpoints.load_weights(self.module.net, checkpoint, path, fix=checkpoints.OTHER_VERSION)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.module.to(device).eval()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import Logger
 
 from cardpose.common.errors import InputError
 from cardpose.data.datamodule import CardDataModule
@@ -103,6 +104,11 @@ def build_callbacks(config: Mapping[str, Any]) -> list[Callback]:
     """Build the callbacks of `callbacks`; one that is null is left out."""
     built = build(config["callbacks"], "callbacks")
     return [callback for callback in built.values() if callback is not None]
+
+
+def build_logger(config: Mapping[str, Any]) -> Logger:
+    """Build the logger of `logger`."""
+    return build(config["logger"], "logger")
 
 
 def prepare_data(data: CardDataModule, world_size: int) -> None:

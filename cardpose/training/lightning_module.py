@@ -55,7 +55,7 @@ class CardposeModule(LightningModule):
         fusion: settings by which the frames of a video are flagged and fused.
         seed: of what the network draws in training (dropout), by seed and step alone.
         memory_format: of images and weights, see `cardpose.training.hardware`.
-        description: what every checkpoint says of itself, see `cardpose.models.checkpoints.describe`.
+        description: the "cardpose" entry of every checkpoint, see `cardpose.models.checkpoints.describe`.
 
     `interval` is calibrated on the validation videos, at each validation anew: a checkpoint holds that of the last
     one. None before the first, and where too few of them were held out whole.
@@ -175,9 +175,9 @@ class CardposeModule(LightningModule):
             name: of the checkpoint, for messages.
 
         Raises:
-            InputError: the weights are of another version's network; the message says which keys differ.
+            InputError: the weights are of another version's network; the message names the keys.
         """
-        checkpoints.load_weights(self.net, checkpoint, name, mend=checkpoints.OTHER_VERSION)
+        checkpoints.load_weights(self.net, checkpoint, name, fix=checkpoints.OTHER_VERSION)
         self.load_state_dict(checkpoint["state_dict"])
         self.interval = checkpoints.interval(checkpoint[checkpoints.KEY])
 
