@@ -14,6 +14,8 @@ import pytest
 
 from cardpose.common.errors import InputError
 from cardpose.data.footage.video import iterate
+from cardpose.evaluate import evaluate
+from cardpose.export import export
 from cardpose.models import checkpoints, migrations
 from cardpose.models.released import find_model
 from cardpose.prediction.predictor import Predictor
@@ -41,6 +43,14 @@ def test_the_interrupted_run_is_resumed_in_its_new_place(old_run: Path) -> None:
     assert expected.keys() <= metrics.keys()
     for key, value in expected.items():  # another processor rounds differently
         assert metrics[key] == (value if value is None else pytest.approx(value, rel=1e-3)), key
+
+
+def test_its_best_checkpoint_is_evaluated_and_exported(old_run: Path) -> None:
+    (metrics,) = evaluate([str(old_run)], out=Path("report"), accelerator="cpu").metrics
+    assert np.isfinite([metrics["test/card_mae"], metrics["test/corner_px_mean"], metrics["test/loss"]]).all()
+    _, report = export(str(old_run), Path("model.pt2"), "torch")
+    assert report["within_limits"] is True
+    assert report["scores"]["pytorch"]["card_mae"] == pytest.approx(metrics["test/card_mae"], abs=0.01)
 
 
 def test_every_name_of_the_old_configuration_is_todays() -> None:

@@ -106,7 +106,7 @@ def test_weights_of_one_part_come_back_and_the_other_stays(tmp_path: Path) -> No
     assert torch.equal(net.head.weight, before)
     with pytest.raises(InputError, match=r"head.weight \(1, 3\) for \(5, 3\).*init_modules"):
         checkpoints.load_weights(net, checkpoint, "a.ckpt", ["encoder", "head"])
-    with pytest.raises(InputError, match="no part 'decoder': choose of encoder, head"):
+    with pytest.raises(InputError, match="no part 'decoder': choose among encoder, head"):
         checkpoints.load_weights(net, checkpoint, "a.ckpt", ["decoder"])
 
 
