@@ -341,6 +341,6 @@ def test_a_killed_sweep_ends_as_one_that_was_not(
         assert len(finished) == 1, f"{name} has run to its end once"
     assert sweep_command(*tiny_sweep, "launcher=slurm_local", f"hydra.sweep.dir={whole}").code == 0
     for folder in (killed, whole):
-        assert sweep_command(f"dir={folder}", main=sweep_table.main).code == 0
+        assert sweep_command(str(folder), main=sweep_table.main).code == 0
     for table in ("table.csv", "runs.csv"):
         assert rows(killed / table) == rows(whole / table)
