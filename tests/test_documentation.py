@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from test_layout import WINGS
 
 from cardpose.__main__ import EXPERIMENTS, TOOLS
+from cardpose.common.command_line import repeat_options
 from cardpose.common.hydra_words import CONF
 
 ROOT = Path(__file__).parents[1]
@@ -116,13 +117,14 @@ def test_readme_is_short() -> None:
 def test_command_is_understood(file: str, name: str, words: str) -> None:
     assert name in {*TOOLS, *EXPERIMENTS}
     if name in TOOLS:
-        tool = typer.main.get_command(import_module(f"cardpose.{name}").main.app)
+        main = import_module(f"cardpose.{name}").main
+        tool = typer.main.get_command(main.app)
         known = {
             option for parameter in tool.params for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", words)) <= known
         if not re.search(r"\.\.\.|\[-|\|", words):  # no pattern of a command, but one to type
-            tool.make_context(name, shlex.split(words))
+            tool.make_context(name, repeat_options(shlex.split(words), main.several))
     elif "--" not in words and "..." not in words and "S" not in words.split():
         given = [word for word in shlex.split(words) if word not in ("-m", "-sc")]
         overrides = [

@@ -32,6 +32,7 @@ def drill(
     number: Annotated[int, typer.Option("-n", min=1)] = 5,
     batch_size: Annotated[int, typer.Option(min=1, max=64)] = 16,
     kind: Annotated[Literal["round", "square"], typer.Option()] = "round",
+    clips: Annotated[list[str] | None, typer.Option()] = None,
     overlay: Annotated[bool, typer.Option("--overlay")] = False,
 ) -> str:
     """Drill."""
@@ -43,7 +44,9 @@ def drill(
     return " ".join(sources)
 
 
-main = command(drill, print, {"source": "", "files": "", "skip_existing": "--overlay", "gone": None})
+main = command(
+    drill, print, {"source": "", "files": "", "skip_existing": "--overlay", "gone": None}, ("--clips",)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +105,7 @@ def test_words_become_typed_arguments(in_process: Command) -> None:
             "number": 7,
             "batch_size": 16,
             "kind": "square",
+            "clips": None,
             "overlay": False,
         }
     ] == CALLS
@@ -124,6 +128,17 @@ def test_a_mistake_is_one_line(in_process: Command, words: list[str], line: str)
     assert (done.code, done.out) == (2, "")
     assert done.err == f"cardpose drill: {line} (see cardpose drill --help)\n"
     assert not CALLS
+
+
+def test_an_option_takes_several_values_up_to_the_next_option(in_process: Command) -> None:
+    for words in (
+        ["a", "--clips", "x y", "0", "--out", "o"],
+        ["a", "--clips", "x y", "--out", "o", "--clips", "0"],
+    ):
+        done = in_process(main, *words)
+        assert done.code == 0, done.err
+        assert CALLS[-1]["clips"] == ["x y", "0"]
+        assert CALLS[-1]["sources"] == ["a"]
 
 
 @pytest.mark.parametrize(
