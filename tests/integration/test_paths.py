@@ -1,6 +1,7 @@
 """Every tool takes paths as they are typed, on its command line and as a function."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -10,8 +11,11 @@ from types import SimpleNamespace
 import pytest
 from in_process import Command
 
+from cardpose.calibrate import calibrate
 from cardpose.check import check
 from cardpose.convert import convert
+from cardpose.evaluate import evaluate
+from cardpose.export import export
 from cardpose.label import label
 from cardpose.predict import predict
 from cardpose.subsample import subsample
@@ -123,3 +127,39 @@ def test_sweep_table(in_process: Command, place: Path, name: str) -> None:
     run(in_process, "sweep_table", ["--out", f"{name}-table"], [name])
     assert len((place / f"{name}-table" / "runs.csv").read_text().splitlines()) == 3
     assert sweep_table(Path(name)).page == Path(name) / "table.html"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trained_model(
+    in_process: Command, place: Path, finished_run: Path, tiny_folder: Path, name: str
+) -> None:
+    """calibrate and evaluate, on a run folder and footage of that name."""
+    run_folder, footage = Path(f"{name}-run"), Path(name)
+    (run_folder / "checkpoints").mkdir(parents=True)
+    shutil.copy(finished_run / "checkpoints" / "best.ckpt", run_folder / "checkpoints")
+    shutil.copytree(tiny_folder, place / name)
+    words = ["--data", footage, "--set", "data.num_workers=0"]
+    clips = ["--clips", "videos/52.mp4", "videos/30.mp4", "--accelerator", "cpu"]
+    run(in_process, "calibrate", [*words, *clips, "--out", f"{name}.ckpt"], [run_folder])
+    again = calibrate(str(run_folder), footage, ["videos/52.mp4"], Path("again.ckpt"), accelerator="cpu")
+    assert again.path.is_file()
+    scored = ["--split", "all", "--out", f"{name}-scores", "--accelerator", "cpu"]
+    run(in_process, "evaluate", [*words, *scored], [run_folder])
+    (metrics,) = evaluate(
+        [str(run_folder)], footage, split="all", out=Path("again"), accelerator="cpu"
+    ).metrics
+    written = json.loads((place / f"{name}-scores" / "metrics.json").read_text())
+    assert written == {key: None if math.isnan(value) else value for key, value in metrics.items()}
+
+
+def test_export(in_process: Command, place: Path, finished_run: Path, tiny_folder: Path) -> None:
+    """One name with all of them, since a graph takes its time."""
+    name = '-20261128 a=1,b (2) [3] {4} it\'s "Küche" 视频'
+    shutil.copytree(tiny_folder, place / name)
+    (place / f"{name}-run" / "checkpoints").mkdir(parents=True)
+    shutil.copy(finished_run / "checkpoints" / "best.ckpt", place / f"{name}-run" / "checkpoints")
+    words = ["--format", "torch", "--data", name, "--split", "all", "--frames", "2", "--out", f"{name}.pt2"]
+    run(in_process, "export", words, [f"{name}-run"])
+    assert (place / f"{name}.pt2").is_file()
+    again = export(f"{name}-run", Path("again.pt2"), "torch", data=Path(name), split="all", frames=2)
+    assert again.path.is_file()
