@@ -226,4 +226,4 @@ def test_a_storage_that_does_not_answer_ends_no_training(
 ) -> None:
     callback = prune_trial(storage.replace("search.journal", "none/search.journal"))
     report(callback, 2, 99.0)
-    assert "the search was not told of epoch 3" in caplog.text
+    assert "epoch 3 was not reported to the search" in caplog.text
