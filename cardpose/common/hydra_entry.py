@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -99,22 +100,6 @@ def plain(cfg: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def require(cfg: DictConfig, keys: Mapping[str, str]) -> None:
-    """Refuse a command line that leaves out what there is no default for.
-
-    Args:
-        cfg: the configuration.
-        keys: what has to be given, with an example of its value; `data` stands for `data.root`.
-
-    Raises:
-        InputError: one of them is not given.
-    """
-    for key, example in keys.items():
-        where, name = (cfg.data, "root") if key == "data" else (cfg, key)
-        if OmegaConf.is_missing(where, name):
-            raise InputError(f"{key} is not given: add {key}={example}")
-
-
 def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make `main(cfg)` a command: composes conf/<config_name>.yaml with the command line and runs it.
 
@@ -132,6 +117,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                 return print(f"cardpose {cardpose.__version__}")
             started = False
             _made.clear()
+            _present.clear()
 
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
@@ -198,7 +184,8 @@ def user_errors(entry: str) -> Iterator[None]:
         code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
     else:
         return
-    forget_empty_run()
+    if HydraConfig.initialized():
+        forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
     print(f"cardpose.{entry}: {line}", file=sys.stderr)
     raise Exit(code)
 
@@ -219,27 +206,31 @@ def user_line(error: InputError | InstantiationException) -> str:
 
 _made: list[Path] = []
 """Paths made by Hydra and this module for the run of this process, each before its parent."""
+_present: set[Path] = set()
+"""What lay in the run folder before."""
 
 
 class NoteRunFolder(Callback):
     """Notes which files and folders of a run are new; conf/hydra/output/run.yaml names it."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note those of the paths that Hydra is about to write that do not exist."""
+        """Note what is in the run folder, and those of the paths that Hydra is about to write that do not exist."""
         folder = Path(config.hydra.run.dir).absolute()
         paths = [folder / f"{config.hydra.job.name}.log"]
         if (note := config.hydra.output_subdir) is not None:
             paths += [folder / note / f"{name}.yaml" for name in ("config", "hydra", "overrides")]
             paths.append(folder / note)
+        _present.update(folder.iterdir() if folder.is_dir() else ())
         _made[:0] = [*(path for path in paths if not path.exists()), *missing(folder)]
 
 
-def forget_empty_run(folder: Path | None = None) -> None:
+def forget_empty_run(folder: Path) -> None:
     """Remove the files that Hydra wrote at the start, and the run folder if it is empty then; on rank 0 only.
 
-    Files and folders that existed before the run are kept.
+    A run that has written anything itself is kept whole, and so is all that existed before it.
     """
-    if not ranks.is_rank_zero():
+    written = set(folder.iterdir() if folder.is_dir() else ()) - _present - set(_made)
+    if written or not ranks.is_rank_zero():
         return
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later message would look for the folder
@@ -249,6 +240,3 @@ def forget_empty_run(folder: Path | None = None) -> None:
         with suppress(OSError):  # a folder that is not empty, or gone
             path.rmdir() if path.is_dir() else path.unlink()
     _made.clear()
-    if folder is not None:
-        with suppress(OSError):
-            folder.rmdir()

@@ -33,7 +33,9 @@ MAINS = {
 
 
 @pytest.fixture
-def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def refused(
+    global_state: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
     """refused("train", *overrides) runs the entry in an empty folder; its one line on stderr."""
     work = tmp_path / "work"
     work.mkdir()

@@ -22,6 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 from cardpose import evaluate, train
+from cardpose.common.errors import InputError
 from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.models import checkpoints
@@ -244,6 +245,24 @@ def test_a_refused_run_removes_no_file_of_the_user(
     assert (done.code, len(done.err.splitlines())) == (2, 1), done.err
     assert contents(tmp_path) == ({f"mine/{there}": b"mine"} if there else {})
     assert mine.is_dir(), "an empty folder of the user stays, too"
+
+
+def test_a_run_that_fails_later_keeps_its_files(work: Path, command: Command) -> None:
+    """A full disk in the second epoch, say: the checkpoints stay with the configuration and the log."""
+
+    class Full(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                raise InputError("last.ckpt: the disk is full: make room")
+
+    assert command("train", *TINY, callback=Full()).code == 2
+    run = next((work / "outputs").glob("run_*"))
+    assert contents(run).keys() >= {
+        "train.log",
+        "split.json",
+        "checkpoints/last.ckpt",
+        ".hydra/overrides.yaml",
+    }
 
 
 def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command) -> None:
