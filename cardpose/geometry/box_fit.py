@@ -19,8 +19,7 @@ from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 
 MIN_CORNERS = 4
 """Four corners are eight coordinates; pose and thickness are seven parameters."""
-PARAMETERS = 7
-"""Rotation about the axes of the camera (3), translation along them (3), thickness."""
+PARAMETERS = 7  # rotation about the axes of the camera (3), translation along them (3), thickness
 PHONE_FOCAL = 1.06
 """Focal length of the main camera of a phone recording 4:3, in image widths: a field of view of 50 degrees."""
 
@@ -90,11 +89,6 @@ def fit_box(
         tolerance: pixels, one or (B,); a corner farther from the box than this weighs less and less (Geman and McClure,
             Statistical Methods for Tomographic Image Reconstruction, 1987). None or infinity: plain least squares.
             `reprojection` and `covariance` use the given weights, whatever the distance from the box.
-
-    >>> import math
-    >>> flat = torch.tensor([[[0.0, 0.0]] * 8])
-    >>> math.isnan(fit_box(flat, torch.zeros(1, 8), 680.0, (0.0, 0.0)).thickness)
-    True
     """
     # Coordinates relative to the principal point, 0 for corners that were not found.
     given = weights > 0

@@ -117,6 +117,6 @@ def resume_argument(last: Path) -> str:
     >>> resume_argument(Path("outputs/a/checkpoints/last.ckpt"))
     'resume=outputs/a/checkpoints/last.ckpt'
     >>> print(resume_argument(Path("a=1,b/last.ckpt")))
-    'resume='"'"'a=1,b/last.ckpt'"'"''
+    'resume="a=1,b/last.ckpt"'
     """
     return shlex.quote(path_override("resume", last))

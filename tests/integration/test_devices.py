@@ -97,12 +97,19 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(compose_train: Compose, drawn_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def pair(
+    compose_train: Compose,
+    drawn_checkpoint: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    allow_target: Callable[[str], str],
+) -> Pair:
     """From weights whose corners and counts differ from frame to frame, so that the scores tell something."""
     root = tmp_path_factory.mktemp("pair")
     start = "model.decoder.max_width=8", f"init_from='{drawn_checkpoint}'"
     folders = [root / "whole", root / "resumed"]
     module = "{_target_:" + __name__
+    allow_target(f"{__name__}.Record")  # the checkpoints name it, and the tests evaluate them here
+    allow_target(f"{__name__}.PressInSecond")
     whole = compose_train(
         folders[0], *TWO, *start, f"+callbacks.record={module}.Record,folder:'{folders[0]}'}}"
     )

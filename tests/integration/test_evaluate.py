@@ -88,7 +88,7 @@ def test_two_checkpoints_side_by_side(both: list[str], changed: Path, tmp_path: 
     a, b = (json.loads((folder / name / "metrics.json").read_text()) for name in "ab")
     assert files(folder / "a") >= REPORT
     assert files(folder / "b") >= REPORT
-    first = next(row for row in shown if row[""] == "card error (MAE), per frame")
+    first = next(row for row in shown if row[""] == "card error (MAE), per frame, cards")
     assert (first["a"], first["b"]) == (f"{a['test/card_mae']:.2f}", f"{b['test/card_mae']:.2f}")
     for row in rows(folder / "comparison.csv"):
         if row["a"] and row["b"]:

@@ -255,10 +255,10 @@ def test_weights_start_a_new_run_from_another_ones(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("model.head.hidden=16", r"head\.layers.*alike: init_modules=\[encoder,decoder\]$"),
+        ("model.head.hidden=16", r"head\.layers.*equal parts: init_modules=\[encoder,decoder\]$"),
         (
             "model.encoder.widths=[4,4,8]",
-            r"encoder\.levels.*was trained with.*alike: init_modules=\[head\]$",
+            r"encoder\.levels.*was trained with.*equal parts: init_modules=\[head\]$",
         ),
     ],
 )
