@@ -13,27 +13,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError
+from cardpose.common.renamed import RENAMED
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 """The configuration: inside the package where a wheel installed it, beside the package in a clone."""
 
-RENAMED_KEYS = {
-    "footage": "render",
-    "synth": "scene",
-    "head": "count_features",
-    "count": "count_head",
-    "weights": "init_from",
-    "weights_parts": "init_modules",
-    "skip_existing": "resume_sweep",
-    "what": "benchmarks",
-    "split.without": "split.exclude",
-    "data.film": "data.stream",
-    "data.film_frames": "data.samples_per_epoch",
-    "data.film_ratio": "data.synthetic_ratio",
-    "model.head.describe": "model.head.heatmap_features",
-    "model.head.readout": "model.head.count_head",
-}
+RENAMED_KEYS = {**RENAMED, "skip_existing": "resume_sweep", "what": "benchmarks"}
 """Old key of a command line -> the one to use instead."""
 REMOVED = {
     "loss=focal": "use loss=default",

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cardpose.common.errors import InputError
+from cardpose.common.renamed import RENAMED
 from cardpose.fusion.settings import FusionConfig
 
 CLASSES = {
@@ -39,21 +40,7 @@ CLASSES = {
 }
 """Old dotted path -> new one; a module's path stands for all that it defines."""
 
-KEYS = {
-    "footage": "render",
-    "synth": "scene",
-    "head": "count_features",
-    "count": "count_head",
-    "weights": "init_from",
-    "weights_parts": "init_modules",
-    "split.without": "split.exclude",
-    "data.split.without": "data.split.exclude",
-    "data.film": "data.stream",
-    "data.film_frames": "data.samples_per_epoch",
-    "data.film_ratio": "data.synthetic_ratio",
-    "model.head.describe": "model.head.heatmap_features",
-    "model.head.readout": "model.head.count_head",
-}
+KEYS = {**RENAMED, "data.split.without": "data.split.exclude"}
 """Old key of a stored configuration -> new one, dotted from its root."""
 
 DEFAULTS: dict[str, Any] = {
