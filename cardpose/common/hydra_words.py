@@ -13,14 +13,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError
-from cardpose.common.renamed import RENAMED
+from cardpose.common.renamed import rename
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 """The configuration: inside the package where a wheel installed it, beside the package in a clone."""
 
-RENAMED_KEYS = {**RENAMED, "skip_existing": "resume_sweep", "what": "benchmarks"}
-"""Old key of a command line -> the one to use instead."""
 REMOVED = {
     "loss=focal": "use loss=default",
     "loss=adaptive_wing": "use loss=default",
@@ -119,10 +117,7 @@ def renamed(key: str) -> str:
     >>> renamed("weights"), renamed("synth.deck"), renamed("seed")
     ('weights is now called init_from', 'synth.deck is now called scene.deck', '')
     """
-    for old, new in RENAMED_KEYS.items():
-        if key == old or key.startswith((f"{old}.", f"{old}@")):
-            return f"{key} is now called {new}{key.removeprefix(old)}"
-    return ""
+    return f"{key} is now called {new}" if (new := rename(key)) != key else ""
 
 
 def nearest_keys(key: str, keys: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Configurations of older checkpoints, rewritten to today's class paths and keys where a checkpoint is read.
+"""Configurations of older checkpoints and run folders, rewritten to today's class paths and keys where they are read.
 
 A class or key that is renamed gets a row in `CLASSES` or `KEYS`; a key that is new in conf/ gets the value that stands
 for what older versions did in `DEFAULTS`; a class that was removed gets a row in `REMOVED`.
@@ -44,6 +44,10 @@ KEYS = {**RENAMED, "data.split.without": "data.split.exclude"}
 """Old key of a stored configuration -> new one, dotted from its root."""
 
 DEFAULTS: dict[str, Any] = {
+    "callbacks.best_scores": {
+        "_target_": "cardpose.training.callbacks.best_scores.BestScores",
+        "monitor": "val/loss",
+    },
     "heatmap.decode": "quadratic",
     "loss.coordinates": 0.0,
     "loss.distribution": 0.0,

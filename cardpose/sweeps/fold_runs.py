@@ -23,6 +23,7 @@ from cardpose.data.splits import Split
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models import builder
 from cardpose.models.from_config import build_net
+from cardpose.models.migrations import migrate
 from cardpose.training import build
 from cardpose.training.run_folder import is_finished, train_command
 
@@ -98,8 +99,7 @@ def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
 
 def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -> None:
     begun = OmegaConf.to_container(OmegaConf.load(folder / NOTE))
-    assert isinstance(begun, dict)
-    check_begun(f"dir={folder}", begun, config, "leave dir out")  # type: ignore[arg-type]
+    check_begun(f"dir={folder}", migrate(begun), migrate(config), "leave dir out")  # type: ignore[arg-type]
     for fold, split in enumerate(splits):
         saved = fold_folder(folder, fold) / "split.json"
         if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():

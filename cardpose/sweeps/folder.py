@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cardpose.common.files import replace_file
 from cardpose.common.locks import only_command
+from cardpose.common.renamed import RENAMED, rename
 from cardpose.training.run_folder import is_finished
 
 LOGS = "logs"
@@ -26,6 +27,7 @@ MOST_LETTERS = 160
 """Of a job's name: a file's may have 255 bytes, and checkpoints lie in folders below."""
 TRIAL = "CARDPOSE_TRIAL"
 """Environment variable of a search trial: path of the file that describes the trial (trials.py)."""
+OLD_NAMES = {new: old for old, new in RENAMED.items()}
 PRUNED = 3
 """Exit code of a run that the pruner of a search stopped."""
 
@@ -50,10 +52,10 @@ def job_name(overrides: Sequence[str]) -> str:
 def job_name_of_0_1(overrides: Sequence[str]) -> str:
     """As cardpose 0.1 named it.
 
-    >>> job_name_of_0_1(["model=unet", "loss.cards=0.5"])
-    'model=unet,loss.cards=0.5'
+    >>> job_name_of_0_1(["model=unet", "count_features=box", "loss.cards=0.5"])
+    'model=unet,head=box,loss.cards=0.5'
     """
-    given = ",".join(overrides) or "defaults"
+    given = ",".join(rename(word, OLD_NAMES) for word in overrides) or "defaults"
     name = re.sub(r"[^\w.=,+\[\]-]", "_", given, flags=re.ASCII)[:MOST_LETTERS]
     name = re.sub(r"^[^\w\[]", "_", name)
     return name if name == given else f"{name}-{_digest(given)}"

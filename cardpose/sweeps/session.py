@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
@@ -22,19 +23,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import FAILED, Exit, new_folder
+from cardpose.common.hydra_entry import FAILED, Exit, new_folder, plain
 from cardpose.common.hydra_words import composition_line, dotted_keys, path_override
 from cardpose.common.locks import is_held
+from cardpose.common.renamed import rename
 from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models.encoders.base import needs_extra
+from cardpose.models.migrations import migrate
 from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, job_name_of_0_1, only_sweep
 from cardpose.sweeps.jobs import STOP, of_train
 from cardpose.sweeps.progress import PERIOD, SweepBar
 
 Overrides = Sequence[str]
-RESUME = ("resume_sweep", "skip_existing")
-"""The key that continues a sweep, and its name in cardpose 0.1."""
+RESUME = "resume_sweep"
+"""The key that continues a sweep."""
 
 
 def enter(config: DictConfig) -> Path:
@@ -75,7 +78,9 @@ def newest_of_same_choices(config: DictConfig, parent: Path) -> Path | None:
     """The newest sweep in `parent` that was begun with the same overrides; the launcher may differ."""
 
     def choices(overrides: Overrides) -> list[str]:
-        return sorted(word for word in overrides if word.partition("=")[0] not in ("launcher", *RESUME))
+        return sorted(
+            word for word in map(rename, overrides) if word.partition("=")[0] not in ("launcher", RESUME)
+        )
 
     wanted = choices(config.hydra.overrides.task)
     notes = sorted(parent.glob(f"*/{NOTE}"), key=lambda note: note.stat().st_mtime)
@@ -222,25 +227,21 @@ class Session:
 def check_same(job: Job, composed: DictConfig) -> None:
     """Refuse to continue a run of another configuration.
 
-    A run of cardpose 0.1 has other keys: its overrides are compared.
-
     Raises:
         InputError: the job's folder holds one.
     """
     saved = job.run / ".hydra" / "config.yaml"
     if not saved.is_file():
         return
-    begun, now = (OmegaConf.to_container(cfg) for cfg in (OmegaConf.load(saved), composed))
-    assert isinstance(begun, dict)
-    assert isinstance(now, dict)
-    if "skip_existing" in begun:
-        words = [str(word) for word in OmegaConf.load(saved.with_name("overrides.yaml"))]
-        begun, now = (dict(word.partition("=")[::2] for word in given) for given in (words, job.overrides))
-    before, after = (
-        {str(key): value for key, value in side.items() if key not in ("hydra", *RESUME)}
-        for side in (begun, now)
-    )
-    check_begun(str(job.run), before, after, "choose another hydra.sweep.dir")
+    begun, now = (_of_the_run(config) for config in (OmegaConf.load(saved), composed))
+    check_begun(str(job.run), begun, now, "choose another hydra.sweep.dir")
+
+
+def _of_the_run(composed: Any) -> dict[str, Any]:
+    """A composed configuration, resolved, without what each session decides anew."""
+    config = OmegaConf.masked_copy(composed, [key for key in composed if key not in ("hydra", RESUME)])
+    OmegaConf.update(config, "paths.run", "")
+    return {key: value for key, value in migrate(plain(config)).items() if key != RESUME}
 
 
 def report(jobs: Sequence[Job]) -> str:
@@ -263,7 +264,7 @@ def from_here(path: Path) -> Path:
 def in_shell(config: DictConfig, folder: Path) -> str:
     """The command that continues a sweep."""
     given = [*config.hydra.overrides.task, *config.hydra.overrides.hydra]
-    own = (*(f"{key}=" for key in RESUME), "hydra.sweep.dir=", "hydra.mode=")
+    own = (f"{RESUME}=", "hydra.sweep.dir=", "hydra.mode=")
     words = [override for override in given if not override.startswith(own)]
     ends = ["resume_sweep=true", path_override("hydra.sweep.dir", from_here(folder))]
     return shlex.join(["python", "-m", "cardpose.train", "-m", *words, *ends])

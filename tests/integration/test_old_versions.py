@@ -1,7 +1,7 @@
 """A run, a checkpoint and an exported file of cardpose 0.1.0 (commit 5126b85) work in this version.
 
-The fixture: a small training of six epochs that was interrupted after two, and what the uninterrupted one exported
-and scored. Its footage is synthetic and rendered anew.
+The fixture: a small training of six epochs that was interrupted after two, what the uninterrupted one exported and
+scored, and the configuration of a cross-validation. Its footage is synthetic and rendered anew.
 """
 
 import json
@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import Command
+from omegaconf import DictConfig, OmegaConf
+from trainings import Trainings
 
 from cardpose.common.errors import InputError
 from cardpose.data.footage.video import iterate
@@ -19,6 +22,9 @@ from cardpose.export import export
 from cardpose.models import checkpoints, migrations
 from cardpose.models.released import find_model
 from cardpose.prediction.predictor import Predictor
+from cardpose.sweeps import fold_runs
+from cardpose.sweeps.folder import NOTE
+from cardpose.sweeps.search import STORAGE_OF_0_1
 from cardpose.train import train
 from cardpose.training.resume import resumed_config
 
@@ -43,6 +49,72 @@ def test_the_interrupted_run_is_resumed_in_its_new_place(old_run: Path) -> None:
     assert expected.keys() <= metrics.keys()
     for key, value in expected.items():  # another processor rounds differently
         assert metrics[key] == (value if value is None else pytest.approx(value, rel=1e-3)), key
+
+
+NEW_WORDS = {"head=box": "count_features=box", "count=distribution": "count_head=distribution"}
+
+
+@pytest.fixture
+def old_words() -> list[str]:
+    """The overrides of the old run."""
+    return [str(word) for word in OmegaConf.load(OLD / "run" / ".hydra" / "overrides.yaml")]
+
+
+@pytest.fixture
+def old_sweep(trainings: Trainings, tmp_path: Path, old_words: list[str]) -> Path:
+    """A sweep over `head` with one interrupted job."""
+    sweep = tmp_path / "outputs" / "multirun" / "smoke"
+    shutil.copytree(OLD / "run", sweep / "head=box")
+    task = [word for word in old_words if word != "head=box"] + ["head=box,pooled"]
+    OmegaConf.save({"hydra": {"overrides": {"task": task}}}, sweep / NOTE)
+    return sweep
+
+
+def todays(words: list[str]) -> list[str]:
+    return [NEW_WORDS.get(word, word).replace("footage.", "render.") for word in words]
+
+
+def test_a_sweep_is_continued_with_todays_keys(
+    old_sweep: Path, old_words: list[str], trainings: Trainings, sweep_command: Command
+) -> None:
+    """Its job lies in a folder named by the old key; only the new keys are given."""
+    words = [word for word in todays(old_words) if word != "count_features=box"]
+    given = ("-m", *words, "count_features=box,pooled", "resume_sweep=true")
+    other = sweep_command(*given, "optim.lr=0.5", f"hydra.sweep.dir={old_sweep}")
+    assert other.code == 2
+    assert "head=box: was started with optim.lr=0.003, not 0.5" in other.err
+    done = sweep_command(*given)
+    assert done.code == 0, done.err
+    assert trainings.folders == ["head=box", "count_features-pooled"]
+    assert trainings.called[0][-1].startswith("resume=")
+
+
+def test_a_search_is_refused_with_what_still_works(old_sweep: Path, sweep_command: Command) -> None:
+    pytest.importorskip("optuna", reason="the extra sweep is not installed")
+    (old_sweep / STORAGE_OF_0_1).touch()
+    given = ("sweep=optuna", f"hydra.sweep.dir={old_sweep}", "resume_sweep=true")
+    done = sweep_command("-m", *given, "count_features=choice(box,pooled)")
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    (line,) = (line for line in done.err.splitlines() if line.startswith("cardpose.train: "))
+    assert "begun by cardpose 0.1" in line
+    assert "cardpose sweep_table" in line
+
+
+def test_folds_are_continued_with_todays_keys(
+    compose_entry: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    shutil.copy(OLD / "crossval.yaml", tmp_path / fold_runs.NOTE)
+    given = ("experiment=quick", *NEW_WORDS.values(), "render.clips=8", f"dir={tmp_path}")
+
+    def folds(*more: str) -> DictConfig:
+        cfg = compose_entry("crossval", tmp_path / "none", *given, *more)
+        cfg.paths = {"run": "fold", "cache": "outputs/cache"}
+        return cfg
+
+    assert fold_runs.open_folder(folds(), []) == tmp_path
+    with pytest.raises(InputError, match=r"was started with optim\.lr=.*, not 0\.5"):
+        fold_runs.open_folder(folds("optim.lr=0.5"), [])
 
 
 def test_its_best_checkpoint_is_evaluated_and_exported(old_run: Path) -> None:

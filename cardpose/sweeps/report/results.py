@@ -10,6 +10,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from cardpose.common.errors import InputError
+from cardpose.common.renamed import rename
 from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
 from cardpose.evaluation.report.tables import Cell
@@ -158,9 +159,9 @@ def split_override(line: str) -> tuple[str, str]:
     (('loss.x', 'a=b'), ('callbacks.pictures', 'deleted'))
     """
     if line.startswith("~"):
-        return line[1:].partition("=")[0], "deleted"
+        return rename(line[1:].partition("=")[0]), "deleted"
     key, _, value = line.lstrip("+").partition("=")
-    return key, value
+    return rename(key), value
 
 
 def setting_rows(results: SweepResults) -> list[dict[str, Cell]]:
