@@ -111,6 +111,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         described["config"] = migrations.migrate(described["config"])
         builder.check(described["config"])
+        check_calibration(described)
         _check_metadata(described)
         _check_finite(checkpoint["state_dict"])
     except InputError as error:
@@ -118,24 +119,31 @@ def read(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _check_metadata(described: Mapping[str, Any]) -> None:
-    """Check the entry's optional parts and what must equal this version's.
+def check_calibration(described: Mapping[str, Any]) -> None:
+    """Check the interval and the calibration of a "cardpose" entry; each may be missing or None.
 
     Raises:
-        InputError: something is of another type or version.
+        InputError: one of them is of another type or version.
     """
-    version = described["versions"].get("cardpose", "of another version")
     held = described.get("interval")
     numbers = isinstance(held, dict) and all(_is_number(value) for value in held.values())
-    if "interval" in described and not (isinstance(held, dict) and held.keys() == INTERVAL and numbers):
+    if held is not None and not (isinstance(held, dict) and held.keys() == INTERVAL and numbers):
         raise InputError(
-            f"its interval is {held}, this version's holds numbers {', '.join(sorted(INTERVAL))}: "
-            f"use cardpose {version}"
+            f"its interval is {held}, this version's holds numbers {', '.join(sorted(INTERVAL))}: {OTHER_VERSION}"
         )
     calibration = described.get("calibration")
     view = calibration.get("field_of_view") if isinstance(calibration, dict) else None
     if not (calibration is None or isinstance(calibration, dict)) or not (view is None or _is_number(view)):
         raise InputError(f"its calibration is {calibration}: calibrate the original checkpoint again")
+
+
+def _check_metadata(described: Mapping[str, Any]) -> None:
+    """Check that keypoints and split are as this version has them.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    version = described["versions"].get("cardpose", "of another version")
     if tuple(described["keypoints"]) != CORNERS:
         raise InputError(
             f"keypoints are {described['keypoints']}, this version's order is {list(CORNERS)}: use cardpose {version}"
@@ -164,7 +172,7 @@ def _check_finite(weights: Mapping[str, Any]) -> None:
 
 def interval(described: Mapping[str, Any]) -> Interval | None:
     """The calibration that the "cardpose" entry holds; None where there is none, as before there was one."""
-    return Interval(**described["interval"]) if "interval" in described else None
+    return Interval(**described["interval"]) if described.get("interval") else None
 
 
 def fusion(described: Mapping[str, Any]) -> FusionConfig:

@@ -1,4 +1,4 @@
-"""Configurations of older checkpoints and run folders, rewritten to today's class paths and keys where they are read.
+"""Older checkpoints, exported files and run folders: what they store is rewritten to this version's where it is read.
 
 A class or key that is renamed gets a row in `CLASSES` or `KEYS`; a key that is new in conf/ gets the value that stands
 for what older versions did in `DEFAULTS`; a class that was removed gets a row in `REMOVED`.
@@ -96,6 +96,16 @@ def migrate(config: Mapping[str, Any]) -> dict[str, Any]:
             del parent[name]
     _rename_targets(migrated)
     return migrated
+
+
+def migrate_export(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Rewrite the metadata of an exported file of any version to today's; the argument stays as it is.
+
+    >>> migrate_export({"outputs": {"spread": "in cards"}})["outputs"]
+    {'cards_std': 'in cards'}
+    """
+    outputs = {OUTPUTS.get(name, name): about for name, about in metadata.get("outputs", {}).items()}
+    return {"fusion": DEFAULTS["fusion"], **metadata, "outputs": outputs}
 
 
 def new_target(target: str) -> str:

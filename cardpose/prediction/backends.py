@@ -18,7 +18,7 @@ from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.encoders.base import needs_extra
 from cardpose.models.from_config import end_to_end
-from cardpose.models.migrations import OUTPUTS
+from cardpose.models.migrations import OUTPUTS, migrate_export
 
 _ONNX_FIRST_BYTE = b"\x08"  # the first field of a ModelProto, its ir_version
 
@@ -129,8 +129,8 @@ class OnnxBackend:
         self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
         about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
-        self.interval = Interval(**about["interval"]) if about.get("interval") else None
-        self.fusion = FusionConfig.from_dict(about.get("fusion"))
+        self.interval = checkpoints.interval(about)
+        self.fusion = FusionConfig.from_dict(about["fusion"])
         self.field_of_view = _field_of_view(about)
         self._input = self._session.get_inputs()[0].name
 
@@ -145,13 +145,17 @@ class OnnxBackend:
         """The entry "cardpose" of the file's metadata, checked."""
         entry = self._session.get_modelmeta().custom_metadata_map.get(checkpoints.KEY)
         try:
-            about = json.loads(entry or "")
+            about = migrate_export(json.loads(entry or ""))
             height, width = about["size"]
             known = self._outputs.keys() >= set(ModelOutput._fields) and min(height, width) > 0
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             known = False
         if not known:
             raise InputError(f"{path}: an ONNX file, but not of cardpose: write one with cardpose.export")
         if tuple(about.get("keypoints", ())) != CORNERS:
             raise InputError(f"{path}: keypoint order differs from this version: export the model again")
+        try:
+            checkpoints.check_calibration(about)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         return about

@@ -4,6 +4,7 @@ The fixture: a small training of six epochs that was interrupted after two, what
 scored, and the configuration of a cross-validation. Its footage is synthetic and rendered anew.
 """
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -19,8 +20,12 @@ from cardpose.common.errors import InputError
 from cardpose.data.footage.video import iterate
 from cardpose.evaluate import evaluate
 from cardpose.export import export
+from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints, migrations
 from cardpose.models.released import find_model
+from cardpose.predict import predict
+from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.predictor import Predictor
 from cardpose.sweeps import fold_runs
 from cardpose.sweeps.folder import NOTE
@@ -147,6 +152,35 @@ def test_checkpoint_and_exported_file_predict(
         assert np.isfinite(result.corners).all()
         assert 0 < result.cards < 105
         assert result.cards_std > 0
+
+
+def test_the_exported_file_is_read_whole(
+    old_run: Path, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Calibration and interval are read too; predictions are under today's names; it cannot be evaluated."""
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    backend = OnnxBackend(OLD / "model.onnx")
+    assert (backend.size, backend.fusion, backend.interval) == ((96, 128), FusionConfig(), None)
+    file, calibrated = onnx.load(OLD / "model.onnx"), tmp_path / "calibrated.onnx"
+    about = json.loads(file.metadata_props[0].value)
+    about |= {"interval": {"floor": 1.0, "slope": 0.1, "noise": 2.0, "videos": 9}}
+    about |= {"calibration": {"scale": 1.1, "offset": 0.5, "field_of_view": 61.5}}
+    onnx.helper.set_model_props(file, {"cardpose": json.dumps(about)})
+    onnx.save(file, calibrated)
+    clip = make_clip(tmp_path / "clip.mp4")
+    predict([str(clip)], str(calibrated), tmp_path / "out")
+    with (tmp_path / "out" / "frames.csv").open(newline="") as table:
+        assert all(float(row["cards_std"]) > 0 for row in csv.DictReader(table))
+    backend = OnnxBackend(calibrated)
+    assert (backend.field_of_view, backend.interval) == (61.5, Interval(1.0, 0.1, 2.0, 9))
+    with pytest.raises(InputError, match=r"model\.onnx: is an exported file: choose the checkpoint"):
+        evaluate([str(OLD / "model.onnx")])
+    about["interval"] = {"width": 3}
+    onnx.helper.set_model_props(file, {"cardpose": json.dumps(about)})
+    onnx.save(file, calibrated)
+    with pytest.raises(InputError, match=r"calibrated\.onnx: its interval is .*use the version of cardpose"):
+        OnnxBackend(calibrated)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,6 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     [
         {"interval": 3},
         {"interval": {}},
-        {"interval": None},
         {"calibration": "yes"},
         {"calibration": {"field_of_view": "wide"}},
         {"split": {"test": 3}},
