@@ -1,11 +1,11 @@
 """Fit the count to packets of known counts, and measure the camera's field of view."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import AcceleratorOption, command
+from cardpose.common.command_line import AcceleratorOption, LayoutOption, SettingsOption, checked, command
 from cardpose.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,15 +19,14 @@ class Calibrated(NamedTuple):
     fit: "Fit"
 
 
+@checked
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
     data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled footage.")],
     clips: Annotated[list[str], typer.Option(metavar="NAME...", help="Videos of known count.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The calibrated copy to write.")],
-    layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
-    settings: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
-    ] = [],  # noqa: B006  # Typer reads it, nobody changes it
+    layout: LayoutOption = "auto",
+    settings: SettingsOption = [],  # noqa: B006
     accelerator: AcceleratorOption = "auto",
 ) -> Calibrated:
     """Fit the count's scale and offset, and the field of view, to your deck and camera.
@@ -53,14 +52,14 @@ def calibrate(
     from cardpose.training.calibration import calibrate_checkpoint
     from cardpose.training.testing import config_for_test
 
-    path, out = find_checkpoint(model), Path(out)
+    path = find_checkpoint(model)
     if not clips:
         raise InputError("no clip is given: name one or more videos of known count, --clips videos/a.mp4")
     if out.is_dir():
         raise InputError(f"{out}: is a folder: choose a file in it, for example {out / 'calibrated.ckpt'}")
     checkpoint = checkpoints.read(path)
     config = config_for_test(
-        checkpoint[checkpoints.KEY]["config"], Path(data), layout, "run", settings, accelerator
+        checkpoint[checkpoints.KEY]["config"], data, layout, "run", settings, accelerator
     )
     frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
     fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import checked, command
 from cardpose.common.errors import InputError
+from cardpose.labelling.checks import MAX_RESIDUAL
 
 if TYPE_CHECKING:
     from cardpose.labelling.checks.findings import Finding
@@ -23,6 +24,7 @@ class Check(NamedTuple):
     page: Path
 
 
+@checked
 def check(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Dataset folder or cardcut footage; never changed.")
@@ -31,7 +33,7 @@ def check(
     split: Annotated[
         Path | None, typer.Option(metavar="FILE", help="split.json of a run: finds leaks.")
     ] = None,
-    residual: Annotated[float, typer.Option(help="Largest distance from a box.")] = 0.02,
+    residual: Annotated[float, typer.Option(help="Largest distance from a box.")] = MAX_RESIDUAL,
     duplicate_threshold: Annotated[float, typer.Option(help="In grey levels.")] = 3.0,
     pictures: Annotated[int, typer.Option(min=0, help="Frames on the page.")] = 200,
 ) -> Check:
@@ -64,8 +66,8 @@ def check(
     for name, value in (("residual", residual), ("duplicate-threshold", duplicate_threshold)):
         if not value > 0:
             raise InputError(f"--{name} {value}: choose a number above 0")
-    page = Path(out) / "index.html"
-    return Check(check_folder(Path(folder), page, split, residual, duplicate_threshold, pictures), page)
+    page = out / "index.html"
+    return Check(check_folder(folder, page, split, residual, duplicate_threshold, pictures), page)
 
 
 def show(checked: Check) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import checked, command
 from cardpose.common.errors import InputError
 
 Layout = Literal["folder", "cardcut", "coco", "cvat", "label_studio", "deeplabcut", "sleap"]
@@ -18,6 +18,7 @@ class Converted(NamedTuple):
     path: Path
 
 
+@checked
 def convert(
     root: Annotated[
         Path, typer.Argument(metavar="ROOT", help="Footage, labels of a tool, or the folder with them.")
@@ -61,12 +62,12 @@ def convert(
     if into is not None:
         if to != "folder":
             raise InputError(f"--into {into}: is for dataset folders: remove --to {to}, or use --out")
-        return Converted(str(converting.put_into(from_, root, into)), Path(into))
+        return Converted(str(converting.put_into(from_, root, into)), into)
     assert out is not None
     if to != "folder":
-        return Converted(f"{converting.export_to(to, from_, root, out)} frames", Path(out))
+        return Converted(f"{converting.export_to(to, from_, root, out)} frames", out)
     folder = converting.convert(from_, root, out)
-    return Converted(f"{len(folder.videos)} videos, {len(folder.annotations)} labelled frames", Path(out))
+    return Converted(f"{len(folder.videos)} videos, {len(folder.annotations)} labelled frames", out)
 
 
 def show(converted: Converted) -> None:

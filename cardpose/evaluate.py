@@ -1,11 +1,19 @@
 """Measure a trained model, or two side by side."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import AcceleratorOption, command
+from cardpose.common.command_line import (
+    AcceleratorOption,
+    DataOption,
+    LayoutOption,
+    SettingsOption,
+    SplitOption,
+    checked,
+    command,
+)
 from cardpose.common.errors import InputError
 
 
@@ -17,19 +25,18 @@ class Evaluation(NamedTuple):
     comparison: list[dict[str, str]]
 
 
+@checked
 def evaluate(
     models: Annotated[
         list[str], typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint or run folder, or two.")
     ],
-    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Other labelled footage.")] = None,
-    layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
-    split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to test.")] = "run",
+    data: DataOption = None,
+    layout: LayoutOption = "auto",
+    split: SplitOption = "run",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="[default: outputs/evaluate_TIME]")
     ] = None,
-    settings: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
-    ] = [],  # noqa: B006
+    settings: SettingsOption = [],  # noqa: B006
     accelerator: AcceleratorOption = "auto",
 ) -> Evaluation:
     """Measure a trained model on footage whose corners and counts are known.
@@ -67,7 +74,7 @@ def evaluate(
         config = config_for_test(trained, data, layout, split, settings, accelerator)
         frames = make_split(config, checkpoint, path)
         tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
-    folder = numbered_folder("outputs/evaluate") if out is None else Path(out)
+    folder = numbered_folder("outputs/evaluate") if out is None else out
     rows: list[dict[str, str]] = []
     if len(tested) == 2:
         rows = evaluation.write_both(folder, paths, read, tested)

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import (
+    DataOption,
+    LayoutOption,
+    SettingsOption,
+    SplitOption,
+    checked,
+    command,
+)
 
 
 class Exported(NamedTuple):
@@ -16,6 +23,7 @@ class Exported(NamedTuple):
     report: dict[str, Any]
 
 
+@checked
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
@@ -26,16 +34,14 @@ def export(
         Literal["float32", "float16", "int8"], typer.Option(metavar="TYPE", help="float32, float16, int8.")
     ] = "float32",
     frames: Annotated[int, typer.Option(min=1, help="Frames compared.")] = 200,
-    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Compare on other footage.")] = None,
-    layout: Annotated[Literal["auto", "folder", "cardcut"], typer.Option(help="Of FOLDER.")] = "auto",
-    split: Annotated[str, typer.Option(metavar="run|all|FILE", help="The frames to compare.")] = "run",
+    data: DataOption = None,
+    layout: LayoutOption = "auto",
+    split: SplitOption = "run",
     calibration_data: Annotated[
         Path | None, typer.Option(metavar="PICTURES", help="For int8.  [default: training frames]")
     ] = None,
     calibration_frames: Annotated[int, typer.Option(min=1, metavar="N", help="For int8.")] = 100,
-    settings: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
-    ] = [],  # noqa: B006  # Typer reads it, nobody changes it
+    settings: SettingsOption = [],  # noqa: B006
 ) -> Exported:
     """Write a trained model as one file for other programs.
 
@@ -57,7 +63,7 @@ def export(
     from cardpose.models.released import find_checkpoint
     from cardpose.training.testing import config_for_test, make_split
 
-    path, out = find_checkpoint(model), Path(out)
+    path = find_checkpoint(model)
     checkpoint = checkpoints.read(path)
     config = config_for_test(checkpoint[checkpoints.KEY]["config"], data, layout, split, settings)
     choices = Choices(format, precision, frames, calibration_data, calibration_frames)

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import checked, command
 from cardpose.common.errors import InputError
 
 NO_EXTRA = 'cardpose label needs a web server: pip install -e ".[label]"'
 
 
+@checked
 def label(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Dataset folder, as of cardpose subsample.")
@@ -65,7 +66,7 @@ def label(
 
     share_cores()
     with LabelFolder(folder) as labels:
-        wanted = read_worklist(Path(frames), labels) if frames else all_frames(labels)
+        wanted = read_worklist(frames, labels) if frames else all_frames(labels)
         pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
         proposals = Proposals(Predictor.from_file(find_model(model)), pictures, wanted) if model else None
         session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))

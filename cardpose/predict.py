@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from cardpose import __version__
-from cardpose.common.command_line import AcceleratorOption, ModelOption, command
+from cardpose.common.command_line import AcceleratorOption, ModelOption, checked, command
 from cardpose.common.errors import InputError
 
 
+@checked
 def predict(
     sources: Annotated[
         list[str],
@@ -61,7 +62,7 @@ def predict(
     from cardpose.prediction.predictor import Predictor, choose_device
     from cardpose.prediction.sources import find_sources, nothing_readable
 
-    path, out = find_model(model), Path(out)
+    path = find_model(model)
     share_cores()
     predictor = Predictor.from_file(path, choose_device(accelerator), field_of_view)
     found, problems = find_sources(sources, sys.stdin)

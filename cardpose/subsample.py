@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import checked, command
 
 
+@checked
 def subsample(
     videos: Annotated[
         list[str], typer.Argument(metavar="VIDEO", help="Videos, folders or globs; never changed.")
@@ -56,10 +57,10 @@ def subsample(
     sources = subsampling.find_videos(videos)
     passes = 1 if select == "stride" else 2
     with ProgressBar("subsampling", lambda: passes * (total_frames(sources) or 0) or None) as bar:
-        problems = subsampling.add_videos(sources, Path(out), how, bar)
+        problems = subsampling.add_videos(sources, out, how, bar)
     if len(problems) == len(sources):
         raise nothing_readable(problems)
-    return Path(out)
+    return out
 
 
 main = command(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import AcceleratorOption, ModelOption, command
+from cardpose.common.command_line import AcceleratorOption, ModelOption, checked, command
 from cardpose.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class Suggestions(NamedTuple):
     path: Path
 
 
+@checked
 def suggest(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Dataset folder, labelled in part or not at all.")
@@ -57,16 +58,14 @@ def suggest(
     from cardpose.models.released import find_model
     from cardpose.prediction.predictor import choose_device
 
-    path, out = find_model(model), Path(out)
+    path = find_model(model)
     if path.suffix.lower() == ".onnx":
         raise InputError(f"{path}: an ONNX file has no features to compare: choose the checkpoint")
     if out.is_dir():
         raise InputError(f"{out}: is a folder: choose a file, for example --out {out / 'suggest.csv'}")
     share_cores()
     with write_errors(out):
-        return Suggestions(
-            suggest_frames(Path(folder), path, out, n, stride, choose_device(accelerator)), out
-        )
+        return Suggestions(suggest_frames(folder, path, out, n, stride, choose_device(accelerator)), out)
 
 
 def show(suggestions: Suggestions) -> None:

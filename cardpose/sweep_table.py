@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import command
+from cardpose.common.command_line import checked, command
 
 if TYPE_CHECKING:
     from cardpose.sweeps.report.results import SweepResults
@@ -18,6 +18,7 @@ class SweepTable(NamedTuple):
     page: Path
 
 
+@checked
 def sweep_table(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep, or of any run folders.")
@@ -59,9 +60,8 @@ def sweep_table(
 
     if aggregate_over is None:
         aggregate_over = ["seed", "split.fold"]
-    folder = Path(folder)
     results = read_sweep(folder, aggregate_over)
-    target = folder if out is None else Path(out)
+    target = folder if out is None else out
     write_csv(target / "table.csv", setting_rows(results))
     write_csv(target / "runs.csv", run_rows(results))
     write_sweep_page(target / "table.html", f"Sweep {folder.resolve().name}", results)

@@ -8,23 +8,25 @@ import functools
 import inspect
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import typer
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
+from cardpose.common.old_words import OldWords, parameters
 from cardpose.common.subprocesses import INTERRUPTED
 
 USER_ERROR = 2
 """Exit code after invalid input."""
 
+F = TypeVar("F", bound=Callable[..., Any])
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 
 ModelOption = Annotated[
@@ -33,6 +35,42 @@ ModelOption = Annotated[
 AcceleratorOption = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option("--accelerator", help="Where to compute.")
 ]
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Other labelled footage.")]
+LayoutOption = Annotated[Literal["auto", "folder", "cardcut"], typer.Option("--layout", help="Of FOLDER.")]
+SplitOption = Annotated[str, typer.Option("--split", metavar="run|all|FILE", help="The frames to test.")]
+SettingsOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
+]
+
+
+def checked(function: F) -> F:
+    """Check the types, choices and ranges of a Python call as the command line does.
+
+    Args:
+        function: of a tool; see `Tool`.
+
+    >>> @checked
+    ... def tool(n: Annotated[int, typer.Option(min=1)] = 1) -> None: ...
+    >>> try:
+    ...     tool(n=0)
+    ... except InputError as error:
+    ...     print(error)
+    invalid value for '--n': should be greater than or equal to 1 (see cardpose tool --help)
+    """
+    app = typer.Typer(add_completion=False)
+    app.command()(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(function).bind(*args, **kwargs).arguments
+        context = typer.Context(typer.main.get_command(app))
+        with _input_errors(app, f"cardpose {function.__name__}", ()):
+            for parameter in parameters(app):
+                if given.get(parameter.name) is not None:
+                    given[parameter.name] = parameter.process_value(context, given[parameter.name])
+        return function(**given)
+
+    return cast(F, call)
 
 
 class Tool:
@@ -85,7 +123,7 @@ class Tool:
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
-            self._refuse_old_words(words)
+            OldWords(self.app, self.name, self._renamed).refuse(words)
             words = repeat_options(words, self.several)
             code = run_app(self.app, words, f"cardpose {self.name}")
         if code:
@@ -101,57 +139,6 @@ class Tool:
                 return self.finish(result) if self.finish else None
 
         return callback
-
-    def _refuse_old_words(self, words: Sequence[str]) -> None:
-        """Raise an `InputError` with the new line where the words are those of cardpose 0.1.0."""
-        for word, is_old in zip(words, self._are_old(words), strict=True):
-            if is_old:
-                line = shlex.join(["cardpose", self.name, *self._translated(words)])
-                raise InputError(f"{word.partition('=')[0]}=... is an option now, type: {line}")
-
-    def _are_old(self, words: Sequence[str]) -> list[bool]:
-        """Whether each word is an old one: no option's value, no existing path, and not after `--`."""
-        flags, successors = self._flags(), self._successors
-        end = words.index("--") if "--" in words else len(words)
-        old: list[bool] = []
-        for before, word in zip(["", *words], words, strict=False):
-            is_value = before.startswith("-") and "=" not in before and before not in flags
-            key, sign, _ = word.partition("=")
-            known = bool(sign) and key in successors and not os.path.lexists(word)
-            old.append(known and not is_value and len(old) < end)
-        return old
-
-    @functools.cached_property
-    def _successors(self) -> dict[str, str | None]:
-        """The option of every key of cardpose 0.1.0."""
-        options = [name for parameter in parameters(self.app) for name in parameter.opts]
-        same = {name.lstrip("-").replace("-", "_"): name for name in options if name.startswith("-")}
-        return {**same, **self._renamed}
-
-    def _flags(self) -> set[str]:
-        """The options that take no value."""
-        flags = [parameter for parameter in parameters(self.app) if getattr(parameter, "is_flag", False)]
-        return {"--help", "-h", *(name for parameter in flags for name in parameter.opts)}
-
-    def _translated(self, words: Sequence[str]) -> list[str]:
-        """The words of cardpose 0.1.0 as those of today."""
-        flags, files, options = self._flags(), list[str](), list[str]()
-        for word, is_old in zip(words, self._are_old(words), strict=True):
-            key, _, text = word.partition("=")
-            if not is_old:
-                options.append(word)
-                continue
-            values, option = _old_values(text), self._successors[key]
-            if option == "":
-                files += values
-            elif option is None or values == ["null"]:
-                continue
-            elif option in flags:
-                options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
-            else:
-                options += [part for value in values for part in (option, value)]
-        dashed = any(file.startswith("-") and file != "-" for file in files)
-        return [*options, "--", *files] if dashed else [*files, *options]
 
 
 def command(
@@ -180,11 +167,6 @@ def repeat_options(words: Sequence[str], several: Collection[str]) -> list[str]:
             repeated += [option] if count > 1 else []
         repeated.append(word)
     return repeated
-
-
-def parameters(app: typer.Typer) -> Sequence[Any]:
-    """The parameters of an application's one command, or of the application itself."""
-    return typer.main.get_command(app).params
 
 
 def help_text(function: Callable[..., Any]) -> str:
@@ -222,8 +204,15 @@ def run_app(app: typer.Typer, words: Sequence[str], name: str) -> int | None:
     Raises:
         InputError: the words do not fit the parameters; the message is one line.
     """
-    try:
+    with _input_errors(app, name, words):
         return app(list(words), prog_name=name, standalone_mode=False)
+
+
+@contextmanager
+def _input_errors(app: typer.Typer, name: str, words: Sequence[str]) -> Iterator[None]:
+    """Turn an error of Typer into an `InputError`; see `run_app`."""
+    try:
+        yield
     except typer.TyperException as error:
         line = " ".join(error.format_message().split()).rstrip(".")
         line = _unknown_option(app, line, words) or f"{line[0].lower()}{line[1:]}"
@@ -249,21 +238,6 @@ def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
     known = ["--help", *(option for parameter in parameters(app) for option in parameter.opts)]
     near = get_close_matches(f"--{typed.lstrip('-')}", known, n=1, cutoff=0.5)
     return f"no such option {typed}" + (f", did you mean {near[0]}?" if near else "")
-
-
-def _old_values(text: str) -> list[str]:
-    """The values of Hydra's `text`: a list in brackets, a quoted string or a bare one.
-
-    >>> _old_values("[a.mp4,'b, c.mp4']"), _old_values("my.mp4"), _old_values(r"a\\=b")
-    (['a.mp4', 'b, c.mp4'], ['my.mp4'], ['a=b'])
-    """
-    inside = text[1:-1] if text.startswith("[") and text.endswith("]") else None
-    parts = [text] if inside is None else re.findall(r"""'[^']*'|"[^"]*"|[^,]+""", inside)
-    return [re.sub(r"\\(.)", r"\1", _unquoted(part.strip())) for part in parts]
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 @contextmanager

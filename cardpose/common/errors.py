@@ -21,6 +21,15 @@ class MissingExtra(InputError):
     """A library of an optional extra of pyproject.toml is not installed; the message says how to install it."""
 
 
+def needs_extra(what: str, extra: str) -> MissingExtra:
+    """The error to raise if a library of an optional extra of pyproject.toml cannot be imported.
+
+    >>> str(needs_extra("model=unet_timm", "timm"))
+    'model=unet_timm needs the extra "timm": pip install -e ".[timm]"'
+    """
+    return MissingExtra(f'{what} needs the extra "{extra}": pip install -e ".[{extra}]"')
+
+
 ErrorHandler = Callable[[InputError], None]
 """Called by a reader for each error: raises it, or records it so that reading continues without the faulty part."""
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
+from cardpose.common.errors import needs_extra
 from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS
-from cardpose.models.encoders.base import needs_extra
 
 OPSET = 18
 PRECISIONS = ("float32", "float16", "int8")

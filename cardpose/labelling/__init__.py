@@ -11,7 +11,6 @@
     the page (`cardpose label`), a web server on this machine
     worklist.py   the frames to label and their order
     pictures.py   the frames as files that a browser displays
-    boxcheck.py   the box fitted to a frame's corners: predicts the missing ones and detects an outlier
     proposals.py  a model's prediction and uncertainty for each frame
     app.py        the HTTP interface (Starlette)
     guard.py      access control

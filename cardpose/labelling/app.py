@@ -35,7 +35,7 @@ from cardpose.common.packet import CORNERS, EDGES, FrameId
 from cardpose.data.labels.marks import Marks, parse_marks, revision, state
 from cardpose.data.labels.store import ConflictError, LabelFolder
 from cardpose.data.labels.validate import parse_cards
-from cardpose.labelling.boxcheck import check_box
+from cardpose.labelling.checks.boxes import check_box
 from cardpose.labelling.guard import MAX_BODY, Guard, refusal
 from cardpose.labelling.pictures import Pictures
 from cardpose.labelling.proposals import Proposals

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from cardpose.common.errors import InputError, MissingExtra, first_line
+from cardpose.common.errors import InputError, MissingExtra, first_line, needs_extra
 from cardpose.common.packet import CORNERS, ModelOutput
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
-from cardpose.models.encoders.base import needs_extra
 from cardpose.models.from_config import end_to_end
 from cardpose.models.migrations import OUTPUTS, migrate_export
 

@@ -15,10 +15,9 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, needs_extra
 from cardpose.common.threads import cores
 from cardpose.evaluation.report.folds import read_scores
-from cardpose.models.encoders.base import needs_extra
 from cardpose.sweeps.folder import Job
 from cardpose.sweeps.session import Session
 from cardpose.sweeps.trials import note_trial, plugin

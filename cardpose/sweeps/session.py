@@ -21,7 +21,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from cardpose.common.errors import InputError, first_line
+from cardpose.common.errors import InputError, first_line, needs_extra
 from cardpose.common.files import replace_file
 from cardpose.common.hydra_entry import FAILED, Exit, new_folder, plain
 from cardpose.common.hydra_words import composition_line, dotted_keys, path_override
@@ -29,7 +29,6 @@ from cardpose.common.locks import is_held
 from cardpose.common.renamed import rename
 from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun
-from cardpose.models.encoders.base import needs_extra
 from cardpose.models.migrations import migrate
 from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, job_name_of_0_1, only_sweep
 from cardpose.sweeps.jobs import STOP, of_train

@@ -13,7 +13,7 @@ from in_process import Command
 
 from cardpose import __version__
 from cardpose.__main__ import TOOLS
-from cardpose.common.command_line import Tool, command
+from cardpose.common.command_line import Tool, checked, command, run_app
 from cardpose.common.errors import InputError
 
 
@@ -191,3 +191,23 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         os.close(read)
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"number": 0}, {"batch_size": 65}, {"kind": "oval"}, {"number": "many"}], ids=str
+)
+def test_a_call_from_python_is_checked_as_the_command_line_is(wrong: dict[str, object]) -> None:
+    ((name, value),) = wrong.items()
+    option = "-n" if name == "number" else f"--{name.replace('_', '-')}"
+    with pytest.raises(InputError, match=f"^invalid value for '{option}': .* drill --help") as called:
+        checked(drill)(["a"], **wrong)
+    with pytest.raises(InputError) as typed:
+        run_app(main.app, ["a", option, str(value)], "cardpose drill")
+    assert str(called.value) == str(typed.value)
+    assert not CALLS
+    assert checked(drill)(["a", "b"], kind="square", clips=["c"]) == "a b"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_tool_is_checked_when_called_from_python(name: str) -> None:
+    assert getattr(import_module(f"cardpose.{name}"), name).__wrapped__

@@ -17,36 +17,7 @@ from cardpose.data.footage.folder import Video, write_folder
 from cardpose.data.formats.known import FORMATS
 from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
-
-NETWORK = {
-    "model": {
-        "_target_": "cardpose.models.unet.UNet",
-        "encoder": {
-            "_target_": "cardpose.models.encoders.conv.ConvEncoder",
-            "widths": [4, 8, 8],
-            "depths": [1, 1, 1],
-        },
-        "decoder": {
-            "_target_": "cardpose.models.decoder.UNetDecoder",
-            "_partial_": True,
-            "stride": 2,
-            "width": 4,
-            "max_width": 8,
-        },
-        "head": {
-            "_target_": "cardpose.models.head.CountVisibilityHead",
-            "_partial_": True,
-            "heatmap_features": {
-                "_target_": "cardpose.models.head.BoxFeatures",
-                "found": 0.3,
-                "tolerance": 0.024,
-            },
-            "hidden": 8,
-        },
-    },
-    "data": {"size": [48, 64]},
-    "heatmap": {"stride": 2, "sigma": 1.0, "decode": "quadratic"},
-}
+from tests.tiny_network import NETWORK
 
 
 class Inputs:

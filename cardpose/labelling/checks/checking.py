@@ -12,7 +12,7 @@ from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.layouts import read_any
 from cardpose.data.splits import from_file
-from cardpose.labelling.checks import page
+from cardpose.labelling.checks import MAX_RESIDUAL, page
 from cardpose.labelling.checks.boxes import check_boxes
 from cardpose.labelling.checks.findings import Finding, Kind, write_findings
 from cardpose.labelling.checks.footage import check_pictures, check_videos, look, sides
@@ -25,7 +25,7 @@ def check_folder(
     root: Path,
     path: Path,
     split: Path | None = None,
-    residual: float = 0.02,
+    residual: float = MAX_RESIDUAL,
     duplicate_threshold: float = 3.0,
     pictures: int = 200,
 ) -> list[Finding]:

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from cardpose.common.errors import MissingExtra
-
 
 class Encoder(nn.Module):
     """An image in, feature maps of decreasing resolution out.
@@ -47,12 +45,3 @@ class LevelEncoder(Encoder):
             image = level(image)
             features.append(image)
         return features
-
-
-def needs_extra(what: str, extra: str) -> MissingExtra:
-    """The error to raise if a library of an optional extra of pyproject.toml cannot be imported.
-
-    >>> str(needs_extra("model=unet_timm", "timm"))
-    'model=unet_timm needs the extra "timm": pip install -e ".[timm]"'
-    """
-    return MissingExtra(f'{what} needs the extra "{extra}": pip install -e ".[{extra}]"')

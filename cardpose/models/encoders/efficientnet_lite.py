@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cardpose.common.errors import InputError
-from cardpose.models.encoders.base import LevelEncoder, needs_extra
+from cardpose.common.errors import InputError, needs_extra
+from cardpose.models.encoders.base import LevelEncoder
 from cardpose.models.encoders.depthwise import DepthwiseConv
 
 SIZES = (0, 1, 2)

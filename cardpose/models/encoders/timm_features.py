@@ -6,8 +6,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from cardpose.common.errors import InputError
-from cardpose.models.encoders.base import Encoder, needs_extra
+from cardpose.common.errors import InputError, needs_extra
+from cardpose.models.encoders.base import Encoder
 
 
 def import_timm() -> ModuleType:

@@ -25,8 +25,8 @@ class CollectFrames(Callback):
         pl_module: LightningModule,
         outputs: Any,
         batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         self._batches.append(
             frame_results(outputs["prediction"], batch, outputs["flags"], trainer.datamodule.test_videos)

@@ -55,8 +55,8 @@ class Pictures(Callback):
         pl_module: LightningModule,
         outputs: Any,
         batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         if not self._wanted:
             return

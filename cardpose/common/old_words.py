@@ -1,0 +1,99 @@
+"""The `key=value` words of the tools of cardpose 0.1.0: each prints the new line to type, for one release."""
+
+import functools
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from cardpose.common.errors import InputError
+
+
+@dataclass(frozen=True)
+class OldWords:
+    """Recognises and translates the old words of a tool.
+
+    Args:
+        app: its application.
+        name: of the tool.
+        renamed: see `cardpose.common.command_line.Tool`.
+    """
+
+    app: typer.Typer
+    name: str
+    renamed: Mapping[str, str | None]
+
+    def refuse(self, words: Sequence[str]) -> None:
+        """Raise an `InputError` with the new line where the words are those of cardpose 0.1.0."""
+        for word, is_old in zip(words, self._are_old(words), strict=True):
+            if is_old:
+                line = shlex.join(["cardpose", self.name, *self._translated(words)])
+                raise InputError(f"{word.partition('=')[0]}=... is an option now, type: {line}")
+
+    def _are_old(self, words: Sequence[str]) -> list[bool]:
+        """Whether each word is an old one: no option's value, no existing path, and not after `--`."""
+        flags, successors = self._flags(), self._successors
+        end = words.index("--") if "--" in words else len(words)
+        old: list[bool] = []
+        for before, word in zip(["", *words], words, strict=False):
+            is_value = before.startswith("-") and "=" not in before and before not in flags
+            key, sign, _ = word.partition("=")
+            known = bool(sign) and key in successors and not os.path.lexists(word)
+            old.append(known and not is_value and len(old) < end)
+        return old
+
+    @functools.cached_property
+    def _successors(self) -> dict[str, str | None]:
+        """The option of every key of cardpose 0.1.0."""
+        options = [name for parameter in parameters(self.app) for name in parameter.opts]
+        same = {name.lstrip("-").replace("-", "_"): name for name in options if name.startswith("-")}
+        return {**same, **self.renamed}
+
+    def _flags(self) -> set[str]:
+        """The options that take no value."""
+        flags = [parameter for parameter in parameters(self.app) if getattr(parameter, "is_flag", False)]
+        return {"--help", "-h", *(name for parameter in flags for name in parameter.opts)}
+
+    def _translated(self, words: Sequence[str]) -> list[str]:
+        """The words of cardpose 0.1.0 as those of today."""
+        flags, files, options = self._flags(), list[str](), list[str]()
+        for word, is_old in zip(words, self._are_old(words), strict=True):
+            key, _, text = word.partition("=")
+            if not is_old:
+                options.append(word)
+                continue
+            values, option = _old_values(text), self._successors[key]
+            if option == "":
+                files += values
+            elif option is None or values == ["null"]:
+                continue
+            elif option in flags:
+                options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
+            else:
+                options += [part for value in values for part in (option, value)]
+        dashed = any(file.startswith("-") and file != "-" for file in files)
+        return [*options, "--", *files] if dashed else [*files, *options]
+
+
+def parameters(app: typer.Typer) -> Sequence[Any]:
+    """The parameters of an application's one command, or of the application itself."""
+    return typer.main.get_command(app).params
+
+
+def _old_values(text: str) -> list[str]:
+    """The values of Hydra's `text`: a list in brackets, a quoted string or a bare one.
+
+    >>> _old_values("[a.mp4,'b, c.mp4']"), _old_values("my.mp4"), _old_values(r"a\\=b")
+    (['a.mp4', 'b, c.mp4'], ['my.mp4'], ['a=b'])
+    """
+    inside = text[1:-1] if text.startswith("[") and text.endswith("]") else None
+    parts = [text] if inside is None else re.findall(r"""'[^']*'|"[^"]*"|[^,]+""", inside)
+    return [re.sub(r"\\(.)", r"\1", _unquoted(part.strip())) for part in parts]
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
