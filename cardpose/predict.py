@@ -65,7 +65,7 @@ def predict(
     path = find_model(model)
     share_cores()
     predictor = Predictor.from_file(path, choose_device(accelerator), field_of_view)
-    found, problems = find_sources(sources, sys.stdin)
+    found, problems, notes = find_sources(sources, sys.stdin)
     if not found:
         raise InputError(problems[0] if problems else "no source is given: name a picture or video")
     settings = {
@@ -78,8 +78,8 @@ def predict(
         remaining = [source for source in found if source.name not in folder.finished]
         overlays = overlay_paths(out / "overlay", [source.name for source in found]) if overlay else {}
         with ProgressBar("predicting", lambda: total_frames(remaining)) as bar:
-            for problem in problems:
-                bar.print(problem)
+            for line in [*notes, *problems]:
+                bar.print(line)
             try:
                 summary = PredictionPipeline(predictor, folder, overlays, batch_size, bar)(remaining)
             except KeyboardInterrupt:

@@ -54,9 +54,11 @@ def subsample(
 
     pattern = subsampling.count_pattern(count_pattern)
     how = subsampling.Subsampling(CHOICES[select], stride, store, pattern)
-    sources = subsampling.find_videos(videos)
+    sources, notes = subsampling.find_videos(videos)
     passes = 1 if select == "stride" else 2
     with ProgressBar("subsampling", lambda: passes * (total_frames(sources) or 0) or None) as bar:
+        for line in notes:
+            bar.print(line)
         problems = subsampling.add_videos(sources, out, how, bar)
     if len(problems) == len(sources):
         raise nothing_readable(problems)

@@ -6,6 +6,7 @@ row in `cardpose.__main__`. The function imports what is slow inside its body, s
 
 import functools
 import inspect
+import io
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ import typer
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
+from cardpose.common.file_names import not_utf8
 from cardpose.common.old_words import OldWords, parameters
 from cardpose.common.subprocesses import INTERRUPTED
 
@@ -120,6 +122,8 @@ class Tool:
         if words == ["--version"]:
             print("cardpose", __version__)
             return
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is not UTF-8 is printed as it is
+            sys.stdout.reconfigure(errors="surrogateescape")
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
@@ -255,6 +259,8 @@ def one_line_errors(name: str) -> Iterator[None]:
         sys.stdout.flush()
     except InputError as error:
         code, line = USER_ERROR, " ".join(str(error).split())
+    except UnicodeEncodeError as error:
+        code, line = USER_ERROR, not_utf8(error)
     except KeyboardInterrupt as stop:
         code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
     except BrokenPipeError:  # the reader has seen enough: `--help | head`

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from glob import escape
 from itertools import count
 from pathlib import Path
 
 from cardpose.common.errors import InputError
+from cardpose.common.file_names import shortened
 
 CHOOSE = "choose another folder"
 _FIXES = {
@@ -23,6 +25,7 @@ _FIXES = {
     errno.ENOENT: "{}, you may not write to this one",
     errno.ENOTDIR: "{}, a part of this path is a file",
     errno.EEXIST: "{}, a part of this path is a file",
+    errno.ENAMETOOLONG: "give it a shorter name",
 }
 
 
@@ -45,7 +48,7 @@ def write_errors(path: str | Path, choose: str = CHOOSE) -> Iterator[None]:
 
 def _partial(path: Path) -> Path:
     """A hidden sibling of `path`: on the same file system, and another one for each process."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.with_name(f".{shortened(path.name, 40)}.{os.getpid()}.partial")
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def new_folder(path: str | Path, choose: str = CHOOSE) -> Iterator[Path]:
 
 def remove_partial(path: Path) -> None:
     """Remove what killed processes left of `path`; the caller ensures that no other process is writing it."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
+    for left in path.parent.glob(f".{escape(shortened(path.name, 40))}.*.partial"):
         shutil.rmtree(left, ignore_errors=True)
 
 

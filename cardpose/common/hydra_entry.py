@@ -21,6 +21,7 @@ import cardpose
 from cardpose.common.command_line import USER_ERROR
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
+from cardpose.common.file_names import not_utf8
 from cardpose.common.hydra_words import CONF, check_options, composition_line, keys_of_entry
 from cardpose.common.subprocesses import INTERRUPTED
 
@@ -180,6 +181,8 @@ def user_errors(entry: str) -> Iterator[None]:
         yield
     except (InputError, InstantiationException) as error:
         code, line = USER_ERROR, user_line(error)
+    except UnicodeEncodeError as error:
+        code, line = USER_ERROR, not_utf8(error)
     except KeyboardInterrupt as stop:
         code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
     else:

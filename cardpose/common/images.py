@@ -18,6 +18,7 @@ from cardpose.common.files import replace_file
 LIMIT = "CARDPOSE_MAX_MEGAPIXELS"
 """Environment variable that raises the largest size of an image, see `max_megapixels`."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Of the frames in a dataset folder, which a browser shows; other pictures are read by their content."""
 SMALL_QUALITY = 60
 """JPEG quality of `small_jpeg`, at which letters and thin lines are still legible."""
 _JPEG = ("JPEG", "MPO")
@@ -59,6 +60,11 @@ def read_header(path: Path) -> ImageHeader:
             return _header(path, file)
     except OSError as error:
         raise _not_an_image(path) from error
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether the suffix of a file is that of a format that can be read."""
+    return _pillow().registered_extensions().get(path.suffix.lower()) in _FORMATS
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -216,14 +222,17 @@ def list_frames(folder: Path) -> dict[int, Path]:
     """The images of a folder of frames by frame index, ascending; hidden and other files are ignored.
 
     Raises:
-        InputError: no image, a name that is not an index, or two images of one frame.
+        InputError: no image, one of another format than `SUFFIXES`, a name that is not an index, or two images of one
+            frame.
     """
     frames: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+        if path.name.startswith(".") or not is_image_name(path):
             continue
         if not (path.stem.isascii() and path.stem.isdigit()):
             raise InputError(f"{path}: not named by its frame: rename it to <index>{path.suffix}")
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{path}: is not {', '.join(SUFFIXES)}: save it as one")
         index = int(path.stem)
         if index in frames:
             raise InputError(f"{path}: the same frame as {frames[index].name}: remove one")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cardpose.common.errors import InputError
+from cardpose.common.file_names import printable
 
 
 class ProgressBar:
@@ -63,7 +64,7 @@ class ProgressBar:
 
     def print(self, line: str) -> None:
         """Write a line above the bar; thread-safe."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     @property
     def summary(self) -> str:

@@ -1,5 +1,6 @@
 """The frames on which an exported file is compared with PyTorch, and those that calibrate int8."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,18 @@ import numpy as np
 from torch.utils.data import default_collate
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import SUFFIXES, read_image
+from cardpose.common.images import read_image
 from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.dataset import unchanged
+from cardpose.data.footage.media import Kind, sort_out, taken
 from cardpose.geometry.affine import apply_affine
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.unet import UNet
 from cardpose.training.build import build_data
 from cardpose.training.testing import MakeSplit
+
+log = logging.getLogger(__name__)
 
 
 def open_data(config: Mapping[str, Any], net: UNet, make_split: MakeSplit) -> CardDataModule:
@@ -68,11 +72,12 @@ def calibration_images(folder: Path | None, most: int, data: CardDataModule) -> 
             )
         yield from (frames[row]["image"].numpy() for row in spread_rows(len(frames), most))
         return
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    kinds = sort_out(sorted(path for path in folder.rglob("*") if path.is_file()))
+    files = kinds[Kind.PICTURE]
     if not files:
-        raise InputError(
-            f"--calibration-data {folder}: holds no picture ({', '.join(SUFFIXES)}): choose another folder"
-        )
+        raise InputError(f"--calibration-data {folder}: holds no picture: choose another folder")
+    if others := kinds[Kind.VIDEO] + kinds[Kind.OTHER]:
+        log.warning(taken(folder, len(files), others))
     for row in spread_rows(len(files), most):
         yield letterbox(read_image(files[row]), data.size)[0].transpose(2, 0, 1)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardpose.common.errors import InputError
+from cardpose.common.file_names import plain, printable, shortened
 from cardpose.common.files import new_folder, replace_file, sync
 from cardpose.common.images import write_image
 from cardpose.common.progress import ProgressBar
@@ -90,7 +91,7 @@ def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: Progre
     if times is None:
         times = {frame.index: frame.timestamp for frame in _frames_at(path, indices, info, bar)}
         _keep_video(path, folder.root / file)
-    row = known or Video(file, cards, {"source": path.name, _DIGEST: digest})
+    row = known or Video(file, cards, {"source": printable(path.name), _DIGEST: digest})
     folder.add(row, times.items(), (info.width, info.height))
     count = f"{row.cards} cards" if row.cards else "no count yet"
     return f"{path}: {len(times)} frames to label as {file}, {count}"
@@ -102,7 +103,8 @@ def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tup
     for video in videos:
         if video.extra.get(_DIGEST) == digest:
             return video.file, video
-    stem, suffix = path.stem.replace("\\", "_"), "" if store == FRAMES else path.suffix
+    suffix = "" if store == FRAMES else plain(path.suffix)
+    stem = shortened(plain(path.stem), len(suffix) + 4)
     for number in range(1, len(rows) + 2):
         file = f"{store}/{stem}{f'-{number}' if number > 1 else ''}{suffix}"
         if file not in rows:
@@ -141,12 +143,12 @@ def _keep_frames(
     """Write the frames to the folder `target`; returns their timestamps in seconds."""
     times = {}
     exists = target.is_dir() and any(target.iterdir())
-    with new_folder(target.with_name(f".{target.name}.new") if exists else target) as temporary:
+    with new_folder(target.with_name(f".{shortened(target.name, 5)}.new") if exists else target) as temporary:
         for frame in _frames_at(path, indices, info, bar):
             write_image(temporary / f"{frame.index}.jpg", frame.image)
             times[frame.index] = frame.timestamp
     if exists:
-        _require_same(target.with_name(f".{target.name}.new"), target)
+        _require_same(target.with_name(f".{shortened(target.name, 5)}.new"), target)
     sync(target)
     return times
 
@@ -189,14 +191,18 @@ def count_pattern(text: str | None) -> re.Pattern[str] | None:
     return pattern
 
 
-def find_videos(words: Sequence[str]) -> list[VideoSource]:
-    """The videos that are named by file, folder or glob.
+def find_videos(words: Sequence[str]) -> tuple[list[VideoSource], list[str]]:
+    """The videos that are named by file, folder or glob, and lines about what is left out.
 
     Raises:
-        InputError: no video is named, or something that is not a video.
+        InputError: no video is named, or a word names nothing.
     """
-    sources, problems = find_sources(words, ())
+    sources, problems, notes = find_sources(words, ())
     videos = [source for source in sources if isinstance(source, VideoSource)]
+    others = [source.name for source in sources if not isinstance(source, VideoSource)]
     if problems or not videos:
         raise InputError(problems[0] if problems else f"{' '.join(words)}: no video: choose another folder")
-    return videos
+    if others:
+        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        notes.append(f"left out {len(others)} that are no videos: {shown}")
+    return videos, notes

@@ -118,9 +118,8 @@ class OnnxBackend:
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are reported below, in one line
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
+            model = Path(path).read_bytes()  # the runtime opens no path that is not UTF-8
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has a class of its own for each kind of damage
             reason = first_line(error)
             raise InputError(f"{path}: not a whole ONNX file ({reason}): export it again") from None

@@ -9,6 +9,7 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from cardpose.common.file_names import shortened
 from cardpose.common.images import write_image
 from cardpose.common.packet import HIDDEN, VISIBLE
 from cardpose.data.footage.video_writer import VideoWriter
@@ -101,7 +102,11 @@ class Overlay:
             return self._write_picture(drawing, item.index)
         if self._writer is None:
             height, width = drawing.shape[:2]
-            path = self.path if self.path.suffix == ".mp4" else self.path.with_name(f"{self.path.name}.mp4")
+            path = (
+                self.path
+                if self.path.suffix == ".mp4"
+                else self.path.with_name(f"{shortened(self.path.name, 4)}.mp4")
+            )
             self._writer = self._stack.enter_context(VideoWriter(path, width, height, self._source.rate))
         self._last = max(item.timestamp, self._last + 1e-3)  # timestamps of a video have to increase
         return self._writer.write(drawing, self._last)
@@ -111,7 +116,7 @@ class Overlay:
         if self._source.num_frames != 1:
             path = path / f"{index}.jpg"
         elif path.suffix.lower() not in _KEPT:
-            path = path.with_name(f"{path.name}.png")
+            path = path.with_name(f"{shortened(path.name, 4)}.png")
         write_image(path, drawing)
 
 
@@ -124,4 +129,5 @@ def overlay_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """
     absolute = {name: os.path.abspath(name) for name in names}
     base = os.path.commonpath([os.path.dirname(path) for path in absolute.values()]) if names else ""
-    return {name: folder / os.path.relpath(path, base) for name, path in absolute.items()}
+    inside = {name: Path(os.path.relpath(path, base)).parts for name, path in absolute.items()}
+    return {name: folder.joinpath(*map(shortened, parts)) for name, parts in inside.items()}

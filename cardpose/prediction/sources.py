@@ -8,17 +8,16 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import SUFFIXES, list_frames, read_image
+from cardpose.common.file_names import printable
+from cardpose.common.images import read_image
+from cardpose.data.footage.media import Kind, kind_of, pages_note, sort_out, taken
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
 
-PICTURES = (*SUFFIXES, ".bmp", ".tif", ".tiff", ".webp")
-VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".mpg", ".mpeg", ".wmv")
-"""Suffixes that are searched for in a folder; a file that is named directly may have any."""
 CAMERA_RATE = 30.0
 """Frames per second of an overlay, for a camera or a video that does not state its rate."""
 
@@ -27,7 +26,7 @@ class Source(Protocol):
     """The frames of one packet, which get one count.
 
     Attributes:
-        name: of the clip in all tables, the path as it was given.
+        name: of the clip in all tables, the path as it was given, as printable text.
         num_frames: number of frames; None if unknown.
         rate: frames per second; 0 for pictures.
         endless: whether only Ctrl-C ends it.
@@ -65,7 +64,7 @@ class VideoSource:
     endless = False
 
     def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
+        self.path, self.name = path, printable(str(path))
         self.problem, self.bad_frames = "", 0
 
     @cached_property
@@ -98,7 +97,7 @@ class VideoSource:
 
 
 class PictureSource:
-    """One picture, or a folder of frames named by their index; files that are not images are left out.
+    """One picture, or a folder of frames named by their index; those that cannot be read are left out.
 
     Args:
         name: of the clip.
@@ -108,7 +107,7 @@ class PictureSource:
     endless, rate = False, 0.0
 
     def __init__(self, name: str, pictures: dict[int, Path]) -> None:
-        self.name, self.pictures = name, pictures
+        self.name, self.pictures = printable(name), pictures
         self.problem, self.bad_frames = "", 0
 
     @property
@@ -164,28 +163,42 @@ class CameraSource:
             camera.release()
 
 
-def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> tuple[list[Source], list[str]]:
+class Found(NamedTuple):
+    """What the words of a command line name.
+
+    Args:
+        sources: each once, in the order given.
+        problems: a line for each word that names none.
+        notes: lines about folders and files of which only a part is read.
+    """
+
+    sources: list[Source]
+    problems: list[str]
+    notes: list[str]
+
+
+def find_sources(given: Sequence[str | int], listed: Iterable[str]) -> Found:
     """Find the sources that the words of a command line name.
 
     Args:
         given: pictures, videos, folders, globs, indices of cameras, or "-" for `listed`.
         listed: lines of standard input, read only for "-".
-
-    Returns:
-        The sources, each once and in the order given, and a line for each word that names none.
     """
     words: list[str | int] = []
     for word in given:
         words += [line.rstrip("\r\n") for line in listed if line.strip()] if word == "-" else [word]
     sources: dict[str, Source] = {}
-    problems = []
+    problems: list[str] = []
+    notes: list[str] = []
     for word in words:
         try:
-            for source in _sources_of(word):
+            for source in _sources_of(word, notes):
                 sources.setdefault(source.name, source)
         except InputError as error:
             problems.append(str(error))
-    return list(sources.values()), problems
+        except OSError as error:  # a name that no file can have, a folder that may not be read
+            problems.append(f"{word!s:.200}: {error.strerror}: check the path")
+    return Found(list(sources.values()), problems, list(dict.fromkeys(notes)))
 
 
 def nothing_readable(problems: Sequence[str]) -> InputError:
@@ -193,14 +206,14 @@ def nothing_readable(problems: Sequence[str]) -> InputError:
     return InputError(problems[0] if len(problems) == 1 else "none of the sources can be read")
 
 
-def _sources_of(word: str | int) -> Iterator[Source]:
-    """The sources of one word."""
+def _sources_of(word: str | int, notes: list[str]) -> Iterator[Source]:
+    """The sources of one word; adds to `notes`."""
     text = str(word)
     path = Path(text).expanduser()
     if path.is_dir():
-        yield from _in_folder(path)
+        yield from _in_folder(path, notes)
     elif path.exists():
-        yield _file(path)
+        yield _file(path, kind_of(path), notes)
     elif text.isascii() and text.isdigit():
         yield CameraSource(int(text))
     elif glob.has_magic(text):
@@ -208,22 +221,28 @@ def _sources_of(word: str | int) -> Iterator[Source]:
         if not found:
             raise InputError(f"{text}: matches no file: check the pattern")
         for one in found:
-            yield from _in_folder(one) if one.is_dir() else [_file(one)]
+            yield from _in_folder(one, notes) if one.is_dir() else [_file(one, kind_of(one), notes)]
     else:
         raise InputError(f"{text}: no such file or folder: check the path")
 
 
-def _file(path: Path) -> Source:
-    return PictureSource(str(path), {0: path}) if path.suffix.lower() in PICTURES else VideoSource(path)
+def _file(path: Path, kind: Kind, notes: list[str]) -> Source:
+    if note := pages_note(path):
+        notes.append(note)
+    return PictureSource(str(path), {0: path}) if kind is Kind.PICTURE else VideoSource(path)
 
 
-def _in_folder(folder: Path) -> Iterator[Source]:
+def _in_folder(folder: Path, notes: list[str]) -> Iterator[Source]:
     """One clip for a folder of frames named by their index, as in a dataset folder; else a clip per file."""
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    files = [path for path in files if path.suffix.lower() in PICTURES + VIDEOS]
-    if not files:
+    kinds = sort_out(sorted(folder.iterdir()))
+    pictures, videos = kinds[Kind.PICTURE], kinds[Kind.VIDEO]
+    if not pictures and not videos:
         raise InputError(f"{folder}: has no picture and no video: choose another folder")
-    if all(path.suffix.lower() in SUFFIXES and path.stem.isascii() and path.stem.isdigit() for path in files):
-        yield PictureSource(str(folder), list_frames(folder))
-    else:
-        yield from map(_file, files)
+    notes.append(taken(folder, len(pictures) + len(videos), kinds[Kind.OTHER]))
+    indices = {int(path.stem): path for path in pictures if path.stem.isascii() and path.stem.isdigit()}
+    if len(indices) == len(pictures) and not videos:
+        notes[-1] += ", as the frames of one clip"
+        yield PictureSource(str(folder), dict(sorted(indices.items())))
+        return
+    kind = dict.fromkeys(pictures, Kind.PICTURE) | dict.fromkeys(videos, Kind.VIDEO)
+    yield from (_file(path, kind[path], notes) for path in sorted(kind))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -231,6 +232,23 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
             assert np.abs(frame.image.astype(int) - other.image).mean() < 1, name
     code, err = command(str(clips), f"--out={torn}", "--overlay", "--resume")
     assert (code, "0 frames of 0 clips" in err) == (0, True)
+
+
+def test_odd_names_are_one_row_each_and_resumed(command: Command, clips: Path, tmp_path: Path) -> None:
+    (clips / "0.mp4").rename(clips / os.fsdecode(b"caf\xe9\n.mp4"))
+    (clips / "1.mp4").rename(clips / f"{'x' * 246}.mp4")
+    (clips / "2.mp4").rename(clips / f"{'x' * 250}.avi")
+    (clips / "notes.txt").write_text("cards\n")
+    for turn in range(2):
+        code, err = command(str(clips), f"--out={tmp_path}/out", "--overlay", "--resume")
+        assert (code, f"{clips}: took 3 files, left out 1: notes.txt" in err) == (0, True)
+        assert ("18 frames of 3 clips" in err) == (turn == 0)
+    rows = table(tmp_path / "out" / "clips.csv")
+    assert rows[0]["clip"] == rf"{clips}/caf\udce9\n.mp4"
+    assert [int(row["frames"]) for row in rows] == [5, 6, 7]
+    assert len(lines(tmp_path / "out")) == len(table(tmp_path / "out" / "frames.csv")) == 18
+    drawn = sorted(path.name[:9] for path in (tmp_path / "out" / "overlay").iterdir())
+    assert drawn == [r"caf\udce9", "xxxxxxxxx", "xxxxxxxxx"]
 
 
 def test_a_folder_of_other_predictions_is_left_alone(command: Command, clips: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Videos become frames to label, and what is there already stays."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardpose.common.images import read_image
+from cardpose.common.images import read_image, write_image
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.video import iterate
 from cardpose.data.labels.coco import read_document
@@ -158,6 +159,28 @@ def test_bad_input_is_one_line(run: Run, films: Path, tmp_path: Path, words: lis
     assert len(said.splitlines()) == 1
     assert named in said
     assert not (tmp_path / "work" / "x").exists()
+
+
+def test_odd_names_and_titles_are_read_and_recognised(
+    run: Run, films: Path, tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    """A name and a title that are not UTF-8, a newline, 250 bytes; pictures and texts are named as left out."""
+    odd = films / os.fsdecode(b"caf\xe9\n.mp4")
+    (films / "07_cards.mp4").rename(odd)
+    (films / "b.mov").rename(films / f"{'b' * 246}.mov")
+    titled = make_clip(films / "c.mp4", num_frames=4, cards=9)
+    titled.write_bytes(titled.read_bytes().replace(b"Lavf", b"\xe9\xff\xfe\xe8"))
+    write_image(films / "d.webp.png", np.zeros((9, 9, 3), np.uint8))
+    (films / "notes.txt").write_text("cards\n")
+    out = tmp_path / "out"
+    said = run(str(films), f"--out={out}", "--stride=3")
+    assert f"{films}: took 4 files, left out 1: notes.txt" in said
+    assert f"left out 1 that are no videos: {films}/d.webp.png" in said
+    assert list(frames(out)) == [f"frames/{'b' * 246}", "frames/c", "frames/caf__"]
+    assert read_videos(out)[2].extra["source"] == r"caf\udce9\n.mp4"
+    before = (out / "annotations.json").read_bytes()
+    assert run(str(films), f"--out={out}", "--stride=3").count("exists already") == 3
+    assert (out / "annotations.json").read_bytes() == before
 
 
 def test_a_name_whose_count_is_none(run: Run, films: Path, tmp_path: Path) -> None:

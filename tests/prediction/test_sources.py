@@ -1,6 +1,7 @@
 """What the words of a command line name, and what a bad one says."""
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ def things(tmp_path: Path, make_clip: Callable[..., Path], halves: np.ndarray) -
 
 
 def names(given: list, listed: tuple[str, ...] = ()) -> list[str]:
-    sources, problems = find_sources(given, listed)
+    sources, problems, _ = find_sources(given, listed)
     assert not problems
     return [source.name for source in sources]
 
@@ -58,7 +59,7 @@ def test_every_kind_of_word(things: Path) -> None:
 
 
 def test_frames_of_a_folder_stand_in_their_order(things: Path) -> None:
-    (source,), _ = find_sources([str(things / "frames")], ())
+    (source,), _, _ = find_sources([str(things / "frames")], ())
     assert isinstance(source, PictureSource)
     assert (source.num_frames, source.rate) == (2, 0)
     assert [frame.index for frame in source.frames()] == [2, 10]
@@ -80,9 +81,58 @@ def test_brackets_in_a_name_that_is_there_are_no_pattern(things: Path) -> None:
 )
 def test_a_word_that_names_nothing_is_a_line(things: Path, word: str, said: str) -> None:
     (things / "empty").mkdir()
-    sources, problems = find_sources([word.format(things), str(things / "a.mp4")], ())
+    sources, problems, _ = find_sources([word.format(things), str(things / "a.mp4")], ())
     assert len(sources) == len(problems) == 1
     assert said in problems[0]
+
+
+def test_a_folder_says_what_it_takes_and_what_not(things: Path) -> None:
+    """By content: a transport stream, a picture without a suffix, an animation, pages, and a damaged video."""
+    (things / "a.mp4").rename(things / "cam.x7")
+    (things / "c.png").rename(things / "no suffix")
+    (things / "broken.mov").write_bytes(b"moov")
+    pages = [Image.new("RGB", (32, 24), (80 * k, 0, 0)) for k in range(3)]
+    pages[0].save(things / "anim.gif", save_all=True, append_images=pages[1:])
+    pages[0].save(things / "scan.tif", save_all=True, append_images=pages[1:])
+    sources, problems, notes = find_sources([str(things)], ())
+    assert [Path(source.name).name for source in sources] == [
+        "anim.gif", "b.mp4", "broken.mov", "cam.x7", "no suffix", "scan.tif",
+    ]  # fmt: skip
+    assert [len(list(source.frames())) for source in sources if "broken" not in source.name] == [
+        3,
+        3,
+        3,
+        1,
+        1,
+    ]
+    assert not problems
+    assert notes == [
+        f"{things}: took 6 files, left out 2: frames/, notes.txt",
+        f"{things}/anim.gif: an animation of 3 pictures, read as a video",
+        f"{things}/scan.tif: holds 3 pictures, only the first is read: split it to use the others",
+    ]
+    with pytest.raises(InputError, match=r"broken\.mov: not a whole video"):
+        list(sources[2].frames())
+    (frames,), _, notes = find_sources([str(things / "frames")], ())
+    assert (frames.num_frames, notes) == (2, [f"{things}/frames: took 2 files, as the frames of one clip"])
+
+
+def test_odd_names_become_one_line_of_text(things: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9\n.mp4")
+    (things / "a.mp4").rename(things / odd)
+    (things / "c.png").rename(things / os.fsdecode(b"\xff.png"))
+    shown = [f"{things}/b.mp4", rf"{things}/caf\udce9\n.mp4", rf"{things}/\udcff.png"]
+    assert names([str(things)]) == shown
+    sources = find_sources([str(things / odd), str(things)], ()).sources
+    assert [len(list(source.frames())) for source in sources] == [3, 3, 1]
+
+
+@pytest.mark.parametrize("word", ["x" * 300, f"{'x' * 300}/*.mp4", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_a_line(word: str) -> None:
+    sources, problems, _ = find_sources([word], ())
+    assert not sources
+    assert len(problems) == 1
+    assert "check the" in problems[0]
 
 
 def test_a_camera_that_is_not_there() -> None:
@@ -134,7 +184,7 @@ def test_not_a_video(tmp_path: Path, name: str, content: bytes) -> None:
 
 def test_a_picture_among_frames_that_is_none_is_left_out(things: Path) -> None:
     (things / "frames" / "5.jpg").write_bytes(b"no picture")
-    (source,), _ = find_sources([str(things / "frames")], ())
+    (source,), _, _ = find_sources([str(things / "frames")], ())
     assert [frame.index for frame in source.frames()] == [2, 10]
     assert source.bad_frames == 1
     assert "5.jpg" in source.problem

@@ -1,17 +1,20 @@
 """Whether a file is an image or a video, by its content and not by its suffix.
 
-`predict`, `subsample`, `convert` and `export` all use it, so that a file that one of them reads is read by all.
+`predict`, `subsample`, `convert`, `export` and `synthesize` all use it, so that a file that one of them reads is read
+by all.
 """
 
-from collections.abc import Iterable
+import mimetypes
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import read_header
+from cardpose.common.file_names import printable
+from cardpose.common.images import is_image_name, read_header
 from cardpose.data.footage.video import has_video
 
-_FILMS = ("GIF",)
+_ANIMATIONS = ("GIF",)
 """Image formats that FFmpeg plays if they contain more than one image."""
 
 
@@ -24,26 +27,34 @@ class Kind(Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """Inspect a file. An animated GIF is a video; other pictures of several pages are pictures, see `pages_note`."""
+    """Inspect a file.
+
+    An animated GIF is a video; other pictures of several pages are pictures. A damaged file is what its name says, so
+    that its reader tells what is wrong with it.
+    """
     try:
         header = read_header(path)
     except InputError:
-        return Kind.VIDEO if has_video(path) else Kind.OTHER
-    return Kind.VIDEO if header.format in _FILMS and header.pages > 1 else Kind.PICTURE
+        if has_video(path):
+            return Kind.VIDEO
+        if is_image_name(path):
+            return Kind.PICTURE
+        named = mimetypes.guess_type(path.name)[0] or ""
+        return Kind.VIDEO if named.startswith("video/") else Kind.OTHER
+    return Kind.VIDEO if header.format in _ANIMATIONS and header.pages > 1 else Kind.PICTURE
 
 
 def pages_note(path: Path) -> str:
-    """A line about a picture of which only the first page is read, or "".
-
-    Raises:
-        InputError: the file is no image.
-    """
-    pages = read_header(path).pages
-    return (
-        f"{path}: holds {pages} pictures, only the first is read: split it to use the others"
-        if pages > 1
-        else ""
-    )
+    """A line about an image file of several pictures, or ""."""
+    try:
+        header = read_header(path)
+    except InputError:
+        return ""
+    if header.pages == 1:
+        return ""
+    if header.format in _ANIMATIONS:
+        return f"{path}: an animation of {header.pages} pictures, read as a video"
+    return f"{path}: holds {header.pages} pictures, only the first is read: split it to use the others"
 
 
 def sort_out(paths: Iterable[Path]) -> dict[Kind, list[Path]]:
@@ -51,19 +62,19 @@ def sort_out(paths: Iterable[Path]) -> dict[Kind, list[Path]]:
     kinds: dict[Kind, list[Path]] = {kind: [] for kind in Kind}
     for path in paths:
         if not path.name.startswith("."):
-            kinds[kind_of(path)].append(path)
+            kinds[kind_of(path) if path.is_file() else Kind.OTHER].append(path)
     return kinds
 
 
-def left_out(folder: Path, others: Iterable[Path], most: int = 5) -> str:
-    """A line that names the files of a folder that cannot be read as footage, or "".
+def taken(folder: Path, number: int, others: Sequence[Path], most: int = 5) -> str:
+    """A line that says how many files of a folder were taken, and which were not.
 
-    >>> left_out(Path("clips"), [Path("clips/notes.txt")])
-    'clips: left out 1 file that is neither picture nor video: notes.txt'
+    >>> taken(Path("clips"), 2, [Path("clips/notes.txt")])
+    'clips: took 2 files, left out 1: notes.txt'
     """
-    names = [path.name for path in others]
-    if not names:
-        return ""
-    files = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
+    line = f"{folder}: took {number} file{'' if number == 1 else 's'}"
+    if not others:
+        return line
+    names = [printable(path.name) + ("/" if path.is_dir() else "") for path in others]
     shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-    return f"{folder}: left out {files} neither picture nor video: {shown}"
+    return f"{line}, left out {len(names)}: {shown}"

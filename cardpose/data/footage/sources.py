@@ -6,8 +6,10 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
-from cardpose.common.images import SUFFIXES, list_frames, read_image
+from cardpose.common.file_names import plain, printable
+from cardpose.common.images import list_frames, read_image
 from cardpose.common.packet import Annotation
+from cardpose.data.footage.media import Kind, kind_of
 from cardpose.data.footage.video import probe
 from cardpose.data.labels.tables import FRAMES, VIDEO_TABLE, VIDEOS, Video
 
@@ -28,11 +30,12 @@ def find_sources(root: Path, videos: Sequence[Video], on_error: ErrorHandler) ->
             sources[video.file] = list_frames(path) if loose else path
     listed = {video.file for video in videos}
     on_disk = [path for path in sorted((root / VIDEOS).rglob("*")) if path.is_file()]
-    on_disk += [path for path in sorted((root / FRAMES).glob("*")) if path.is_dir()]
+    on_disk += sorted((root / FRAMES).glob("*"))
     for path in on_disk:
         name = path.relative_to(root).as_posix()
         if name not in listed and not path.name.startswith("."):
-            on_error(InputError(f"{table}: has no row for {name}: add one or move it out of the folder"))
+            fix = "add one or move it out of the folder" if name == plain(name) else "rename it, then add one"
+            on_error(InputError(f"{table}: has no row for {printable(name)}: {fix}"))
     return sources
 
 
@@ -57,7 +60,7 @@ def frame_size(source: Source) -> tuple[int, int]:
     """
     if not isinstance(source, Path):
         source = next(iter(source.values()))
-    if source.suffix.lower() in SUFFIXES:
+    if kind_of(source) is Kind.PICTURE:
         height, width = read_image(source).shape[:2]
         return width, height
     info = probe(source)

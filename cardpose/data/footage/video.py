@@ -62,7 +62,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty: copy it again from its source")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:  # titles in other encodings
             # Not simply the first one: that may be a cover picture or a thumbnail.
             stream = container.streams.best("video")
             if stream is None or container.format.name == _TEXT:

@@ -100,7 +100,7 @@ def write_page(path: Path, title: str, facts: Mapping[str, str], sections: Seque
     )
     page = environment.get_template("report.html").render(title=title, facts=facts, sections=sections)
     with replace_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # paths in other encodings
 
 
 def image_files(sections: Iterable[Section]) -> dict[str, np.ndarray]:

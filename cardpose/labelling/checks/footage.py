@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from cardpose.common.errors import ErrorHandler, collecting_errors
+from cardpose.common.images import read_header
 from cardpose.common.packet import FrameId
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.sources import Source
@@ -145,10 +146,8 @@ def _turned(source: Source) -> str:
     if isinstance(source, Path):
         rotation = probe(source).rotation
         return f"metadata rotates it by {rotation} degrees" if rotation else ""
-    path = str(next(iter(source.values())))
-    shown, stored = cv2.imread(path), cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    same = shown is None or stored is None or (shown.shape == stored.shape and (shown == stored).all())
-    return "" if same else "EXIF orientation rotates its pictures"
+    turned = read_header(next(iter(source.values()))).orientation > 1
+    return "EXIF orientation rotates its pictures" if turned else ""
 
 
 def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameId, str]:

@@ -1,15 +1,18 @@
 """The user's own pictures of tables and card backs."""
 
 import hashlib
+import logging
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from cardpose.common.errors import InputError
+from cardpose.common.images import read_image
+from cardpose.data.footage.media import Kind, sort_out, taken
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+log = logging.getLogger(__name__)
+
 MIN_SIDE = 64
 """Smallest width and height of a picture, in pixels."""
 
@@ -24,9 +27,12 @@ def find(folder: str) -> tuple[str, ...]:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"{folder}: no such folder of pictures: check the path")
-    paths = sorted(str(path) for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
+    kinds = sort_out(sorted(root.iterdir()))
+    paths = [str(path) for path in kinds[Kind.PICTURE]]
     if not paths:
-        raise InputError(f"{folder}: has no pictures: add {', '.join(SUFFIXES)} files or write null")
+        raise InputError(f"{folder}: has no pictures: add some or write null")
+    if others := kinds[Kind.VIDEO] + kinds[Kind.OTHER]:
+        log.warning(taken(root, len(paths), others))
     for path in paths:
         read(path)
     return tuple(paths)
@@ -45,11 +51,9 @@ def read(path: str) -> np.ndarray:
     Raises:
         InputError: the picture is broken or too small.
     """
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"{path}: cannot be read as a picture: remove it or save it again")
+    image = read_image(Path(path))
     if min(image.shape[:2]) < MIN_SIDE:
         raise InputError(
             f"{path}: is {image.shape[1]}x{image.shape[0]}: needs at least {MIN_SIDE} pixels per side"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.float32) / 255
+    return image.astype(np.float32) / 255

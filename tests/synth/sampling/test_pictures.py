@@ -85,7 +85,7 @@ def test_bad_folders_are_named(scene_config: SceneConfig, tmp_path: Path) -> Non
     for path in (broken, tiny):
         path.mkdir()
     (broken / "x.jpg").write_bytes(b"\xff\xd8 no more")
-    with pytest.raises(InputError, match=r"x\.jpg: cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"x\.jpg: missing or not a whole image"):
         scene(scene_config, broken)
     cv2.imwrite(str(tiny / "y.png"), np.zeros((100, 20, 3), np.uint8))
     with pytest.raises(InputError, match=r"y\.png: is 20x100: needs at least 64"):
