@@ -46,10 +46,6 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
 def bench(cfg: DictConfig, folder: Path) -> list[Timing]:
     """Run the benchmarks that `cfg.benchmarks` names, and write bench.json.
 
-    Args:
-        cfg: conf/bench.yaml, composed.
-        folder: of the run.
-
     Raises:
         InputError: an unknown benchmark.
     """

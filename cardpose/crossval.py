@@ -18,9 +18,6 @@ from cardpose.sweeps import fold_runs
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
     """Run the folds, and write their tables and report.
 
-    Args:
-        cfg: conf/crossval.yaml, composed.
-
     Returns:
         The folder of the folds, the folds that failed, and the tables for the terminal.
 

@@ -31,8 +31,6 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     """Train, test the best checkpoint, and leave everything in the run folder.
 
     Args:
-        cfg: conf/train.yaml, composed.
-        folder: of the run.
         overrides: of the command line, for rerun.sh; None: no script is written.
 
     Returns:

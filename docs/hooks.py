@@ -133,7 +133,7 @@ def choices(folder: Path) -> dict[str, Path]:
 
 
 def section(file: Path, group: str) -> Iterator[str]:
-    """What a file of conf/ says at its head, and a table of its keys."""
+    """The comment at the head of a file of conf/, and a table of its keys."""
     text = file.read_text()
     head = re.match(r"(?:#.*\n)*", text)
     comments = [line.lstrip("# ").rstrip() for line in (head[0] if head else "").splitlines()]

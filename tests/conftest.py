@@ -145,7 +145,7 @@ def in_process(
 
     def run(main: Callable[[], None], *arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["cardpose", *arguments])
-        capfd.readouterr()  # what the test itself said before
+        capfd.readouterr()  # what the test itself printed before
         code: Any = 0
         try:
             main()

@@ -45,19 +45,19 @@ def bench_render(cfg: DictConfig) -> Iterator[Timing]:
     cv2.setNumThreads(1)
     scene = builder.build(plain(cfg)["scene"], "scene")
     for width, height in ((256, 192), (640, 480)):
-        film = SceneStream(scene, (height, width), CLIP, rate=1.0, seed=cfg.seed)
+        stream = SceneStream(scene, (height, width), CLIP, rate=1.0, seed=cfg.seed)
         for index in range(0, RENDERED, CLIP):  # the tables' tiles are made once a process
-            film(index)
-        clip, renderer = film.clip(0)
+            stream(index)
+        clip, renderer = stream.clip(0)
         shots = [sample_shot(clip, index) for index in range(RENDERED)]
 
         def frames(renderer: Renderer = renderer, shots: list[Shot] = shots) -> None:
             for shot in shots:
                 renderer.frame(shot)
 
-        def clips(film: SceneStream = film) -> None:
+        def clips(stream: SceneStream = stream) -> None:
             for index in range(RENDERED):
-                film(index)
+                stream(index)
 
         size = f"{width}x{height}"
         yield measure(f"render, {size}, frames", "frames/s", RENDERED, frames, cfg.warmup, cfg.repeats)

@@ -72,9 +72,9 @@ class RepeatedFrames(DatasetFolder):
         return video
 
 
-def repeated(root: str | Path, frames: int, film: SceneStream) -> RepeatedFrames:
+def repeated(root: str | Path, frames: int, stream: SceneStream) -> RepeatedFrames:
     """`frames` frames in videos of `VIDEO`, each with a label of its own, as read from a file."""
-    rendered = [film(index) for index in range(RENDERED)]
+    rendered = [stream(index) for index in range(RENDERED)]
     videos = [Video(f"videos/{number}.mp4", number % 52 + 1, {}) for number in range(-(-frames // VIDEO))]
     annotations: list[Annotation] = []
     for number in range(frames):
@@ -96,11 +96,11 @@ def epochs_of(config: dict[str, Any], frames: int, epochs: int, start_method: st
     """Mean memory of the workers after each of `epochs` epochs; the workers are started by `start_method`."""
     multiprocessing.set_start_method(start_method, force=True)
     cfg = OmegaConf.create(config)
-    film = SceneStream(build(config["scene"], "scene"), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
+    stream = SceneStream(build(config["scene"], "scene"), SIZE, frames_per_clip=4, rate=1.0, seed=cfg.seed)
     with tempfile.TemporaryDirectory(dir=cfg.paths.cache) as folder:
         data = CardDataModule(
             name="memory",
-            read=partial(repeated, frames=frames, film=film),
+            read=partial(repeated, frames=frames, stream=stream),
             root=folder,
             size=SIZE,
             stride=1,

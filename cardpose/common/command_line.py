@@ -201,7 +201,6 @@ def run_app(app: typer.Typer, words: Sequence[str], name: str) -> int | None:
     """Run a Typer application; its exit code.
 
     Args:
-        app: the application.
         words: of the command line, after the application's name.
         name: of the application, for help and messages.
 

@@ -25,7 +25,6 @@ def override_suggestions(experiment: str, words: Sequence[str], incomplete: str)
     Bash splits words at `=`; the suggestions are then the parts after the sign.
 
     Args:
-        experiment: name of the file in conf/.
         words: after the experiment's name, before the last one.
         incomplete: the last word as far as it is typed.
 

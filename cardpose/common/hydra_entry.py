@@ -104,9 +104,6 @@ def plain(cfg: Mapping[Any, Any]) -> dict[str, Any]:
 def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
     """Make `main(cfg)` a command: composes conf/<config_name>.yaml with the command line and runs it.
 
-    Args:
-        config_name: of the file in conf/.
-
     Invalid input, of the command line too, exits with one line and code 2; Ctrl-C with one line and code 130. What
     Hydra wrote into the run folder by then is removed.
     """

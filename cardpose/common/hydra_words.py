@@ -81,7 +81,7 @@ def composition_line(error: Exception, keys: Iterable[str]) -> str:
         error: of Hydra or OmegaConf.
         keys: of the configuration, see `dotted_keys`.
     """
-    said = " ".join(str(error).split("Config search path")[0].split())
+    message = " ".join(str(error).split("Config search path")[0].split())
     if isinstance(error, OverrideParseException):
         key, sign, value = error.override.partition("=")
         if not sign:
@@ -95,20 +95,20 @@ def composition_line(error: Exception, keys: Iterable[str]) -> str:
         options = sorted(option for option in error.options if not option.startswith("_"))
         near = did_you_mean(choice, options)
         return f"{group}={choice}: no such choice: {near + ' ' if near else ''}choose {', '.join(options)}"
-    if found := re.search(r"Ambiguous value for argument '(.*)' 1\.", said):
+    if found := re.search(r"Ambiguous value for argument '(.*)' 1\.", message):
         key, _, value = found[1].partition("=")
         return (
             f"{found[1]}: several values: add -m for a sweep, write {key}=[{value}] for a list, or quote it: "
             f"{shlex.quote(path_override(key, Path(value)))}"
         )
-    if found := re.search(r"(?:Could not override|delete from config\.) '([^']+)'", said):
+    if found := re.search(r"(?:Could not override|delete from config\.) '([^']+)'", message):
         key = found[1]
         if instead := REMOVED.get(key):
             return f"{key} was removed: {instead}"
         return renamed(key) or f"{key}: no such key: {nearest_keys(key, list(keys))}"
-    if found := re.search(r"An item is already at '([^']+)'", said):
+    if found := re.search(r"An item is already at '([^']+)'", message):
         return f"+{found[1]}: this key exists: leave out the +"
-    return said
+    return message
 
 
 def renamed(key: str) -> str:

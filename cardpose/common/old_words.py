@@ -18,8 +18,6 @@ class OldWords:
     """Recognises and translates the old words of a tool.
 
     Args:
-        app: its application.
-        name: of the tool.
         renamed: see `cardpose.common.command_line.Tool`.
     """
 

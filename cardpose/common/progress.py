@@ -19,7 +19,6 @@ class ProgressBar:
         description: text before the bar.
         total: number of items, None if unknown; a function is called only if the bar is drawn.
         completed: items that were done before.
-        unit: name of the items.
     """
 
     def __init__(

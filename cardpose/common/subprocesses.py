@@ -18,7 +18,6 @@ def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:
     The terminal sends Ctrl-C to the command as well; this process waits until the command has ended. SIGTERM ends both.
 
     Args:
-        words: the command.
         options: of `subprocess.call`.
     """
     pressed: list[int] = []

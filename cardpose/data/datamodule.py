@@ -41,7 +41,6 @@ class TestFootage:
 
     Args:
         read: opens `root`.
-        root: the footage.
     """
 
     read: Callable[[str | Path], DatasetFolder]
@@ -59,7 +58,6 @@ class CardDataModule(LightningDataModule):
     Args:
         name: of the data, in reports.
         read: opens `root`, for example `DatasetFolder.read`.
-        root: the dataset folder.
         size: (H, W) of the network's images; frames are letterboxed to it.
         stride: keep every `stride`-th frame of a video, counted from 0.
         split: annotations -> `Split`.

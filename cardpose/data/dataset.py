@@ -57,7 +57,6 @@ class CardDataset(Dataset[Sample]):
         rows: the rows of this dataset.
         videos: names of the folder's videos; a sample's `video` is an index into them.
         augment: applied to each example.
-        seed: of the run.
     """
 
     def __init__(
@@ -112,7 +111,6 @@ class MixedDataset(Dataset[Sample]):
         stream: the source of the other frames.
         stream_samples: frames of the stream in an epoch.
         augment: applied to the examples of the stream.
-        seed: of the run.
     """
 
     def __init__(

@@ -17,12 +17,10 @@ class ResumableDistributedSampler(Sampler[int]):
     The epoch is part of the key because persistent workers copy the dataset once and never learn of the next epoch. The
     order has no state, so that it is the same after a resume.
 
-    torch's DistributedSampler deals single examples and pads the last batch, so that batches depend on the number of
-    processes. torchdata's StatefulDataLoader stores the state of its workers in the checkpoint; here there is none.
+    torch's DistributedSampler distributes single examples and pads the last batch: batches would depend on the number
+    of processes. torchdata's StatefulDataLoader stores the state of its workers in the checkpoint; here there is none.
 
     Args:
-        length: number of examples.
-        seed: of the run.
         epoch: the first epoch; the trainer calls `set_epoch` before each later one.
         skip: examples of the first epoch that were seen before the interruption.
         in_order: this many examples at the end of the dataset stay in order between the shuffled others: the frames of
@@ -68,7 +66,6 @@ def check_divisible(batch_size: int, frames: Mapping[str, int], world: int) -> N
     Args:
         batch_size: over all processes.
         frames: number of frames by the name of the evaluation; 0 means that there is none.
-        world: number of processes.
 
     Raises:
         InputError: the batch size is not divisible, or there are fewer frames than processes.

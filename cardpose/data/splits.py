@@ -111,7 +111,6 @@ def random_frames(
     """Hold out frames at random, neighbours of training frames: the protocol of the author of the public data.
 
     Args:
-        annotations: the labelled frames.
         test_fraction: fraction of all frames.
         val_fraction: fraction of the frames that are not in the test set.
         seed: of the permutation.
@@ -152,7 +151,6 @@ def explicit(
     """A given list; frames that are not in it are left out.
 
     Args:
-        annotations: the labelled frames.
         subsets: the frame indices of each video by subset, or "all" for every frame of a video. `train` and `val` may
             be missing or empty, for an evaluation.
         name: of the list, for messages.

@@ -50,8 +50,6 @@ def export_checkpoint(
     """Write a checkpoint as `out`, and the parity report beside it.
 
     Args:
-        path: the checkpoint.
-        out: the file.
         config: of the footage to compare on, as `config_for_test` returns it.
         make_split: annotations -> split, the test frames are compared.
         choices: format and precision.

@@ -28,7 +28,6 @@ def open_data(config: Mapping[str, Any], net: UNet, make_split: MakeSplit) -> Ca
 
     Args:
         config: as `config_for_test` returns it.
-        net: the network.
         make_split: annotations -> split; its test frames are compared, its training frames calibrate.
 
     Raises:

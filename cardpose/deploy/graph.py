@@ -55,18 +55,12 @@ def trace(module: EndToEnd, size: tuple[int, int]) -> ExportedProgram:
 def save_program(program: ExportedProgram, path: Path, about: Mapping[str, Any]) -> None:
     """Write a torch.export program (.pt2)."""
     with path.open("wb") as file, warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "No complete tensor found"
-        )  # said of weights that are channels-last
+        warnings.filterwarnings("ignore", "No complete tensor found")  # warning about channels-last weights
         torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(about)})
 
 
 class ProgramBackend:
-    """A file of `save_program`, on the CPU.
-
-    Args:
-        path: the file.
-    """
+    """A file of `save_program`, on the CPU."""
 
     def __init__(self, path: str | Path) -> None:
         extra = {f"{METADATA}.json": ""}
@@ -88,7 +82,6 @@ def describe(
 
     Args:
         described: the checkpoint's "cardpose" entry.
-        run: the training run.
         precision: of the network; corners, box and count are computed in float32 at any.
         commit: of cardpose at the export.
         versions: of what exported it.

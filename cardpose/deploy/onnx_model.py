@@ -49,8 +49,6 @@ def write(
 
     Args:
         program: of `deploy.trace`.
-        path: of the file.
-        about: its metadata.
         precision: of the network, one of `PRECISIONS`.
         images: (3, H, W) uint8 RGB; they calibrate the ranges of int8 values.
     """
@@ -106,7 +104,7 @@ def network_nodes(model: Any) -> list[Any]:
 def to_float16(model: Any) -> None:
     """Make the network compute in float16; the decoding of its heatmaps stays float32.
 
-    onnxruntime's converter is not used: nodes that it is told to leave alone still pass float16 values to each other.
+    onnxruntime's converter is not used: nodes that are excluded from it still pass float16 values to each other.
     """
     from onnx import TensorProto
 

@@ -46,7 +46,6 @@ def compare(
         pytorch, exported: the network in PyTorch, float32, and the file, both opened within
             `threads.one_torch_thread`.
         batch: labelled frames, images uint8 as in `Sample`.
-        fusion: of the checkpoint.
         limited: whether `LIMITS` hold for this file.
 
     Returns:

@@ -85,7 +85,6 @@ def fit_box(
         weights: (B, 8), 0 for a corner that was not found.
         focal: focal length in pixels, one or (B,).
         centre: principal point (x, y), pixels.
-        steps: number of iterations.
         tolerance: pixels, one or (B,); a corner farther from the box than this weighs less and less (Geman and McClure,
             Statistical Methods for Tomographic Image Reconstruction, 1987). None or infinity: plain least squares.
             `reprojection` and `covariance` use the given weights, whatever the distance from the box.

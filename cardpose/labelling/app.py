@@ -51,9 +51,7 @@ class Session:
     """The state of a labelling session.
 
     Args:
-        folder: the labels.
         frames: in the order of labelling; a frame's number is its index here.
-        pictures: of the frames.
         proposals: of a model, if one is used.
         ordered: whether to keep the order of `frames` instead of sorting by the model's uncertainty.
         problem: why the last write of the tables failed, or "".

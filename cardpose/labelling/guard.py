@@ -48,8 +48,6 @@ class Guard:
     """ASGI middleware that rejects unauthorised requests and adds security headers to responses.
 
     Args:
-        app: the application.
-        token: the secret.
         local: whether the server is reachable from this machine only.
         port: of the server; part of the cookie's name, as browsers share cookies between ports.
     """

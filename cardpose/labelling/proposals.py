@@ -44,13 +44,7 @@ def _mark(x: float, y: float, visible: float, size: tuple[int, int]) -> Mark | N
 
 
 class Proposals:
-    """Predicts the frames in a background thread, and requested ones immediately.
-
-    Args:
-        predictor: the model.
-        pictures: of the frames.
-        frames: to predict.
-    """
+    """Predicts the frames in a background thread, and requested ones immediately."""
 
     def __init__(self, predictor: Predictor, pictures: Pictures, frames: Sequence[FrameId]) -> None:
         self._predictor, self._pictures, self._frames = predictor, pictures, frames

@@ -29,8 +29,6 @@ def suggest_frames(
 
     Args:
         root: a dataset folder, or footage in a layout that `read_any` knows.
-        model: a checkpoint.
-        out: the CSV file.
         number: how many frames at most.
         stride: of a video without frames to label, every `stride`-th frame is a candidate.
         device: a torch device.
@@ -67,7 +65,6 @@ class CandidateScorer:
     """Runs the model over a video's frames; the results are kept on disk, so that an interrupted run continues.
 
     Args:
-        predictor: the model.
         features: of the same model.
         model: digest of its file.
     """
@@ -86,8 +83,6 @@ class CandidateScorer:
         """The model's output for these frames, read from the folder `parts` if an earlier run stored it there.
 
         Args:
-            folder: the footage.
-            video: its name in the folder.
             frames: their indices, ascending.
             parts: folder of the stored results.
             tick: called with the number of frames that were finished since the last call.

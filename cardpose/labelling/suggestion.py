@@ -24,11 +24,7 @@ WINDOW = 2
 
 
 class Features:
-    """Records the deepest encoder features of a network, averaged over the picture, while it predicts.
-
-    Args:
-        backend: the network.
-    """
+    """Records the deepest encoder features of a network, averaged over the picture, while it predicts."""
 
     def __init__(self, backend: TorchBackend) -> None:
         self._recorded: list[np.ndarray] = []
@@ -68,16 +64,18 @@ class Observations:
     features: np.ndarray
 
     @classmethod
-    def of(cls, index: Sequence[int], said: Sequence[Prediction], features: np.ndarray) -> "Observations":
+    def of(
+        cls, index: Sequence[int], predictions: Sequence[Prediction], features: np.ndarray
+    ) -> "Observations":
         """Stack predictions."""
         return cls(
             np.array(index),
-            np.stack([one.corners for one in said]),
-            np.stack([one.confidence for one in said]),
-            np.stack([one.found for one in said]),
-            np.stack([one.visibility for one in said]),
-            np.array([one.cards for one in said]),
-            np.array([int(one.flag) for one in said]),
+            np.stack([one.corners for one in predictions]),
+            np.stack([one.confidence for one in predictions]),
+            np.stack([one.found for one in predictions]),
+            np.stack([one.visibility for one in predictions]),
+            np.array([one.cards for one in predictions]),
+            np.array([int(one.flag) for one in predictions]),
             features,
         )
 
@@ -87,7 +85,6 @@ class Suggestion:
     """A frame to label.
 
     Args:
-        video, frame_index: the frame.
         score: mean of uncertainty and disagreement, 0 to 1.
         uncertainty, disagreement: ranks among the candidates, 0 to 1.
         distance: in the network's features, to the nearest frame that is labelled or suggested earlier; 1 is the
@@ -159,7 +156,6 @@ def rank(
         videos: predictions for the frames of each video: candidates, their neighbours and labelled frames.
         candidates: frames of each video that may be chosen.
         labelled: labelled frames of each video.
-        n: number of frames.
     """
     table = [
         (video, seen, i)
@@ -210,7 +206,6 @@ def choose(
         score: (N,) at least 0.
         features: (N, D) of the rows.
         known: (M, D) features to differ from.
-        n: number of rows.
 
     Returns:
         At most N rows in the order of picking, and the distance of each to the nearest known or earlier one; 1 is the

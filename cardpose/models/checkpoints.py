@@ -216,9 +216,7 @@ def load_weights(
     """Load the network's weights of a checkpoint into `net`.
 
     Args:
-        net: the network.
         checkpoint: as `read` returns it.
-        name: of the checkpoint, for messages.
         parts: names of the network's modules to load; None: all.
         fix: how to fix weights of another architecture, for the message; "": choose its network, or the equal parts.
 

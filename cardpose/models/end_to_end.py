@@ -13,7 +13,6 @@ class EndToEnd(nn.Module):
     """Normalisation, network and decoding in one module, of operations that ONNX has.
 
     Args:
-        net: the network.
         decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
     """
 

@@ -55,7 +55,6 @@ class TorchBackend:
     """The network of a checkpoint, `module`.
 
     Args:
-        path: the checkpoint.
         device: a torch device, or "auto" for the GPU if there is one.
 
     Raises:
@@ -99,9 +98,6 @@ class OnnxBackend:
 
     Its one input is (B, 3, H, W) uint8, its outputs are named as the fields of `ModelOutput`, and its metadata has an
     entry "cardpose" in JSON with `size`, `keypoints` and, where they are known, `interval` and `fusion`.
-
-    Args:
-        path: the file.
 
     Raises:
         InputError: no such file, not ONNX, not of cardpose, or ONNX Runtime is not installed.

@@ -88,8 +88,6 @@ class PredictionFolder:
         """Append a frame to predictions.jsonl and frames.csv.
 
         Args:
-            name: of the clip.
-            item: the frame.
             prediction: of the frame alone.
             tracked: (8, 2) corners smoothed over time, NaN where one is lost; None for pictures.
             clip: the count so far.

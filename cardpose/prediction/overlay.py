@@ -32,7 +32,6 @@ def draw_frame(
 
     Args:
         image: (H, W, 3) uint8 RGB, the frame.
-        prediction: of the frame.
         tracked: (8, 2) corners smoothed over time; None for those of `prediction`, completed by its box.
         clip: the count so far.
 
@@ -123,7 +122,7 @@ class Overlay:
 def overlay_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """Paths of the clips' drawings: in `folder`, with the same relative folders as the clips.
 
-    >>> paths = overlay_paths(Path("out"), ["/films/a/1.mp4", "/films/b/1.mp4"])
+    >>> paths = overlay_paths(Path("out"), ["/clips/a/1.mp4", "/clips/b/1.mp4"])
     >>> [path.as_posix() for path in paths.values()]
     ['out/a/1.mp4', 'out/b/1.mp4']
     """

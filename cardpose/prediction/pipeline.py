@@ -68,7 +68,6 @@ class ClipAggregator:
     """Adds the frames of one clip to its count, one by one, and tracks its corners.
 
     Args:
-        source: the clip.
         predictor: its interval and fusion settings are used.
 
     `clip` is the count so far.
@@ -101,11 +100,8 @@ class PredictionPipeline:
     """Predicts sources and writes the results.
 
     Args:
-        predictor: the model.
-        folder: where the results go.
         overlays: paths of the drawings by the sources' names; empty for no drawings.
         batch_size: frames per batch.
-        report: receives the progress.
     """
 
     def __init__(
@@ -176,7 +172,6 @@ def read(
     """Batches of prepared frames, one source after another.
 
     Args:
-        sources: what to read.
         predictor: prepares the frames.
         batch_size: frames per batch; those of a camera come one by one, so that none waits.
         keep: keep the source frames, to draw on.

@@ -44,10 +44,9 @@ class Predictor:
     def from_file(
         cls, path: str | Path, device: str = "cpu", field_of_view: float | None = None
     ) -> "Predictor":
-        """Load a checkpoint or an exported ONNX file; its content and its suffix tell which.
+        """Load a checkpoint or an exported ONNX file; its content and its suffix decide which.
 
         Args:
-            path: the file.
             device: a torch device, or "auto" for the GPU if there is one. An ONNX file runs on the CPU.
             field_of_view: replaces that of the file.
 

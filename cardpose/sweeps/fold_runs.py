@@ -38,10 +38,6 @@ log = logging.getLogger(__name__)
 def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, list[Split]]:
     """Check before the first fold what every fold would refuse.
 
-    Args:
-        cfg: conf/crossval.yaml, composed.
-        overrides: of the command line.
-
     Returns:
         The data, with its frames cached, and the split of each fold.
 
@@ -117,9 +113,6 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> 
     """Train and test the unfinished folds, one after another.
 
     Args:
-        folder: of the folds.
-        folds: their number.
-        overrides: of the command line.
         lock: file descriptor that a training inherits, see `locks.wait_for`.
 
     Returns:

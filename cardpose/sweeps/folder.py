@@ -145,7 +145,6 @@ def failure(code: int, output: str) -> str:
 
     Args:
         code: its exit code, negative for a signal.
-        output: of the training.
 
     >>> failure(2, "reading\\ncardpose.train: a.csv: is empty: fill it\\n")
     'a.csv: is empty: fill it'

@@ -60,7 +60,7 @@ class SweepBar(AbstractContextManager):
         with self._looking:
             self._jobs += jobs
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line above the bar."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -74,7 +74,7 @@ class SweepBar(AbstractContextManager):
             for job in [job for job in self._jobs if job.outcome()]:
                 self._jobs.remove(job)
                 self._bar.advance(self._task)
-                self.say(job_line(job))
+                self.print(job_line(job))
             running = [job for job in self._jobs if is_held(job.lock)]
         names = ", ".join(job.name for job in running)
         last = last_line(running[-1]) if running else ""

@@ -80,7 +80,6 @@ class Search:
 
     Args:
         settings: of conf/sweep/optuna.yaml.
-        session: of the sweep.
         overrides: see `search_space`.
 
     Raises:
@@ -194,7 +193,7 @@ class Search:
             return
         found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         OmegaConf.save(OmegaConf.create(found), self.session.folder / RESULTS)
-        self.session.bar.say(f"Best {self.settings.objective} {best.value:.4g}: {shown(best.params)}")
+        self.session.bar.print(f"Best {self.settings.objective} {best.value:.4g}: {shown(best.params)}")
 
 
 def shown(params: Mapping[str, Any]) -> str:
@@ -213,6 +212,6 @@ def storage_errors(storage: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{storage}: {reason}: mend it, then continue with resume_sweep=true") from None
+        raise InputError(f"{storage}: {reason}: fix it, then continue with resume_sweep=true") from None
     except ValueError as error:  # half a line, or another file
         raise InputError(f"{storage}: cannot be read ({error}): choose another hydra.sweep.dir") from None

@@ -44,9 +44,6 @@ def enter(config: DictConfig) -> Path:
 
     It is a new one; with resume_sweep the newest of the same choices; or the one in hydra.sweep.dir.
 
-    Args:
-        config: composed for a multirun.
-
     Raises:
         InputError: the launcher's extra is not installed; the folder holds something else, or a sweep that
             resume_sweep does not ask for.
@@ -91,11 +88,6 @@ def newest_of_same_choices(config: DictConfig, parent: Path) -> Path | None:
 def session_in(folder: Path, config: DictConfig, loader: ConfigLoader) -> Iterator["Session"]:
     """A session of the sweep in `folder`, which no other sweep enters meanwhile; then its report.
 
-    Args:
-        folder: of the sweep.
-        config: composed for a multirun.
-        loader: of Hydra.
-
     Raises:
         InputError: another sweep runs in the folder, or it holds a run of another configuration.
         KeyboardInterrupt: Ctrl-C, with the command that continues.
@@ -116,24 +108,17 @@ def session_in(folder: Path, config: DictConfig, loader: ConfigLoader) -> Iterat
     failed = [job for job in jobs if job.outcome() == "failed"]
     for job in failed:
         log = f" ({from_here(job.log)})" if job.log.is_file() else ""
-        bar.say(f"{job.name} failed: {job.reason()}{log}")
-    bar.say(report(jobs))
+        bar.print(f"{job.name} failed: {job.reason()}{log}")
+    bar.print(report(jobs))
     if failed:
-        bar.say(f"To try again: {in_shell(config, folder)}")
+        bar.print(f"To try again: {in_shell(config, folder)}")
     print(from_here(folder))
     if failed:
         raise Exit(FAILED)
 
 
 class Session:
-    """Composes, checks and launches the jobs of a sweep.
-
-    Args:
-        config: composed for a multirun.
-        loader: of Hydra.
-        folder: of the sweep.
-        bar: shows the progress.
-    """
+    """Composes, checks and launches the jobs of a sweep."""
 
     def __init__(self, config: DictConfig, loader: ConfigLoader, folder: Path, bar: SweepBar) -> None:
         self.config, self.loader, self.folder, self.bar = config, loader, folder, bar
@@ -148,7 +133,6 @@ class Session:
         A job that cannot be composed fails here and is not run.
 
         Args:
-            overrides: of the job.
             swept: keys in which the jobs differ; its name consists of them.
 
         Raises:
@@ -198,8 +182,8 @@ class Session:
         try:
             with handling(signal.SIGINT, self._stop):
                 launcher.launch(given, initial_job_idx=self._launched)
-        except Exception as error:  # a worker or a node died: the folders tell which jobs have ended
-            self.bar.say(f"the launcher failed: {first_line(error)}")
+        except Exception as error:  # a worker or a node died: the folders show which jobs have ended
+            self.bar.print(f"the launcher failed: {first_line(error)}")
             while any(is_held(job.lock) for job in jobs):
                 time.sleep(PERIOD)
         self._launched += len(jobs)
@@ -218,7 +202,7 @@ class Session:
         if stop.exists():
             raise KeyboardInterrupt
         stop.touch()
-        self.bar.say(
+        self.bar.print(
             "Ctrl-C: waiting for the running jobs, no other is started; press it again to leave at once"
         )
 
@@ -237,7 +221,7 @@ def check_same(job: Job, composed: DictConfig) -> None:
 
 
 def _of_the_run(composed: Any) -> dict[str, Any]:
-    """A composed configuration, resolved, without what each session decides anew."""
+    """A composed configuration, resolved, without what each session decides for itself."""
     config = OmegaConf.masked_copy(composed, [key for key in composed if key not in ("hydra", RESUME)])
     OmegaConf.update(config, "paths.run", "")
     return {key: value for key, value in migrate(plain(config)).items() if key != RESUME}

@@ -28,7 +28,6 @@ def plugin(kind: str, settings: Mapping[str, Any], **more: Any) -> Any:
     Args:
         kind: sampler or pruner.
         settings: `name`, one of `PLUGINS[kind]`; every other key is an argument of the class.
-        more: further arguments.
 
     Raises:
         InputError: an unknown name or argument.

@@ -31,9 +31,6 @@ def log_hyperparameters(
 
     Args:
         trainer: whose loggers are written to.
-        config: the resolved configuration.
-        run: the run folder.
-        metrics: as in metrics.json.
     """
     settings = settings_of(config, run)
     for logger in trainer.loggers:
@@ -57,7 +54,6 @@ def hyperparameters(settings: Mapping[str, Any], run: Path) -> dict[str, Any]:
 
     Args:
         settings: of `settings_of`.
-        run: the run folder.
     """
     sweep = _read(run.parent / SWEEP)
     if not sweep:

@@ -30,7 +30,7 @@ def optimizer_steps(trainer: Trainer) -> int:
     """Optimizer steps of the whole training.
 
     Not `trainer.estimated_stepping_batches`: it makes the training loader before a checkpoint is restored, and
-    that loader has to know where in the epoch training goes on.
+    that loader has to know where in the epoch training continues.
     """
     batches, limit = trainer.datamodule.num_training_batches, trainer.limit_train_batches
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
@@ -46,8 +46,6 @@ class CardposeModule(LightningModule):
     """Trains and evaluates a `UNet` on the batches of a `CardDataModule`.
 
     Args:
-        net: the network.
-        loss: the objective.
         optimizer: takes the parameters.
         scheduler: takes the optimizer and `total_steps`; it is stepped once per optimizer step.
         decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
@@ -57,7 +55,7 @@ class CardposeModule(LightningModule):
         memory_format: of images and weights, see `cardpose.training.hardware`.
         description: the "cardpose" entry of every checkpoint, see `cardpose.models.checkpoints.describe`.
 
-    `interval` is calibrated on the validation videos, at each validation anew: a checkpoint holds that of the last
+    `interval` is calibrated on the validation videos, again at each validation: a checkpoint holds that of the last
     one. None before the first, and where too few of them were held out whole.
     """
 
@@ -86,7 +84,7 @@ class CardposeModule(LightningModule):
         self.fusion = fusion
         self.val_metrics = FrameMetrics(mean_cards, fusion)
         self.test_metrics = FrameMetrics(mean_cards, fusion)
-        self.set_loss = EpochLoss(loss.weights)
+        self.epoch_loss = EpochLoss(loss.weights)
         self.interval: Interval | None = None
 
     def forward(self, image: Tensor) -> Output:
@@ -172,7 +170,6 @@ class CardposeModule(LightningModule):
 
         Args:
             checkpoint: of this configuration.
-            name: of the checkpoint, for messages.
 
         Raises:
             InputError: the weights are of another version's network; the message names the keys.
@@ -183,7 +180,7 @@ class CardposeModule(LightningModule):
 
     def _evaluate(self, batch: Batch, metrics: FrameMetrics) -> dict[str, Any]:
         output = self(batch["image"])
-        self.set_loss.update(self.loss(output, batch), batch)
+        self.epoch_loss.update(self.loss(output, batch), batch)
         prediction = self.to_prediction(output, batch["to_source"])
         flags = flag_frames(prediction, batch, self.fusion)
         metrics.update(prediction, batch, flags)
@@ -191,9 +188,9 @@ class CardposeModule(LightningModule):
 
     def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
         """Scores and losses over the frames of all processes: each of them computes the same."""
-        self.log_dict(_named(self.set_loss.compute(), stage))
+        self.log_dict(_named(self.epoch_loss.compute(), stage))
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
-        self.set_loss.reset()
+        self.epoch_loss.reset()
         metrics.reset()
 
 

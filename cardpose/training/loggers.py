@@ -76,7 +76,6 @@ def log_images(logger: Logger, images: Mapping[str, np.ndarray], step: int) -> N
     """Log pictures; a logger that takes none is left alone.
 
     Args:
-        logger: any of conf/logger.
         images: (H, W, 3) uint8 RGB each, by tag.
         step: optimizer steps so far.
     """
@@ -93,8 +92,6 @@ def log_test_scores(logger: Logger, metrics: Mapping[str, float], step: int) -> 
     """Write the table of the test scores into TensorBoard's Text tab; other loggers have them as metrics.
 
     Args:
-        logger: any of conf/logger.
-        metrics: as in metrics.json.
         step: optimizer steps so far.
     """
     if isinstance(logger, TensorBoardLogger):
@@ -108,7 +105,6 @@ def write_images(folder: Path, images: Mapping[str, np.ndarray]) -> None:
     """Write the pictures of an evaluation where `tensorboard --logdir FOLDER` finds them.
 
     Args:
-        folder: of the evaluation.
         images: (H, W, 3) uint8 RGB each, by name.
     """
     logger = TensorBoard(folder, name="tensorboard", version="")

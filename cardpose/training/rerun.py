@@ -1,4 +1,4 @@
-"""rerun.sh, in each run's folder: the command that runs it again."""
+"""rerun.sh in each run folder: the command that repeats the run."""
 
 import shlex
 import sys
@@ -11,7 +11,7 @@ from cardpose.training import hardware
 
 FILE = "rerun.sh"
 SCRIPT = """#!/usr/bin/env bash
-# Runs this run again, into a new folder; overrides may follow: {file} seed=1
+# Repeats this run in a new folder; overrides may follow: {file} seed=1
 # Commit {commit}, torch {torch}, {threads} threads of {processor}, GPU {gpu}.
 # On the CPU, and a processor like that one, the metrics are the same to the last digit.
 set -euo pipefail
@@ -25,9 +25,8 @@ def write_rerun(run: Path, overrides: Sequence[str], chosen: Sequence[str]) -> N
     """Write rerun.sh into a run's folder.
 
     Args:
-        run: the folder.
-        overrides: of the run's command line; relative paths in them are as seen from the working directory.
-        chosen: what the machine chose by itself, as overrides: another machine might choose something else.
+        overrides: of the run's command line; relative paths in them refer to the working directory.
+        chosen: values that `auto` resolved to, as overrides: another machine may resolve it differently.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.

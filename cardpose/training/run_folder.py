@@ -37,7 +37,7 @@ def write_start(
 
 
 def chosen_by_the_machine(config: Mapping[str, Any]) -> list[str]:
-    """What `auto` stands for on this machine, as overrides."""
+    """The values that `auto` resolves to on this machine, as overrides."""
     trainer = config["trainer"]
     if trainer["precision"] != "auto":
         return []
@@ -56,8 +56,6 @@ def write_results(
     """Write the report, cost.json and metrics.json of a finished run, and log them.
 
     Args:
-        folder: of the run.
-        config: of the run.
         trainer: whose loggers get the test pictures and scores.
         tested: the test of the best checkpoint.
         metrics: scores of the best checkpoint, val/... and test/...
@@ -82,13 +80,13 @@ def is_finished(run: Path) -> bool:
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """The checkpoint from which an interrupted run goes on; None where there is none, or half of one."""
+    """The checkpoint from which an interrupted run is resumed; None if there is none, or half of one."""
     last = run / "checkpoints" / "last.ckpt"
     return last if zipfile.is_zipfile(last) else None
 
 
 def train_command(run: Path, overrides: Sequence[str]) -> list[str]:
-    """What trains in the folder `run`: from its last checkpoint where it has one, else as `overrides` say."""
+    """The command that trains in the folder `run`: from its last checkpoint if there is one, else with `overrides`."""
     last = last_checkpoint(run)
     if last is not None:
         arguments = [path_override("resume", last)]

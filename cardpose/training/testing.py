@@ -77,7 +77,6 @@ def make_split(config: Mapping[str, Any], checkpoint: Mapping[str, Any], name: s
     Args:
         config: as `config_for_test` returns it.
         checkpoint: as `cardpose.models.checkpoints.read` returns it.
-        name: of the checkpoint, for messages.
     """
     if config["split"]:
         return build_object(config["split"], "split")
@@ -92,7 +91,6 @@ def evaluate_checkpoint(
 
     Args:
         config: as `config_for_test` returns it.
-        path: of the checkpoint.
         checkpoint: as `cardpose.models.checkpoints.read` returns it.
         make_split: annotations -> split.
 

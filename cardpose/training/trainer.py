@@ -65,7 +65,6 @@ def build_trainer(
 
     Args:
         config: plain containers.
-        callbacks, logger: as Lightning takes them.
         changes: arguments that replace the configuration's.
     """
     settings = {key: value for key, value in config["trainer"].items() if key != "memory_format"}

@@ -53,7 +53,7 @@ def test_the_batches_of_all_processes_are_those_of_one(length: int, world: int) 
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_processes_go_on_together_after_an_interruption(world: int) -> None:
+def test_processes_continue_together_after_an_interruption(world: int) -> None:
     for rank in range(world):
         whole = list(
             ResumableDistributedSampler(61, 3, epoch=2, batch_size=24, process=ProcessRank(rank, world))

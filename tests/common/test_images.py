@@ -38,7 +38,7 @@ def test_a_small_jpeg_looks_like_its_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suffix", "format"), [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF")]
 )
-def test_every_format_is_turned_as_its_orientation_says(
+def test_every_format_is_turned_by_its_orientation(
     tmp_path: Path, suffix: str, format: str, orientation: int
 ) -> None:
     path, exif = tmp_path / f"a.{suffix}", Image.Exif()

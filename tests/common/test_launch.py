@@ -50,12 +50,12 @@ def test_how_a_job_ends(rank: int) -> None:
     assert launch._outcome(partial(ends, "stopped"), rank) == Outcome("stopped", 130)
     failed = launch._outcome(partial(ends, "failed"), rank)
     assert failed.how == "failed"
-    assert f"process {rank}" in failed.said
-    assert "ValueError: a bug" in failed.said
+    assert f"process {rank}" in failed.value
+    assert "ValueError: a bug" in failed.value
     assert launch._outcome(lambda: 1.5, rank) == Outcome("done", 1.5 if rank == 0 else None)
 
 
-def test_the_outcome_that_says_most_is_told() -> None:
+def test_the_outcome_that_tells_most_is_reported() -> None:
     failed, done = Outcome("failed", "connection closed by peer"), Outcome("done")
     with pytest.raises(InputError, match="mend it"):
         launch._result([failed, Outcome("refused", "a.csv: mend it")])

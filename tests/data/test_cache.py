@@ -157,7 +157,7 @@ def test_two_processes_build_one_cache(footage: Footage, folder: Path) -> None:
     assert_holds(open_or_build(footage, WANTED, SIZE, folder), footage)
 
 
-def test_waits_for_the_builder_and_says_so(
+def test_waits_for_the_builder_and_is_reported(
     footage: Footage, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     footage.delay = 0.2

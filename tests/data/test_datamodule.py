@@ -76,7 +76,7 @@ def strong() -> Augmenter:
     )
 
 
-def test_loaders_give_the_sides_of_the_split(make: Make) -> None:
+def test_loaders_give_the_sets_of_the_split(make: Make) -> None:
     data = ready(make())
     loaders = {
         "val": data.val_dataloader(),
@@ -138,12 +138,12 @@ def test_stride_that_skips_everything(make: Make) -> None:
         subsample(odd, 2)
 
 
-def test_batch_larger_than_the_training_side(make: Make) -> None:
+def test_batch_larger_than_the_training_set(make: Make) -> None:
     with pytest.raises(InputError, match=r"data\.batch_size=500 .* training frames"):
         make(batch_size=500).prepare_data()
 
 
-def test_a_mistaken_split_is_told_before_the_cache_is_built(make: Make, tmp_path: Path) -> None:
+def test_a_mistaken_split_is_reported_before_the_cache_is_built(make: Make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"split\.folds"):
         make(split=partial(by_video, folds=40)).prepare_data()
     assert not (tmp_path / "cache").exists()
@@ -302,7 +302,7 @@ def epoch_of(data: CardDataModule, epoch: int) -> tuple[list[int], list[int]]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_film_goes_on_from_epoch_to_epoch(make: Make, workers: int) -> None:
+def test_a_stream_continues_from_epoch_to_epoch(make: Make, workers: int) -> None:
     data = ready(make(stream=film, samples_per_epoch=8, num_workers=workers))
     assert data.num_training_batches == 2
     assert epoch_of(data, 0) == (list(range(8)), [-1] * 8)
@@ -313,7 +313,7 @@ def test_a_film_goes_on_from_epoch_to_epoch(make: Make, workers: int) -> None:
     assert torch.equal(batch["corners"], torch.full((4, 8, 2), 7.0))
 
 
-def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
+def test_footage_and_stream_are_mixed_at_their_ratio(make: Make) -> None:
     data = ready(make(stream=film, synthetic_ratio=0.5, batch_size=1))
     recorded = len(data.split.train)
     frames, videos = epoch_of(data, 1)
@@ -325,7 +325,7 @@ def test_footage_and_film_are_mixed_at_their_ratio(make: Make) -> None:
 
 
 @pytest.mark.parametrize("both", [{}, {"samples_per_epoch": 4, "synthetic_ratio": 1.0}])
-def test_a_film_needs_one_measure(make: Make, both: dict[str, float]) -> None:
+def test_a_stream_needs_one_measure(make: Make, both: dict[str, float]) -> None:
     with pytest.raises(InputError, match=r"data\.samples_per_epoch and data\.synthetic_ratio"):
         make(stream=film, **both)
 

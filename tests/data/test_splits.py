@@ -49,7 +49,7 @@ def assert_partition(split: Split, annotations: list[Annotation]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_video_stands_on_two_sides(seed: int) -> None:
+def test_no_video_stands_on_two_sets(seed: int) -> None:
     rng = np.random.default_rng(seed)
     annotations = random_labels(rng)
     num_videos = len({a.video for a in annotations})
@@ -96,7 +96,7 @@ def test_counts_interleave(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "validated"), [(6, 1), (39, 2), (260, 13)])
-def test_a_twentieth_of_the_videos_validates_unless_told_otherwise(number: int, validated: int) -> None:
+def test_a_twentieth_of_the_videos_validates_by_default(number: int, validated: int) -> None:
     split = by_video(labels({f"v{n}": 1 + n % 52 for n in range(number)}), folds=3)
     assert len(set(videos(split.val))) == validated
 
@@ -144,7 +144,7 @@ def test_a_saved_split_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["split.json"]
 
 
-def test_an_empty_side_is_saved_too(tmp_path: Path) -> None:
+def test_an_empty_set_is_saved_too(tmp_path: Path) -> None:
     annotations = labels({"a": 1})
     all_test(annotations).save(tmp_path / "split.json")
     assert from_file(annotations, path=tmp_path / "split.json") == all_test(annotations)
@@ -229,7 +229,7 @@ def test_all_but_some_videos() -> None:
 
 
 @pytest.mark.parametrize("split", [by_video, by_video_fraction])
-def test_fewer_training_videos_are_spread_and_leave_the_other_sides(split: Callable[..., Split]) -> None:
+def test_fewer_training_videos_are_spread_and_leave_the_other_sets(split: Callable[..., Split]) -> None:
     annotations = labels({f"{count:02}": count for count in range(1, 41)})
     whole, few = split(annotations, val_videos=2), split(annotations, val_videos=2, train_videos=6)
     assert (few.val, few.test) == (whole.val, whole.test)

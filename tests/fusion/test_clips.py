@@ -35,12 +35,12 @@ def check(corners: np.ndarray, confidence: np.ndarray | None = None) -> Flag:
     return Flag(check_frames(confidence[None], corners[None], SIZE[None], CONFIG)[0])
 
 
-def random_clip(seed: int, frames: int = 15, told: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_clip(seed: int, frames: int = 15, known: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Estimates, spreads and flags, some of the first equal and some far off."""
     random = np.random.default_rng(seed)
     cards = 20 + random.integers(-3, 4, frames) + 15.0 * (random.random(frames) < 0.15)
-    spread = random.uniform(0.5, 4, frames) if told else np.full(frames, np.nan)
-    return cards, spread, random.choice([0, 0, 0, 0, 1, 2, 3], frames)
+    std = random.uniform(0.5, 4, frames) if known else np.full(frames, np.nan)
+    return cards, std, random.choice([0, 0, 0, 0, 1, 2, 3], frames)
 
 
 def same(first: Clip, second: Clip) -> bool:
@@ -97,8 +97,8 @@ def test_a_box_of_no_thickness_or_inside_out_is_none() -> None:
 
 
 def test_a_clips_answer_is_a_count_that_there_is() -> None:
-    for said, answer in ((-2.0, 1.0), (0.4, 1.0), (130.0, 104.0)):
-        clip = fuse(np.full(3, said), np.full(3, np.nan), np.zeros(3, int), CONFIG, INTERVAL)
+    for estimate, answer in ((-2.0, 1.0), (0.4, 1.0), (130.0, 104.0)):
+        clip = fuse(np.full(3, estimate), np.full(3, np.nan), np.zeros(3, int), CONFIG, INTERVAL)
         assert clip.cards == answer
         assert clip.low <= answer <= clip.high
 
@@ -153,7 +153,7 @@ def test_one_frame_is_its_own_answer() -> None:
 
 
 @pytest.mark.parametrize("frames", [0, 1, 5])
-def test_a_clip_without_a_packet_says_so_and_gives_no_number(frames: int) -> None:
+def test_a_clip_without_a_packet_states_so_and_gives_no_number(frames: int) -> None:
     clip = fuse(np.full(frames, 26.0), np.ones(frames), np.full(frames, Flag.NO_PACKET), CONFIG, INTERVAL)
     assert str(clip) == "no packet found"
     assert clip.frames_used == 0
@@ -181,10 +181,10 @@ def test_an_estimate_that_is_nan_is_not_hidden() -> None:
     assert clip.frames_used == 3
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_the_frames_does_not_matter(seed: int, told: bool) -> None:
-    columns = random_clip(seed, told=told)
+def test_the_order_of_the_frames_does_not_matter(seed: int, known: bool) -> None:
+    columns = random_clip(seed, known=known)
     clip = fuse(*columns, CONFIG, INTERVAL)
     order = np.random.default_rng(seed).permutation(15)
     shuffled = fuse(*(column[order] for column in columns), CONFIG, INTERVAL)
@@ -193,10 +193,10 @@ def test_the_order_of_the_frames_does_not_matter(seed: int, told: bool) -> None:
     assert np.array_equal(shuffled.used, clip.used[order])
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_the_running_count_is_that_of_the_frames_so_far(at_once: int, told: bool) -> None:
-    columns = random_clip(seed=7, told=told)
+def test_the_running_count_is_that_of_the_frames_so_far(at_once: int, known: bool) -> None:
+    columns = random_clip(seed=7, known=known)
     running = RunningCount(CONFIG, INTERVAL)
     for start in range(0, 15, at_once):
         clip = running.add(*(column[start : start + at_once] for column in columns))
@@ -213,11 +213,11 @@ def test_fusion_is_no_worse_than_the_plain_median() -> None:
         cards = (
             own + sigma * random.standard_normal(20) + (random.random(20) < 0.15) * random.uniform(4, 25, 20)
         )
-        told = fuse(cards, sigma, np.zeros(20, int), CONFIG)
-        untold = fuse(cards, np.full(20, np.nan), np.zeros(20, int), CONFIG)
-        errors.append([told.cards, untold.cards, np.median(cards)])
-    told, untold, median = np.abs(errors).mean(0)
-    assert told < untold < median
+        known = fuse(cards, sigma, np.zeros(20, int), CONFIG)
+        unknown = fuse(cards, np.full(20, np.nan), np.zeros(20, int), CONFIG)
+        errors.append([known.cards, unknown.cards, np.median(cards)])
+    known, unknown, median = np.abs(errors).mean(0)
+    assert known < unknown < median
 
 
 def test_the_weighted_median_of_equal_weights_is_the_median() -> None:

@@ -46,7 +46,7 @@ def summed_up(true: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, ...]:
         (39, "laplace", LEVEL, LEVEL),
     ],
 )
-def test_the_interval_covers_as_many_new_videos_as_it_says(
+def test_the_interval_covers_as_many_new_videos_as_stated(
     videos: int, tail: str, least: float, most: float
 ) -> None:
     trials, random = 2000, np.random.default_rng(videos)

@@ -68,7 +68,7 @@ def test_rotations_are_rotations() -> None:
     torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(50, dtype=torch.float64))
 
 
-def test_noise_spreads_the_thickness_as_the_covariance_says() -> None:
+def test_noise_spreads_the_thickness_by_the_covariance() -> None:
     corners, thickness = boxes(40)
     noise = 0.5 * torch.randn(400, 40, 8, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     found = fit((corners + noise).flatten(0, 1)).thickness.unflatten(0, (400, 40))

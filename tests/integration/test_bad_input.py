@@ -69,7 +69,7 @@ def test_a_root_that_is_not_given(refused: Command) -> None:
     assert "data.root is not given: add data.root=" in refused("train", "experiment=cardcut")
 
 
-def test_a_split_that_leaves_a_side_empty(refused: Command, tiny_folder: Path) -> None:
+def test_a_split_that_leaves_a_set_empty(refused: Command, tiny_folder: Path) -> None:
     line = refused("train", "data=folder", f"data.root={tiny_folder}", "split.folds=2", "split.val_videos=3")
     assert "split.val_videos=3" in line
 

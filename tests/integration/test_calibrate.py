@@ -77,9 +77,9 @@ def test_the_copy_knows_the_camera(tmp_path: Path, best: Path, tiny_folder: Path
     write_folder(root, read.videos, labels)
     clips = [video.file for video in read.videos]
     out = calibrate(str(best), root, clips, tmp_path / "own.ckpt").path
-    told = checkpoints.read(out)[checkpoints.KEY]["calibration"]["field_of_view"]
-    assert told == pytest.approx(70, abs=2)
-    assert Predictor.from_file(out).focal == focal_length(told)
+    view = checkpoints.read(out)[checkpoints.KEY]["calibration"]["field_of_view"]
+    assert view == pytest.approx(70, abs=2)
+    assert Predictor.from_file(out).focal == focal_length(view)
 
 
 def seen_by(focal: float, label: Annotation) -> np.ndarray:

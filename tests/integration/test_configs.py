@@ -21,7 +21,7 @@ from cardpose.training import build
 from cardpose.training.trainer import build_trainer
 
 Compose = Callable[..., DictConfig]
-Said = Callable[..., str]
+Printed = Callable[..., str]
 
 ENTRIES = (
     "train",
@@ -43,10 +43,10 @@ NEEDED = {
 
 
 @pytest.fixture
-def said(
+def printed(
     global_state: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Said:
-    """said(entry, *arguments) runs a command that ends well, in an empty folder, and is what it printed."""
+) -> Printed:
+    """printed(entry, *arguments) runs a command that ends well, in an empty folder, and is what it printed."""
     monkeypatch.chdir(tmp_path)
 
     def run(entry: str, *arguments: str) -> str:
@@ -238,8 +238,8 @@ def test_an_experiment_begins_with_its_command(file: Path) -> None:
         ("synthesize", ["clips=2"]),
     ],
 )
-def test_every_entry_composes(said: Said, entry: str, overrides: list[str]) -> None:
-    assert ":" in said(entry, "--cfg", "job", *overrides)
+def test_every_entry_composes(printed: Printed, entry: str, overrides: list[str]) -> None:
+    assert ":" in printed(entry, "--cfg", "job", *overrides)
 
 
 @pytest.mark.parametrize(
@@ -295,8 +295,8 @@ def test_a_word_that_cannot_be_composed_is_one_line(
         ),
     ],
 )
-def test_help_teaches(said: Said, tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
-    out = said(entry, "--help")
+def test_help_teaches(printed: Printed, tmp_path: Path, entry: str, taught: tuple[str, ...]) -> None:
+    out = printed(entry, "--help")
     for word in taught:
         assert word in out, word
     assert not list(tmp_path.iterdir())

@@ -142,7 +142,7 @@ def test_every_video_is_tested_once_and_the_table_is_of_the_runs(run_folds: Fold
     assert f"dir={folder}" in text
 
 
-def test_going_on_equals_no_interruption(run_folds: Folds, allow_target: Callable[[str], str]) -> None:
+def test_continuing_equals_no_interruption(run_folds: Folds, allow_target: Callable[[str], str]) -> None:
     allow_target(CTRL_C)
     whole, _ = run_folds("whole")
     ctrl_c = {"_target_": CTRL_C, "epoch": 1, "batch": 1}
@@ -158,7 +158,9 @@ def test_going_on_equals_no_interruption(run_folds: Folds, allow_target: Callabl
         assert (stopped / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_a_failed_fold_is_told_and_loses_no_other(run_folds: Folds, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_fold_is_reported_and_loses_no_other(
+    run_folds: Folds, caplog: pytest.LogCaptureFixture
+) -> None:
     folder, failed = run_folds("folds", broken={0: 1})
     assert failed == [0]
     assert "fold 0 failed with exit code 1" in caplog.text
@@ -186,7 +188,9 @@ def test_without_a_finished_fold_there_is_no_table(run_folds: Folds) -> None:
     assert not (folder / "table.csv").exists()
 
 
-def test_other_choices_or_footage_do_not_go_on(run_folds: Folds, tiny_folder: Path, tmp_path: Path) -> None:
+def test_other_choices_or_footage_do_not_continue(
+    run_folds: Folds, tiny_folder: Path, tmp_path: Path
+) -> None:
     footage = shutil.copytree(tiny_folder, tmp_path / "footage")
     own = f"data.root={footage}"
     folder, _ = run_folds("folds", own, broken={1: 1})

@@ -185,7 +185,7 @@ def test_the_first_process_writes_once(pair: Pair) -> None:
     assert len(list(pair.whole.parent.glob("cache/*/images.npy"))) == 1
 
 
-def test_ctrl_c_in_any_process_stops_all_and_resume_goes_on_exactly(pair: Pair) -> None:
+def test_ctrl_c_in_any_process_stops_all_and_resume_continues_exactly(pair: Pair) -> None:
     assert pair.code == INTERRUPTED
     own, whole = (
         checkpoints.read(folder / "checkpoints" / "last.ckpt") for folder in (pair.resumed, pair.whole)

@@ -123,7 +123,7 @@ def test_checkpoints_of_two_splits_are_not_compared_but_on_named_footage(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["a", "b", "c"], "3 models are given: give one, or two to compare"),
         ([], "missing argument 'MODEL [MODEL]'"),
@@ -134,7 +134,7 @@ def test_checkpoints_of_two_splits_are_not_compared_but_on_named_footage(
 )
 def test_wrong_words_are_one_line(
     words: list[str],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -144,6 +144,6 @@ def test_wrong_words_are_one_line(
         evaluate.main(words)
     assert stop.value.code == 2
     err = capfd.readouterr().err
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

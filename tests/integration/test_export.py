@@ -122,21 +122,21 @@ def pictures(count: int) -> np.ndarray:
     return np.stack([cv2.resize(image, (64, 32), interpolation=cv2.INTER_CUBIC) for image in noise])
 
 
-def assert_same(said: ModelOutput[np.ndarray], wanted: ModelOutput[np.ndarray], count: int) -> None:
+def assert_same(outputs: ModelOutput[np.ndarray], wanted: ModelOutput[np.ndarray], count: int) -> None:
     shapes = {"corners": (count, 8, 2), "confidence": (count, 8), "visibility": (count, 8)}
-    for name, one, other in zip(OUTPUTS, said, wanted, strict=True):
+    for name, one, other in zip(OUTPUTS, outputs, wanted, strict=True):
         assert one.shape == shapes.get(name, (count,)), name
         np.testing.assert_allclose(one, other, atol=parity.LIMITS.get(name, 1e-3), rtol=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_trained_network_in_onnx_says_what_pytorch_says(trained_onnx: Path, best: Path, count: int) -> None:
+def test_a_trained_network_in_onnx_agrees_with_pytorch(trained_onnx: Path, best: Path, count: int) -> None:
     images = pictures(count)
     assert_same(OnnxBackend(trained_onnx)(images), TorchBackend(best)(images), count)
 
 
 @pytest.mark.parametrize("decode", DECODERS)
-def test_every_decoder_and_count_in_onnx_says_what_pytorch_says(
+def test_every_decoder_and_count_in_onnx_agrees_with_pytorch(
     onnx_extra: None, untrained: Untrained, tmp_path: Path, decode: str
 ) -> None:
     pytorch, path = TorchBackend(untrained(decode)), tmp_path / "a.onnx"
@@ -148,7 +148,7 @@ def test_every_decoder_and_count_in_onnx_says_what_pytorch_says(
         assert_same(exported(images), pytorch(images), count)
 
 
-def test_the_file_says_what_it_is(trained_onnx: Path, best: Path) -> None:
+def test_the_file_states_what_it_is(trained_onnx: Path, best: Path) -> None:
     about = metadata(trained_onnx)
     described = checkpoints.read(best)[checkpoints.KEY]
     assert about["size"] == described["config"]["data"]["size"]
@@ -225,7 +225,7 @@ def weights(path: Path) -> int:
     return sum(len(tensor.raw_data) for tensor in tensors if len(tensor.dims) == 4)
 
 
-def test_a_torch_program_says_what_pytorch_says(
+def test_a_torch_program_agrees_with_pytorch(
     best: Path,
     traced: ExportedProgram,
     tmp_path: Path,
@@ -277,7 +277,7 @@ def test_a_failed_export_leaves_the_older_file_and_nothing_else(
     assert out.read_text() == "older"
 
 
-def test_a_file_outside_the_limits_is_said_with_exit_code_1(
+def test_a_file_outside_the_limits_is_reported_with_exit_code_1(
     untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -79,9 +79,9 @@ def test_a_checkpoint_predicts_as_under_training(finished_run: Path, tiny_folder
     predictor = Predictor.from_checkpoint(best)
     for video in {result.video for result in results}:
         frames = list(iterate(tiny_folder / video))
-        said = list(predictor.stream(frame.image for frame in frames))
+        predicted = list(predictor.stream(frame.image for frame in frames))
         for result in (result for result in results if result.video == video):
-            one = said[result.frame_index]
+            one = predicted[result.frame_index]
             np.testing.assert_allclose(one.corners, result.corners_predicted, atol=1e-3)
             np.testing.assert_allclose(one.confidence, result.confidence, atol=1e-5)
             np.testing.assert_allclose(one.visibility, result.visible_probability, atol=1e-5)
@@ -103,9 +103,9 @@ def test_the_module_and_the_predictor_agree_on_odd_sizes(finished_run: Path) -> 
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (net.encoder.mean, net.encoder.std))
     with torch.inference_mode():
         want = module.to_prediction(module((pixels - mean) / std), torch.from_numpy(prepared.to_source)[None])
-    said = predictor(image)
-    np.testing.assert_allclose(said.corners, want.corners[0], atol=1e-3)
-    assert said.cards == pytest.approx(float(want.cards[0]), abs=1e-3)
+    result = predictor(image)
+    np.testing.assert_allclose(result.corners, want.corners[0], atol=1e-3)
+    assert result.cards == pytest.approx(float(want.cards[0]), abs=1e-3)
 
 
 def test_a_folder_of_clips(command: Command, drawn_checkpoint: Path, clips: Path, tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_a_folder_of_clips(command: Command, drawn_checkpoint: Path, clips: Path
         assert row["cards_std"] == ""
     assert frames[4]["running"]["cards"] == float(answers[0]["cards"])
     assert frames[1]["timestamp"] == pytest.approx(1 / 30, abs=1e-3)
-    said = Predictor.from_checkpoint(drawn_checkpoint)(next(iterate(clips / "0.mp4")).image)
-    np.testing.assert_allclose(said.corners, frames[0]["corners"], atol=2e-3)
+    result = Predictor.from_checkpoint(drawn_checkpoint)(next(iterate(clips / "0.mp4")).image)
+    np.testing.assert_allclose(result.corners, frames[0]["corners"], atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["video", "picture", "frames", "glob", "list", "stdin"])
@@ -180,7 +180,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 @pytest.mark.parametrize("size", [(64, 48), (101, 75), (1920, 40)])
 @pytest.mark.parametrize("rate", [30.0, 12.5])
-def test_the_overlay_is_a_film_of_the_same_frames(
+def test_the_overlay_is_a_video_of_the_same_frames(
     command: Command, tmp_path: Path, make_clip: Callable[..., Path], size: tuple[int, int], rate: float
 ) -> None:
     even = tuple(side + side % 2 for side in size)
@@ -281,7 +281,7 @@ def test_a_video_that_breaks_off_is_one_warning(
     assert probe(tmp_path / "out" / "overlay" / "a.mp4").num_frames == read
 
 
-def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
+def test_what_cannot_be_read_is_a_line_and_the_rest_continues(
     command: Command, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "no.mp4").write_bytes(b"no video")
@@ -294,7 +294,7 @@ def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("source", "out", "said"),
+    ("source", "out", "message"),
     [
         ("{0}/no.mp4", "{0}/out", "no.mp4: not a whole video"),
         ("{0}/no.jpg", "{0}/out", "no.jpg: missing or not a whole image"),
@@ -306,19 +306,19 @@ def test_what_cannot_be_read_is_a_line_and_the_rest_goes_on(
     ],
 )
 def test_where_nothing_can_be_done(
-    command: Command, clips: Path, tmp_path: Path, source: str, out: str, said: str
+    command: Command, clips: Path, tmp_path: Path, source: str, out: str, message: str
 ) -> None:
     for name in ("no.mp4", "no.jpg"):
         (tmp_path / name).write_bytes(b"no picture and no video")
     code, err = command(source.format(tmp_path), f"--out={out.format(tmp_path)}")
     assert code == 2
-    assert [said in line for line in err.splitlines() if line.startswith("cardpose predict: ")] == [True]
+    assert [message in line for line in err.splitlines() if line.startswith("cardpose predict: ")] == [True]
     assert not (tmp_path / "out").exists()
     assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("--batch-size=0", "'--batch-size': should be greater than or equal to 1"),
         ("--batch-size=many", "'--batch-size': should be a valid integer"),
@@ -330,12 +330,12 @@ def test_where_nothing_can_be_done(
     ],
 )
 def test_a_value_that_cannot_work(
-    command: Command, clips: Path, tmp_path: Path, override: str, said: str
+    command: Command, clips: Path, tmp_path: Path, override: str, message: str
 ) -> None:
     code, err = command(str(clips), f"--out={tmp_path}/out", override)
     assert code == 2
     (line,) = err.splitlines()
-    assert said in line
+    assert message in line
 
 
 def test_pictures_of_extreme_size(command: Command, tmp_path: Path) -> None:

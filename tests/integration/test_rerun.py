@@ -33,7 +33,7 @@ def test_a_rerun_gives_the_same_metrics(finished_run: Path, tiny_folder: Path, t
     assert (finished_run / "split.json").read_bytes() == (new / "split.json").read_bytes()
 
 
-def test_the_script_says_what_made_the_run(finished_run: Path) -> None:
+def test_the_script_states_what_made_the_run(finished_run: Path) -> None:
     text = (finished_run / "rerun.sh").read_text()
     assert f"cd {Path.cwd()}" in text
     assert "Commit " in text

@@ -106,7 +106,7 @@ def test_resume_equals_no_interruption(
     assert metrics == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_shows_how_to_continue(
     compose_train: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "run"

@@ -265,7 +265,7 @@ def test_a_run_that_fails_later_keeps_its_files(work: Path, command: Command) ->
     }
 
 
-def test_the_printed_command_goes_on_from_any_path(work: Path, command: Command) -> None:
+def test_the_printed_command_continues_from_any_path(work: Path, command: Command) -> None:
     """A path may hold =, commas, spaces and brackets."""
     arguments = (*TINY, "hydra.run.dir='outputs/0_loss.cards=2,seed=1 (b)'")
     done = command("train", *arguments, callback=Break(epoch=0, batch=1))

@@ -45,7 +45,7 @@ def trials_of(folder: str) -> list[Any]:
     return study(Path(folder) / "search.journal").trials
 
 
-def test_every_trial_is_a_job_and_the_best_is_told(trainings: Trainings, sweep_command: Command) -> None:
+def test_every_trial_is_a_job_and_the_best_is_reported(trainings: Trainings, sweep_command: Command) -> None:
     done = sweep_command(*search("a"))
     assert done.code == 0, done.err
     trials = trials_of("a")
@@ -59,9 +59,9 @@ def test_every_trial_is_a_job_and_the_best_is_told(trainings: Trainings, sweep_c
         assert trial.value == abs(trial.params["optim.lr"] - 0.004), "the validation score of its run"
     best = OmegaConf.load("a/optimization_results.yaml")
     assert best.best_value == min(trial.value for trial in trials)
-    told = next(line for line in done.err.splitlines() if line.startswith("Best "))
-    assert told.startswith(f"Best val/card_mae {best.best_value:.4g}: model=")
-    assert f"optim.lr={best.best_params['optim.lr']}" in told
+    reported = next(line for line in done.err.splitlines() if line.startswith("Best "))
+    assert reported.startswith(f"Best val/card_mae {best.best_value:.4g}: model=")
+    assert f"optim.lr={best.best_params['optim.lr']}" in reported
 
 
 def test_an_interrupted_search_proposes_what_it_would_have_proposed(
@@ -100,8 +100,8 @@ def test_a_failed_and_a_pruned_trial_stop_no_search(trainings: Trainings, sweep_
     assert done.code == 1
     assert "4 jobs: 2 finished, 1 pruned, 1 failed" in done.err
     assert [trial.state.name for trial in trials_of("a")] == ["COMPLETE", "PRUNED", "FAIL", "COMPLETE"]
-    told = read_sweep(Path("a"), []).others
-    assert sorted(reason.split(":")[0] for reason in told.values()) == ["failed", "pruned"]
+    reported = read_sweep(Path("a"), []).others
+    assert sorted(reason.split(":")[0] for reason in reported.values()) == ["failed", "pruned"]
     pruned = next(path for path in Path("a/logs").glob("*.pruned"))
     assert (
         Job(Path("a").absolute(), pruned.name.removesuffix(".pruned")).reason()
@@ -214,7 +214,7 @@ def test_a_hopeless_trial_ends_and_its_epochs_are_kept(storage: str) -> None:
     assert trial.intermediate_values == {0: 50.0, 1: 40.0}
 
 
-def test_a_good_trial_goes_on(storage: str) -> None:
+def test_a_good_trial_continues(storage: str) -> None:
     callback = prune_trial(storage)
     for epoch, value in enumerate((4.0, 3.0, 2.0)):
         report(callback, epoch, value)

@@ -86,7 +86,7 @@ def test_footage_without_any_label(run: Run, half: Path) -> None:
     assert len(run(stride=2, n=500)) == 22
 
 
-def test_an_interrupted_run_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interrupted_run_continues(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was looked at is not looked at again, and the list is the same."""
     whole = run(stride=2)
     seen: list[int] = []

@@ -108,7 +108,7 @@ def test_the_better_by_chance_is_marked_and_the_worse_is_not(sweep: Path) -> Non
     assert marked["unet_small"][-1] not in "*="
 
 
-def test_one_run_a_setting_says_that_seeds_are_missing(write_run: Write) -> None:
+def test_one_run_a_setting_states_that_seeds_are_missing(write_run: Write) -> None:
     for rate in (0.1, 0.01):
         run = write_run({"optim.lr": rate}, {"val/card_mae": 2 + rate}, {})
     results = read_sweep(run.parent, OVER)
@@ -117,7 +117,7 @@ def test_one_run_a_setting_says_that_seeds_are_missing(write_run: Write) -> None
     assert "seed=range(0,3)" not in notes(results)[0]
 
 
-def test_over_says_what_repeats_a_setting(sweep: Path) -> None:
+def test_over_states_what_repeats_a_setting(sweep: Path) -> None:
     results = read_sweep(sweep, ["loss.cards", "seed"])
     assert (results.swept, results.replicates) == (["model"], ["loss.cards", "seed"])
     assert [len(np.flatnonzero(results.setting_of == k)) for k in range(3)] == [6, 6, 6]
@@ -141,7 +141,7 @@ def test_a_run_that_lacks_a_score_or_its_cost_has_an_empty_cell(write_run: Write
     )
 
 
-def test_everything_is_written_and_says_the_same(sweep: Path) -> None:
+def test_everything_is_written_and_states_the_same(sweep: Path) -> None:
     sweep_table(sweep, aggregate_over=list(OVER))
     results = read_sweep(sweep, OVER)
     with (sweep / "table.csv").open(newline="") as file:
@@ -225,7 +225,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
         read_sweep(tmp_path / name, OVER)
 
 
-def test_half_written_runs_are_told_and_in_no_figure(sweep: Path) -> None:
+def test_half_written_runs_are_reported_and_in_no_figure(sweep: Path) -> None:
     before = read_sweep(sweep, OVER)
     half = next(sweep.glob("model-unet__*seed-1"))
     (half / "metrics.json").unlink()

@@ -1,7 +1,6 @@
-"""Sweeps that fail, stop, meet each other and go on: `cardpose.train -m` in an empty folder.
+"""Sweeps that fail, stop, meet each other and continue: `cardpose.train -m` in an empty folder.
 
-Where nothing else is said a stand-in takes the place of the jobs' trainings, since the sweep is what is tested; the
-last tests are of real processes.
+A stand-in replaces the jobs' trainings, since the sweep is what is tested; the last tests are of real processes.
 """
 
 import csv
@@ -59,15 +58,15 @@ def test_every_job_has_a_folder_named_by_its_overrides(
         assert {"experiment=baseline", rate, seed} <= set(words)
 
 
-def test_a_failed_job_is_told_at_the_end_and_stops_no_other(
+def test_a_failed_job_is_reported_at_the_end_and_stops_no_other(
     trainings: Trainings, sweep_command: Command
 ) -> None:
     trainings.broken = {"seed-0": 2}
     done = sweep_command(*SEEDS, FIXED_DIR)
     assert done.code == 1
     assert runs(Path("sweep")) == NAMES - {"seed-0"}
-    told = [line for line in done.err.splitlines() if line.startswith("seed-0 failed: ")]
-    assert told == ["seed-0 failed: data.root: no such folder: choose another (sweep/logs/seed-0.log)"]
+    reported = [line for line in done.err.splitlines() if line.startswith("seed-0 failed: ")]
+    assert reported == ["seed-0 failed: data.root: no such folder: choose another (sweep/logs/seed-0.log)"]
     assert "3 jobs: 2 finished, 1 failed" in done.err
     again = next(line for line in done.err.splitlines() if line.startswith("To try again: "))
     trainings.broken = {}
@@ -88,7 +87,7 @@ def test_an_override_that_does_not_exist_in_one_of_many_jobs(
     assert len(trainings.called) == 2
 
 
-def test_the_same_command_goes_on_with_resume_sweep(
+def test_the_same_command_continues_with_resume_sweep(
     trainings: Trainings, sweep_command: Command, tmp_path: Path
 ) -> None:
     trainings.broken = {"seed-1": "ctrl-c"}
@@ -147,18 +146,18 @@ def test_two_sweeps_into_one_folder(trainings: Trainings, sweep_command: Command
 
 
 @pytest.mark.parametrize(
-    ("present", "arguments", "said"),
+    ("present", "arguments", "message"),
     [
         (NOTE, (), "holds a sweep: add resume_sweep=true to continue it"),
         ("notes.txt", ("resume_sweep=true",), "holds something else than a sweep"),
     ],
 )
 def test_a_folder_that_is_taken(
-    trainings: Trainings, sweep_command: Command, present: str, arguments: tuple[str, ...], said: str
+    trainings: Trainings, sweep_command: Command, present: str, arguments: tuple[str, ...], message: str
 ) -> None:
     Path("sweep").mkdir()
     (Path("sweep") / present).write_text("mine")
-    assert said in refusal(sweep_command(*SEEDS, FIXED_DIR, *arguments))
+    assert message in refusal(sweep_command(*SEEDS, FIXED_DIR, *arguments))
     assert [path.name for path in Path("sweep").iterdir()] == [present]
 
 
@@ -174,16 +173,16 @@ def test_a_run_of_another_configuration_is_not_taken_for_finished(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("resume_sweep=true",), "resume_sweep is for sweeps: add -m"),
         (("-m", "resume=a/checkpoints/last.ckpt", "seed=0,1"), "resume is for one run"),
     ],
 )
 def test_keys_of_the_other_kind_of_run(
-    trainings: Trainings, sweep_command: Command, arguments: tuple[str, ...], said: str
+    trainings: Trainings, sweep_command: Command, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert said in refusal(sweep_command(*arguments))
+    assert message in refusal(sweep_command(*arguments))
     assert not [path for path in Path().rglob("*") if path.is_file()]
 
 
@@ -244,7 +243,7 @@ def test_names_are_short_distinct_and_fit_for_a_file() -> None:
     assert not job_name(["~callbacks.pictures"]).startswith(("~", ".", "-"))
 
 
-def test_a_sweep_of_version_0_1_goes_on_under_its_own_names(
+def test_a_sweep_of_version_0_1_continues_under_its_own_names(
     trainings: Trainings, sweep_command: Command
 ) -> None:
     assert sweep_command("-m", "seed=0,1", FIXED_DIR).code == 0

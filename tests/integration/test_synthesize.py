@@ -100,7 +100,7 @@ def test_same_bytes_whatever_the_workers_and_interruptions(footage: Footage, tmp
     }
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_shows_how_to_continue(tmp_path: Path) -> None:
     out = tmp_path / "out"
     call = [sys.executable, "-m", "cardpose.synthesize", f"out={out}", *TINY, "clips=400", "workers=1"]
     process = subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

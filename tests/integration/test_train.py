@@ -131,17 +131,17 @@ def test_csv_in_place_of_tensorboard(compose_train: Compose, tmp_path: Path) -> 
     assert {"train/loss", "val/card_mae", "test/card_mae"} <= set(header.split(","))
 
 
-def test_no_video_is_on_two_sides_of_the_saved_split(finished_run: Path, tiny_folder: Path) -> None:
+def test_no_video_is_on_two_sets_of_the_saved_split(finished_run: Path, tiny_folder: Path) -> None:
     split = json.loads((finished_run / "split.json").read_text())
     videos = [video for side in SUBSETS for video in split[side]]
     assert len(videos) == len(set(videos)) == 6
 
 
-def test_the_checkpoint_says_how_it_came_about(finished_run: Path) -> None:
-    said = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")[checkpoints.KEY]
-    assert said["split"] == json.loads((finished_run / "split.json").read_text())
-    assert said["config"]["data"]["size"] == [32, 64]
-    assert "torch" in said["versions"]
+def test_the_checkpoint_states_how_it_came_about(finished_run: Path) -> None:
+    described = checkpoints.read(finished_run / "checkpoints" / "best.ckpt")[checkpoints.KEY]
+    assert described["split"] == json.loads((finished_run / "split.json").read_text())
+    assert described["config"]["data"]["size"] == [32, 64]
+    assert "torch" in described["versions"]
 
 
 def test_evaluate_gives_the_numbers_of_the_training_to_the_last_digit(
@@ -253,7 +253,7 @@ def test_weights_start_a_new_run_from_another_ones(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("model.head.hidden=16", r"head\.layers.*equal parts: init_modules=\[encoder,decoder\]$"),
         (
@@ -263,11 +263,11 @@ def test_weights_start_a_new_run_from_another_ones(
     ],
 )
 def test_weights_of_another_architecture_name_a_key_and_the_parts_that_are_alike(
-    finished_run: Path, compose_train: Compose, tmp_path: Path, change: str, said: str
+    finished_run: Path, compose_train: Compose, tmp_path: Path, change: str, message: str
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
     cfg = compose_train(tmp_path / "run", f"init_from={best}", change)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         train(cfg, tmp_path / "run")
 
 

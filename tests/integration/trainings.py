@@ -15,7 +15,7 @@ from cardpose.common.subprocesses import INTERRUPTED
 
 @dataclass
 class Trainings:
-    """The stand-in: leaves a finished run, unless told otherwise, and remembers what was called."""
+    """The stand-in: leaves a finished run, by default, and remembers what was called."""
 
     broken: dict[str, Any] = field(default_factory=dict)
     """Part of a run folder's name -> an exit code, or "ctrl-c"; a checkpoint is left first where it is a string."""

@@ -37,8 +37,8 @@ def test_a_session_from_nothing_to_labels_that_training_reads(serve: Callable, f
     assert session["corners"] == list(CORNERS)
     assert session["frames"] == [[video, index, "empty"] for video in range(2) for index in range(3)]
     for number in range(6):
-        said = save(client, number, marks_of(number))
-        assert (said["state"], said["warning"]) == ("done", "")
+        response = save(client, number, marks_of(number))
+        assert (response["state"], response["warning"]) == ("done", "")
     assert client("PUT", "/api/videos/1", {"cards": 40, "before": None}).status == 200
     client.stop()
     labels = DatasetFolder.read(footage).annotations
@@ -51,9 +51,9 @@ def test_a_session_from_nothing_to_labels_that_training_reads(serve: Callable, f
 def test_marks_come_back_and_a_draft_is_no_label(serve: Callable, footage: Path) -> None:
     client = serve(footage)
     marks = [[10.1, 20.25, 2], None, [0, 0, 0], *[None] * 5]
-    said = save(client, 4, marks)
+    response = save(client, 4, marks)
     got = client("GET", "/api/frames/4").json
-    assert (got["marks"], got["revision"], got["state"]) == (marks, said["revision"], "draft")
+    assert (got["marks"], got["revision"], got["state"]) == (marks, response["revision"], "draft")
     client.stop()
     assert json.loads((footage / "annotations.json").read_text())["annotations"] == []
     with pytest.raises(InputError, match="label some frames first"):
@@ -61,7 +61,7 @@ def test_marks_come_back_and_a_draft_is_no_label(serve: Callable, footage: Path)
     assert serve(footage)("GET", "/api/frames/4").json["marks"] == marks
 
 
-def test_the_later_of_two_tabs_is_told(serve: Callable, footage: Path) -> None:
+def test_the_later_of_two_tabs_is_reported(serve: Callable, footage: Path) -> None:
     client = serve(footage)
     revision = client("GET", "/api/frames/0").json["revision"]
     first, second = marks_of(0), marks_of(1)
@@ -84,17 +84,17 @@ def test_a_revision_outlives_the_server(serve: Callable, footage: Path) -> None:
     assert again("PUT", "/api/frames/0", {"marks": marks_of(1), "revision": revision}).status == 200
 
 
-def test_the_box_says_where_the_rest_is_and_what_does_not_belong(serve: Callable, footage: Path) -> None:
+def test_the_box_states_where_the_rest_is_and_what_does_not_belong(serve: Callable, footage: Path) -> None:
     client = serve(footage)
     marks = marks_of(2)
     seven = [None if i == HIDDEN_HERE else mark for i, mark in enumerate(marks)]
-    said = save(client, 2, seven)
-    assert np.linalg.norm(np.array(said["box"][HIDDEN_HERE]) - marks[HIDDEN_HERE][:2]) < 0.3
-    assert said["hidden"] == [i == HIDDEN_HERE for i in range(8)]
+    response = save(client, 2, seven)
+    assert np.linalg.norm(np.array(response["box"][HIDDEN_HERE]) - marks[HIDDEN_HERE][:2]) < 0.3
+    assert response["hidden"] == [i == HIDDEN_HERE for i in range(8)]
     marks[5][0] += 25
-    said = save(client, 2, marks)
-    assert said["outlier"] == 5
-    assert "lower right face is 25 px from its expected position" in said["warning"]
+    response = save(client, 2, marks)
+    assert response["outlier"] == 5
+    assert "lower right face is 25 px from its expected position" in response["warning"]
     back_alone = [mark if "back" in CORNERS[i] else None for i, mark in enumerate(marks_of(2))]
     assert save(client, 2, back_alone)["box"] is None
 
@@ -108,7 +108,7 @@ def test_the_nearest_frame_before_is_copied_from(serve: Callable, footage: Path)
         assert client("GET", f"/api/frames/{number}/previous").status == 404
 
 
-def test_a_full_disk_is_told_and_nothing_taken(
+def test_a_full_disk_is_reported_and_nothing_taken(
     serve: Callable, footage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = serve(footage)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_told_and_nothing_taken(
     save(client, 0, marks_of(0))
 
 
-def test_tables_that_cannot_be_written_are_told_with_each_answer(serve: Callable, footage: Path) -> None:
+def test_tables_that_cannot_be_written_are_reported_with_each_answer(serve: Callable, footage: Path) -> None:
     client = serve(footage)
     path = footage / "annotations.json"
     theirs = path.read_text() + "\n"
@@ -164,7 +164,7 @@ def test_frames_of_a_video_are_cut_out_once(
     assert [again("GET", f"/pictures/{number}").body for number in range(3)] == frames
 
 
-def test_a_frame_that_is_not_there_says_so(
+def test_a_frame_that_is_not_there_is_reported(
     serve: Callable, footage: Path, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
     (footage / "frames" / "1" / "2.jpg").unlink()
@@ -190,15 +190,15 @@ def test_loose_frames_that_no_table_lists_are_there_to_label(serve: Callable, fo
     assert (label.video, label.frame_index, label.width, label.height) == ("frames/0", 1, *SIZE)
 
 
-def test_a_model_proposes_and_says_how_unsure_it_is(
+def test_a_model_proposes_and_states_how_unsure_it_is(
     serve: Callable, footage: Path, drawn_checkpoint: Path
 ) -> None:
     predictor = Predictor.from_checkpoint(drawn_checkpoint)
     client = serve(footage, predictor)
     got = client("GET", "/api/frames/3").json
-    said = predictor(footage / "frames" / "1" / "0.jpg")
-    wanted = said.completed()
-    for mark, corner, visible in zip(got["proposal"], wanted, said.visibility, strict=True):
+    response = predictor(footage / "frames" / "1" / "0.jpg")
+    wanted = response.completed()
+    for mark, corner, visible in zip(got["proposal"], wanted, response.visibility, strict=True):
         if mark is None:
             assert not (np.isfinite(corner).all() and (corner >= -0.5).all() and (corner < SIZE).all())
         else:
@@ -252,7 +252,7 @@ def test_a_list_that_is_none(footage: Path, tmp_path: Path, name: str, text: str
         read_worklist(tmp_path / name, folder)
 
 
-def test_a_folder_without_frames_says_what_makes_some(tmp_path: Path) -> None:
+def test_a_folder_without_frames_states_what_makes_some(tmp_path: Path) -> None:
     (tmp_path / "videos.csv").write_text("file,cards\nvideos/a.mp4,3\n")
     with LabelFolder(tmp_path) as folder, pytest.raises(InputError, match=r"cardpose subsample"):
         all_frames(folder)

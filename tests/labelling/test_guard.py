@@ -212,7 +212,7 @@ def test_other_methods_and_garbage(client: Callable) -> None:
     assert client("GET", "/api/session").status == 200
 
 
-def test_a_browser_is_told_to_trust_nothing_else(client: Callable) -> None:
+def test_a_browser_may_trust_nothing_else(client: Callable) -> None:
     for path in ("/", "/page/main.js", "/api/session", "/nowhere"):
         headers = client("GET", path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'")

@@ -47,7 +47,7 @@ def test_every_control_is_reached_by_tab_named_and_seen(
     reached = set()
     for _ in range(40):
         one.page.keyboard.press("Tab")
-        said = one.page.evaluate(
+        shown = one.page.evaluate(
             """() => {
                 const e = document.activeElement, seen = getComputedStyle(e);
                 const name = e.ariaLabel || e.textContent || e.labels?.[0]?.textContent || "";
@@ -55,12 +55,12 @@ def test_every_control_is_reached_by_tab_named_and_seen(
                 return [id, name, seen.outlineStyle, parseFloat(seen.outlineWidth)];
             }"""
         )
-        if said[0] is None:
+        if shown[0] is None:
             continue
-        assert said[1].strip(), said
-        assert said[2] != "none", said
-        assert said[3] >= 2, said
-        reached.add(said[0])
+        assert shown[1].strip(), shown
+        assert shown[2] != "none", shown
+        assert shown[3] >= 2, shown
+        reached.add(shown[0])
     enabled = one.page.evaluate(
         """[...document.querySelectorAll('button:not(:disabled):not(dialog *), input, select, #stage')]
         .map((e) => e.id || e.dataset.number || e.dataset.seen)"""
@@ -99,8 +99,8 @@ def test_a_phone_with_fingers(serve: Callable, footage: Path, person: Callable) 
     touch = one.page.context.new_cdp_session(one.page)
 
     def finger(kind: str, *points: tuple[float, float]) -> None:
-        told = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": told})
+        touches = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
     x, y = one.at(*corners[ASKED[7]])
     finger("touchStart", (x - 40, y - 60))

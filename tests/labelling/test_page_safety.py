@@ -62,11 +62,11 @@ def test_a_server_killed_while_saving_loses_nothing(footage: Path, person: Calla
     server = start_server(footage, port, tmp_path / "log")
     try:
         one = person(f"http://127.0.0.1:{port}/")
-        said: list[Any] = []
+        sent: list[Any] = []
         one.page.on(
             "requestfinished",
             lambda request: (
-                said.append(json.loads(request.post_data)["marks"]) if request.method == "PUT" else None
+                sent.append(json.loads(request.post_data)["marks"]) if request.method == "PUT" else None
             ),
         )
         one.place_all(0)
@@ -84,10 +84,10 @@ def test_a_server_killed_while_saving_loses_nothing(footage: Path, person: Calla
         with LabelFolder(footage) as folder:  # what the next command reads
             read = [mark and list(mark) for mark in folder.marks(("frames/0", 0))]
         assert held[-1] == read
-        assert said[-1] in held
+        assert sent[-1] in held
         server = start_server(footage, port, tmp_path / "log")
         one.saved()  # the page has gone on trying
-        last = said[-1]
+        last = sent[-1]
     finally:
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0

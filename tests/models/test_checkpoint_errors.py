@@ -51,8 +51,8 @@ def test_a_text_is_called_no_checkpoint(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("missing", sorted(checkpoints.describe({}, {})))
 def test_a_description_that_lacks_a_key_is_refused(tmp_path: Path, missing: str) -> None:
-    said = {key: value for key, value in checkpoints.describe({}, {}).items() if key != missing}
-    torch.save({"state_dict": {}, checkpoints.KEY: said}, tmp_path / "a.ckpt")
+    entry = {key: value for key, value in checkpoints.describe({}, {}).items() if key != missing}
+    torch.save({"state_dict": {}, checkpoints.KEY: entry}, tmp_path / "a.ckpt")
     with pytest.raises(InputError, match=r"a\.ckpt"):
         checkpoints.read(tmp_path / "a.ckpt")
 
@@ -63,8 +63,8 @@ def test_a_description_that_lacks_a_key_is_refused(tmp_path: Path, missing: str)
     ids=["no keypoints", "a number", "no version"],
 )
 def test_a_description_of_the_wrong_type_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    said = checkpoints.describe({}, {}) | wrong
-    torch.save({"state_dict": {}, checkpoints.KEY: said}, tmp_path / "a.ckpt")
+    entry = checkpoints.describe({}, {}) | wrong
+    torch.save({"state_dict": {}, checkpoints.KEY: entry}, tmp_path / "a.ckpt")
     with pytest.raises(InputError, match=r"a\.ckpt"):
         checkpoints.read(tmp_path / "a.ckpt")
 

@@ -18,17 +18,17 @@ from cardpose.models import checkpoints
 
 def write(path: Path, described: Any = None, net: nn.Module | None = None) -> Path:
     state = {f"net.{key}": value for key, value in (net or nn.Linear(2, 3)).state_dict().items()}
-    said = checkpoints.describe({"seed": 1}, {"train": {"a.mp4": [0]}}) if described is None else described
-    torch.save({"state_dict": state, checkpoints.KEY: said}, path)
+    entry = checkpoints.describe({"seed": 1}, {"train": {"a.mp4": [0]}}) if described is None else described
+    torch.save({"state_dict": state, checkpoints.KEY: entry}, path)
     return path
 
 
-def test_a_checkpoint_says_configuration_split_and_keypoints(tmp_path: Path) -> None:
-    said = checkpoints.read(write(tmp_path / "a.ckpt"))[checkpoints.KEY]
-    assert said["config"]["seed"] == 1
-    assert said["split"] == {"train": {"a.mp4": [0]}}
-    assert said["keypoints"] == list(CORNERS)
-    assert set(said) == {"config", "split", "keypoints", "max_cards", "versions", "git_commit"}
+def test_a_checkpoint_states_configuration_split_and_keypoints(tmp_path: Path) -> None:
+    entry = checkpoints.read(write(tmp_path / "a.ckpt"))[checkpoints.KEY]
+    assert entry["config"]["seed"] == 1
+    assert entry["split"] == {"train": {"a.mp4": [0]}}
+    assert entry["keypoints"] == list(CORNERS)
+    assert set(entry) == {"config", "split", "keypoints", "max_cards", "versions", "git_commit"}
 
 
 class Attack:
@@ -85,9 +85,9 @@ def test_another_programs_checkpoint_is_refused(tmp_path: Path, content: Any) ->
 
 
 def test_another_order_of_the_corners_is_refused(tmp_path: Path) -> None:
-    said = checkpoints.describe({}, {}) | {"keypoints": list(reversed(CORNERS))}
+    entry = checkpoints.describe({}, {}) | {"keypoints": list(reversed(CORNERS))}
     with pytest.raises(InputError, match=r"a\.ckpt: keypoints are .*upper_left_face"):
-        checkpoints.read(write(tmp_path / "a.ckpt", said))
+        checkpoints.read(write(tmp_path / "a.ckpt", entry))
 
 
 def test_weights_come_back(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_weights_of_one_part_come_back_and_the_other_stays(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "entry"),
     [
         (nn.Linear(2, 4), r"2 keys differ \(weight \(3, 2\) for \(4, 2\), bias \(3,\) for \(4,\)\)"),
         (nn.Linear(2, 3, bias=False), r"1 keys differ \(bias not in the model\)"),
@@ -123,11 +123,11 @@ def test_weights_of_one_part_come_back_and_the_other_stays(tmp_path: Path) -> No
     ids=["width", "no bias", "names"],
 )
 def test_weights_of_another_architecture_name_the_keys_and_change_nothing(
-    tmp_path: Path, other: nn.Module, said: str
+    tmp_path: Path, other: nn.Module, entry: str
 ) -> None:
     path = write(tmp_path / "a.ckpt", net=nn.Linear(2, 3))
     before = {key: value.clone() for key, value in other.state_dict().items()}
-    with pytest.raises(InputError, match=rf"a\.ckpt: .*{said}"):
+    with pytest.raises(InputError, match=rf"a\.ckpt: .*{entry}"):
         checkpoints.load_weights(other, checkpoints.read(path), path)
     assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items())
 

@@ -71,7 +71,7 @@ def test_the_mean_of_soft_labels_is_the_count(sigma: float) -> None:
     torch.testing.assert_close(labels @ counts, every_label(), rtol=0, atol=1e-3)
 
 
-def test_soft_labels_are_as_wide_as_they_say() -> None:
+def test_soft_labels_are_as_wide_as_they_state() -> None:
     counts = torch.arange(0.0, MAX_CARDS + 1)
     label = soft_labels(torch.tensor([50.0]), SIGMA)[0]
     assert (label @ (counts - 50) ** 2).sqrt().item() == pytest.approx(SIGMA, abs=1e-3)

@@ -185,7 +185,7 @@ def test_the_count_depends_on_the_heatmaps(heatmap_features: HeatmapFeatures) ->
 
 
 @pytest.mark.parametrize("make_count_head", COUNT_HEADS, ids=COUNT_HEAD_NAMES)
-def test_an_untrained_network_says_empty_maps_and_half_a_deck(
+def test_an_untrained_network_states_empty_maps_and_half_a_deck(
     make_count_head: Callable[[], CountHead],
 ) -> None:
     output = make_net(count_head=make_count_head()).eval()(images(8))

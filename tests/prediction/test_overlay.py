@@ -23,7 +23,7 @@ def predicted(scale: float = 1.0) -> Prediction:
     return Prediction(160, 120, corners, ones, ones > 0, ones, 21.0, 1.0, 6.3, corners, Flag.GOOD)
 
 
-def test_the_line_says_count_interval_and_whether_it_is_sure() -> None:
+def test_the_line_states_count_interval_and_whether_it_is_sure() -> None:
     assert count_line(predicted(), CLIP) == "21.3 cards (19 to 24), settled"
     moving = replace(CLIP, settled=False)
     cut_off = replace(predicted(), flag=Flag.CUT_OFF)

@@ -35,13 +35,13 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_size_and_shape(predictor: Predictor, shape: tuple[int, int]) -> None:
-    said = predictor(picture(*shape))
-    assert (said.height, said.width) == shape
-    assert said.corners.shape == said.box.shape == (8, 2)
-    assert np.isfinite(said.corners).all()
-    assert 0 <= said.visibility.min() <= said.visibility.max() <= 1
-    assert np.isfinite(said.cards)
-    assert np.isnan(said.cards_std)
+    result = predictor(picture(*shape))
+    assert (result.height, result.width) == shape
+    assert result.corners.shape == result.box.shape == (8, 2)
+    assert np.isfinite(result.corners).all()
+    assert 0 <= result.visibility.min() <= result.visibility.max() <= 1
+    assert np.isfinite(result.cards)
+    assert np.isnan(result.cards_std)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -89,7 +89,7 @@ def test_one_a_batch_a_file_and_a_stream_agree(predictor: Predictor, tmp_path: P
         np.zeros((0, 4, 3), "u1"),
     ],
 )
-def test_another_shape_or_type_is_said(predictor: Predictor, wrong: np.ndarray) -> None:
+def test_another_shape_or_type_is_reported(predictor: Predictor, wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected uint8 RGB"):
         predictor(wrong)
 
@@ -123,9 +123,9 @@ def test_no_packet_in_view_is_flagged(drawn_checkpoint: Path, tmp_path: Path) ->
     checkpoint = torch.load(drawn_checkpoint, weights_only=True)
     checkpoint["state_dict"]["net.decoder.to_heatmaps.weight"].zero_()
     torch.save(checkpoint, tmp_path / "blind.ckpt")
-    said = Predictor.from_checkpoint(tmp_path / "blind.ckpt")(picture(48, 64))
-    assert said.flag == Flag.NO_PACKET
-    assert np.isnan(said.completed()).all()
+    result = Predictor.from_checkpoint(tmp_path / "blind.ckpt")(picture(48, 64))
+    assert result.flag == Flag.NO_PACKET
+    assert np.isnan(result.completed()).all()
 
 
 def test_the_interval_comes_with_the_checkpoint(drawn_checkpoint: Path, tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def write_onnx(path: Path, metadata: dict[str, str], *outputs: str) -> Path:
         helper.make_node("Reshape", ["number", "shape"], ["cards"]),
     ]
     image = helper.make_tensor_value_info("image", kinds.UINT8, ["batch", 3, 48, 64])
-    said = [helper.make_tensor_value_info(name, kinds.FLOAT, None) for name in outputs]
-    graph = helper.make_graph(nodes, "g", [image], said, [starts, ends, shape])
+    values = [helper.make_tensor_value_info(name, kinds.FLOAT, None) for name in outputs]
+    graph = helper.make_graph(nodes, "g", [image], values, [starts, ends, shape])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, metadata)
     onnx.save(model, path)
@@ -224,14 +224,14 @@ def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
     metadata = {checkpoints.KEY: json.dumps(ABOUT)}
     predictor = Predictor.from_file(write_onnx(tmp_path / "a.onnx", metadata, *ModelOutput._fields))
     image = np.full((96, 128, 3), (17, 0, 0), np.uint8)
-    said = predictor(image)
-    assert said.cards == 17.0
-    np.testing.assert_allclose(said.corners, np.repeat(np.arange(8)[:, None] * 2 + 0.5, 2, axis=1))
+    result = predictor(image)
+    assert result.cards == 17.0
+    np.testing.assert_allclose(result.corners, np.repeat(np.arange(8)[:, None] * 2 + 0.5, 2, axis=1))
     assert predictor.interval is None
 
 
 @pytest.mark.parametrize(
-    ("about", "outputs", "said"),
+    ("about", "outputs", "message"),
     [
         (None, ModelOutput._fields, "not of cardpose"),
         ("{", ModelOutput._fields, "not of cardpose"),
@@ -241,10 +241,10 @@ def test_an_onnx_file_is_a_backend_like_the_other(tmp_path: Path) -> None:
     ],
 )
 def test_an_onnx_file_of_something_else(
-    tmp_path: Path, about: str | None, outputs: tuple[str, ...], said: str
+    tmp_path: Path, about: str | None, outputs: tuple[str, ...], message: str
 ) -> None:
     path = write_onnx(tmp_path / "b.onnx", {checkpoints.KEY: about} if about else {}, *outputs)
-    with pytest.raises(InputError, match=rf"b\.onnx: .*{said}"):
+    with pytest.raises(InputError, match=rf"b\.onnx: .*{message}"):
         Predictor.from_file(path)
 
 
@@ -271,4 +271,4 @@ def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
 def test_prepared_frames_can_be_of_many_sizes(predictor: Predictor) -> None:
     prepared = [predictor.prepare(picture(*shape)) for shape in SHAPES]
     assert all(isinstance(frame, FrameItem) and frame.image.shape == (48, 64, 3) for frame in prepared)
-    assert [(said.height, said.width) for said in predictor.predict(prepared)] == SHAPES
+    assert [(result.height, result.width) for result in predictor.predict(prepared)] == SHAPES

@@ -40,7 +40,7 @@ class Outcome:
     Ctrl-C with its exit code or None, or `failed` with a traceback."""
 
     how: str
-    said: Any = None
+    value: Any = None
 
 
 def processes_to_start(trainer: Trainer) -> int:
@@ -133,11 +133,11 @@ def _result(outcomes: Sequence[Outcome]) -> Any:
             if outcome.how != how:
                 continue
             if how == "refused":
-                raise InputError(outcome.said)
+                raise InputError(outcome.value)
             if how == "stopped":
-                raise KeyboardInterrupt if outcome.said is None else SystemExit(outcome.said)
-            raise RuntimeError(outcome.said)
-    return next(outcome.said for outcome in outcomes if outcome.said is not None)
+                raise KeyboardInterrupt if outcome.value is None else SystemExit(outcome.value)
+            raise RuntimeError(outcome.value)
+    return next(outcome.value for outcome in outcomes if outcome.value is not None)
 
 
 def _work(

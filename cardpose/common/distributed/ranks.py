@@ -13,7 +13,7 @@ RANKS = {"RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"}
 def is_rank_zero() -> bool:
     """Whether this process is the one that writes; known before the process group is initialised."""
     if "lightning.pytorch" not in sys.modules and not RANKS & os.environ.keys():
-        return True  # as Lightning would say, whose import takes seconds
+        return True  # as Lightning decides; its import takes seconds
     from lightning.pytorch.utilities import rank_zero_only
 
     return rank_zero_only.rank == 0

@@ -39,7 +39,6 @@ def read_cardcut(root: str | Path, *, on_error: ErrorHandler = raise_error) -> D
     Rows with annotated=0 are skipped and counted in a message. Nothing is written to `root`.
 
     Args:
-        root: the folder.
         on_error: called with each faulty row, which is skipped.
 
     Raises:

@@ -51,7 +51,6 @@ class DatasetFolder:
     """Labelled footage, ready to be read frame by frame.
 
     Args:
-        root: the folder.
         videos: in the order of videos.csv.
         annotations: sorted by video, in that order, and by frame.
         sources: the footage of each video, by `Video.file`.
@@ -71,7 +70,6 @@ class DatasetFolder:
         """Read a dataset folder and check every file, row and label of it. Writes nothing.
 
         Args:
-            root: the folder.
             on_error: called with each faulty row, label or file, which is skipped.
             unlabelled: accept a folder without labels.
 
@@ -183,7 +181,6 @@ def join(
 
     Args:
         videos: the rows of videos.csv.
-        annotations: the labels.
         table: the file that they are from, for messages.
         on_error: called if a video is not listed, whose label is skipped, or if two counts contradict each other.
     """

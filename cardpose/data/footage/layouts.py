@@ -13,7 +13,6 @@ def read_any(
     """Read the published layout if `root` contains its table, otherwise a dataset folder.
 
     Args:
-        root: the folder.
         on_error: called with each fault; what is faulty is skipped.
         unlabelled: accept a dataset folder without labels.
 

@@ -79,7 +79,6 @@ def check_footage(
 
     Args:
         sources: the footage by video; a video that cannot be read is removed.
-        annotations: the labels.
         table: the file that they are from, for messages.
         on_error: called with each mismatch, whose label is skipped, and each video that cannot be read.
     """

@@ -27,7 +27,6 @@ class VideoInfo:
     """The properties of a video, known before any frame is converted.
 
     Args:
-        path: the file.
         num_frames: frames that a player shows; frame indices run from 0 to num_frames - 1. For a truncated file,
             the number in its container.
         width, height: pixels of a shown frame, with the rotation applied.
@@ -122,7 +121,6 @@ def _missing_frames(container: InputContainer, stream: VideoStream, frames: int,
     """About how many frames are missing at the end of a file without a complete index, according to its headers.
 
     Args:
-        container, stream: of the file.
         frames: number of frames in the file.
         end: of the last one, in seconds.
     """
@@ -163,7 +161,6 @@ def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
     """Describe a video; decodes one frame, and reads the whole file only if its container has no index.
 
     Args:
-        path: the video.
         whole: raise if it is truncated.
 
     Raises:
@@ -202,9 +199,7 @@ def iterate(
     converted to RGB, which costs more than decoding a small frame.
 
     Args:
-        path: the video.
         stride: keep frames 0, stride, 2 * stride and so on; ignored if `indices` are given.
-        indices: the frames to keep, in any order.
 
     Raises:
         InputError: the file is missing, empty, truncated or no video, or an index is past its end.

@@ -35,7 +35,6 @@ class LabelTables:
     Reading changes no file: what a killed label page left in its journal is applied in memory.
 
     Args:
-        root: the folder.
         videos: the rows of videos.csv, if they have been read already.
         create: start empty if neither table exists.
         on_error: called with each faulty row or record, which is skipped.

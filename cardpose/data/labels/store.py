@@ -32,7 +32,6 @@ class LabelFolder:
     """A dataset folder, labelled or not, opened for changes by one process at a time; a thread-safe context manager.
 
     Args:
-        root: the folder.
         create: start an empty one if there are no tables yet.
 
     Raises:

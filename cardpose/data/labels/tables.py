@@ -67,7 +67,6 @@ def read_videos(root: Path, on_error: ErrorHandler = raise_error) -> tuple[Video
     """The checked rows of `root`/videos.csv; does not check whether the footage exists.
 
     Args:
-        root: the dataset folder.
         on_error: called with each faulty row, which is skipped.
 
     Raises:

@@ -18,7 +18,6 @@ class FrameResult:
     """Label and prediction of one frame.
 
     Args:
-        video: name of the video.
         frame_index: position of the frame in its video.
         cards: true count, NaN if unknown.
         cards_predicted: estimate in cards.
@@ -68,8 +67,6 @@ def worst(results: Iterable[FrameResult], error: str, count: int, *, best: bool 
     """The `count` frames with the largest `error`, an attribute of `FrameResult`, worst first; NaN is left out.
 
     Args:
-        results: to choose from.
-        error: name of the attribute.
         count: maximum number of frames.
         best: the frames with the smallest error instead, best first.
     """

@@ -38,7 +38,6 @@ def write_comparison(
 
     Args:
         folder: created if missing; each file is complete or absent.
-        a, b: results of the two tests.
         facts: descriptions of the models.
         configs: the configurations that a and b were trained with.
 
@@ -102,9 +101,9 @@ def change_sections(pairs: Pairs, a: TestResult, b: TestResult) -> list[Section]
         for worse, way in ((False, "better"), (True, "worse")):
             chosen = most_changed(pairs, error, worse=worse)
             pictures = [
-                photograph(result, tested.frames.draw(result), f"{whose}: ")
+                photograph(result, tested.frames.draw(result), f"{name}: ")
                 for pair in chosen
-                for whose, tested, result in zip(NAMES, (a, b), pair, strict=True)
+                for name, tested, result in zip(NAMES, (a, b), pair, strict=True)
             ]
             title = f"Frames whose {what} became {way} with b"
             if pictures:

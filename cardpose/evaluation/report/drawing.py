@@ -73,7 +73,6 @@ def draw_packet(
         corners: (8, 2) in pixels of `image`.
         visibility: (8,); a corner with 0 is left out with its edges, an edge with a hidden end is dashed.
         mark: circle for labels, cross for predictions.
-        edge_colour: of the box's edges.
     """
     image = image.copy()
     drawn = (visibility != NOT_LABELLED) & np.isfinite(corners).all(axis=1)

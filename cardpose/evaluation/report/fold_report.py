@@ -48,9 +48,7 @@ def write_scores(
     """Write table.csv (every score) and table.md (the most important ones).
 
     Args:
-        folder: of the cross-validation.
         runs: run folders of the finished folds.
-        command: the command that trained them.
         failed: numbers of the other folds.
 
     Returns:
@@ -95,10 +93,8 @@ def write_frames(
     """Write tables, plots, the worst frames and report.html of the test frames of all folds.
 
     Args:
-        folder: where.
         runs: folders of the finished folds.
         data: the footage, its frames cached.
-        command: that made them.
         failed: the other folds.
 
     Raises:
@@ -157,7 +153,6 @@ def across_folds(
 
     Args:
         rows: the frames of all folds, of frames.csv with its fold.
-        results: the same frames.
         fusion: settings of the folds' models, by which the frames of a video are fused.
     """
     fold_of = {row["video"]: int(row["fold"]) for row in rows}
@@ -187,7 +182,6 @@ def conditions(
 
     Args:
         frames: the whole footage.
-        annotations: its labels.
         results: N frames.
     """
     rows, dataset = [frames.row(result) for result in results], frames.dataset

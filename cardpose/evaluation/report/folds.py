@@ -70,9 +70,9 @@ def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
     table = np.array(
         [[values.get(key, math.nan) for key in keys] for values in scores.values()]
     )  # (folds, keys)
-    spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(keys), math.nan)
+    std = table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(keys), math.nan)
     names = [*map(str, scores), MEAN, STD]
-    values = [*table, table.mean(axis=0), spread]
+    values = [*table, table.mean(axis=0), std]
     return [
         {"fold": name, **dict(zip(keys, map(float, row), strict=True))}
         for name, row in zip(names, values, strict=True)

@@ -63,9 +63,6 @@ class Section:
     """A part of a page: heading, paragraphs, table and pictures, in this order.
 
     Args:
-        title: the heading.
-        text: paragraphs.
-        table: a table, or None.
         pictures: in as many columns as fit.
         pairs: two pictures per row.
         sheet: name of one contact sheet for all pictures; "" for a file each.
@@ -83,10 +80,8 @@ def write_page(path: Path, title: str, facts: Mapping[str, str], sections: Seque
     """Write the page; the file is whole or absent.
 
     Args:
-        path: of the file.
         title: heading of the page.
         facts: below the heading, name and value: what the page is about and how it was made.
-        sections: in this order.
 
     Raises:
         InputError: the disk is full or the folder is not writable.

@@ -166,7 +166,6 @@ def reliability_diagram(bins: Reliability, error: float) -> np.ndarray:
 
     Args:
         bins: of `visibility.reliability`.
-        error: the expected calibration error.
 
     Returns:
         (900, 900, 3) uint8 RGB.
@@ -216,7 +215,6 @@ def error_against_error(first: np.ndarray, second: np.ndarray, unit: str) -> np.
 
     Args:
         first, second: (N,) errors of the same frames, NaN where unknown (left out).
-        unit: unit of the errors.
 
     Returns:
         (900, 900, 3) uint8 RGB.
@@ -236,7 +234,6 @@ def split_map(annotations: Sequence[Annotation], split: Split) -> np.ndarray:
     """Part of the split of each frame: one column per video, sorted by count, one mark per frame.
 
     Args:
-        annotations: the labelled frames.
         split: of these frames; a frame that it does not name is left out.
 
     Returns:

@@ -40,8 +40,6 @@ def write_report(
 
     Args:
         folder: created if missing; each file is complete or absent.
-        title: of the page.
-        tested: result of the test.
         facts: of `describe_run`.
 
     Returns:
@@ -69,7 +67,6 @@ def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[s
     """Description of a model for the head of a page.
 
     Args:
-        checkpoint: path of its file.
         described: its description, see `checkpoints.describe`.
     """
     versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
@@ -113,7 +110,6 @@ def count_section(
     """Errors of the count, and at which counts they occur.
 
     Args:
-        results: all frames.
         constant: the count that the constant predictor predicts; NaN leaves it out.
         reach: as in `plots.error_by_count`.
     """
@@ -146,7 +142,6 @@ def interval_section(
     Args:
         videos: rows of videos.csv.
         calibrated_on: (V,) number of videos that each interval was calibrated on, 0 without one.
-        more: further paragraphs.
     """
     title = "Interval of a video's count"
     columns = (_column(videos, name) for name in ("cards", "cards_predicted", "low", "high"))
@@ -233,9 +228,7 @@ def frame_sections(
     """The worst and the best frames, by count and by corners.
 
     Args:
-        results: all frames.
         draw: draws a frame with label and prediction, (H, W, 3) uint8 RGB.
-        most: number of worst frames.
     """
     parts: list[Section] = []
     for sheet, error, best, title in SHEETS:
@@ -246,9 +239,9 @@ def frame_sections(
     return parts
 
 
-def photograph(result: FrameResult, image: np.ndarray, whose: str = "") -> Picture:
-    """A drawn frame with its caption, which starts with `whose`."""
-    text = f"{whose}{caption(result)}"
+def photograph(result: FrameResult, image: np.ndarray, prefix: str = "") -> Picture:
+    """A drawn frame with its caption, which starts with `prefix`."""
+    text = f"{prefix}{caption(result)}"
     alt = f"Frame with label and prediction: {text}".replace("\n", ", ")
     return Picture("", image, alt, text, "photograph")
 

@@ -28,7 +28,6 @@ def write_tables(folder: Path, results: Sequence[FrameResult], videos: Sequence[
 
     Args:
         folder: created if missing; each file is complete or absent.
-        results: all frames.
         videos: of `video_rows`.
 
     Raises:
@@ -145,7 +144,6 @@ def score_cells(metrics: Mapping[str, Any], prefix: str = "test/") -> list[list[
 
     Args:
         metrics: scores by prefix + key; those that are missing or NaN give empty cells, and no row if all are.
-        prefix: of the keys.
     """
     rows = []
     for score in SCORES.values():

@@ -140,7 +140,7 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
     """Fit the box to all placed corners, including hidden ones; `width` and `height` of the frame in pixels."""
     corners, visibility = arrays(marks)
     given, size = visibility > 0, np.array([width, height], np.float64)
-    with one_torch_thread():  # threads do not pay off for so small a problem
+    with one_torch_thread():  # the problem is too small for several threads
         boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
         if not boxes.fit.determined[0]:
             return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)

@@ -47,7 +47,6 @@ class Finding:
 
     Args:
         kind: what was found.
-        text: the explanation.
         video: the footage, "" for the folder as a whole.
         frame_index: the frame, None for the whole video.
         corners: names of the corners concerned.

@@ -41,7 +41,6 @@ def look(folder: DatasetFolder, tick: Callable[[], object], on_error: ErrorHandl
     """Read every labelled frame once.
 
     Args:
-        folder: the footage.
         tick: called after each frame.
         on_error: called with each video that cannot be read; its other frames are skipped.
     """
@@ -68,7 +67,6 @@ def check_pictures(
     """Equal frames, and near-duplicates that a split separates.
 
     Args:
-        looks: the frames.
         duplicate_threshold: RMS difference of two thumbnails, in grey levels, below which they are near-duplicates.
         set_of: the set of each frame in a split; None finds pairs from two videos, which a split by video may separate.
     """

@@ -22,7 +22,6 @@ def draw(image: np.ndarray, annotation: Annotation, box: np.ndarray | None) -> n
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        annotation: the label.
         box: (8, 2) corners in pixels of the image, or None.
 
     Returns:
@@ -63,9 +62,7 @@ def write(
     Args:
         path: of the HTML file.
         data: the folder that was checked.
-        findings: all findings.
         counted: numbers of checked items, by name.
-        frames: the frames to show.
         pictures: (H, W, 3) uint8 RGB of those that could be read.
 
     Raises:

@@ -28,7 +28,7 @@ async function go(number) {
   try {
     shown = await frames.show(number);
   } catch (error) {
-    if (requested === number) say(`This frame cannot be shown: ${error.message}`);
+    if (requested === number) notify(`This frame cannot be shown: ${error.message}`);
     return;
   }
   if (requested !== number) return; // another frame was requested meanwhile
@@ -38,18 +38,18 @@ async function go(number) {
   view.show(bitmap, video === frames.list[number].video);
   history.replaceState(null, "", `#${number}`);
   const wrong = bitmap.width !== frame.width || bitmap.height !== frame.height;
-  say(wrong ? `The picture is ${bitmap.width}x${bitmap.height}, its label says ${frame.width}x${frame.height}.` : "");
+  notify(wrong ? `The picture is ${bitmap.width}x${bitmap.height}, its label says ${frame.width}x${frame.height}.` : "");
   panel.update();
   frames.refresh(frame).catch(() => {}); // another tab may have changed it since
   performance.mark(`frame ${number}`);
 }
 
-const say = (text) => panel.say(text);
+const notify = (text) => panel.notify(text);
 const step = (by) => marking.frame && go(frames.beside(marking.frame.number, by));
 
 function goUnlabelled() {
   const number = frames.unlabelled(marking.frame?.number ?? null);
-  if (number === null) say("All frames are labelled.");
+  if (number === null) notify("All frames are labelled.");
   else go(number);
 }
 
@@ -58,7 +58,7 @@ function accept() {
   if (marking.frame.proposal) marking.accept();
   const left = marking.frame.marks.filter((mark) => mark === null).length;
   if (left === 0) goUnlabelled();
-  else say(`${left} corners left: click, or press X for a corner outside the picture.`);
+  else notify(`${left} corners left: click, or press X for a corner outside the picture.`);
 }
 
 async function copyPrevious() {
@@ -68,18 +68,18 @@ async function copyPrevious() {
     frame.change(marks);
     if (frame !== marking.frame) return;
     marking.choose(marking.open());
-    say(`Copied from frame ${index}.`);
+    notify(`Copied from frame ${index}.`);
   } catch (error) {
-    say(error.message);
+    notify(error.message);
   }
   panel.update();
 }
 
 function complete() {
   const {frame} = marking;
-  if (marking.open() === null) say("All corners are decided.");
-  else if (!frame.proposal && !frame.check.box) say("Place more corners: four, on both surfaces, determine the box.");
-  else if (marking.accept()) say("The other corners are outside the picture: press X for each.");
+  if (marking.open() === null) notify("All corners are decided.");
+  else if (!frame.proposal && !frame.check.box) notify("Place more corners: four, on both surfaces, determine the box.");
+  else if (marking.accept()) notify("The other corners are outside the picture: press X for each.");
 }
 
 // ---- Actions
@@ -224,11 +224,11 @@ $("cards").addEventListener("change", async () => {
     await ask("PUT", `/api/videos/${number}`, {cards, before: video.cards});
     video.cards = cards;
     panel.update();
-    say(cards === null ? "The count is unknown." : `${video.file}: ${cards} cards.`);
+    notify(cards === null ? "The count is unknown." : `${video.file}: ${cards} cards.`);
   } catch (error) {
     if (error instanceof Refused && error.status === 409) video.cards = (await ask("GET", "/api/session")).videos[number].cards;
     $("cards").value = video.cards ?? "";
-    say(error instanceof Refused ? error.message : "Not saved: no response from the server.");
+    notify(error instanceof Refused ? error.message : "Not saved: no response from the server.");
   }
 });
 

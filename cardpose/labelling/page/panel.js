@@ -36,7 +36,7 @@ export class Panel {
   }
 
   /** Show a message until the next action; "" shows what to do next. */
-  say(text) {
+  notify(text) {
     this.notice = text;
     const {marking} = this;
     $("prompt").textContent = text || (marking.frame && marking.chosen !== null ? this.prompt() : "");
@@ -73,7 +73,7 @@ export class Panel {
     this.updateCorners();
     this.updateButtons();
     this.updateSaving();
-    this.say(this.notice);
+    this.notify(this.notice);
   }
 
   updateCorners() {
@@ -127,7 +127,7 @@ export class Panel {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = text;
-      button.addEventListener("click", () => frame.settle(mine).catch((error) => this.say(error.message)));
+      button.addEventListener("click", () => frame.settle(mine).catch((error) => this.notify(error.message)));
       return button;
     };
     $("banner-buttons").replaceChildren(choice("Take the other one", false), choice("Keep mine", true));

@@ -35,7 +35,6 @@ def cells(results: SweepResults, keys: Iterable[str]) -> list[list[str]]:
     """One row of text for each setting, best first.
 
     Args:
-        results: of the sweep.
         keys: of `SHOWN`, the columns.
     """
     columns = [_scores(results, key, _marks(results, key)) for key in keys]

@@ -26,7 +26,6 @@ def effect(results: SweepResults, key: str, score: str) -> np.ndarray:
     """A score of every run over the values of one override, with the mean of each value.
 
     Args:
-        results: of the sweep.
         key: one of `results.swept`.
         score: one of `PANELS`.
     """
@@ -77,13 +76,13 @@ def pareto(results: SweepResults, cost: str) -> np.ndarray:
     figure = Figure(figsize=(5, 3.8), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     error, std = results.mean(OBJECTIVE), results.std(OBJECTIVE)
-    paid, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
-    axes.errorbar(paid, error, np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
-    axes.scatter(paid, error, s=24, c=np.where(front, _ORANGE, _BLUE), zorder=3)
-    on = np.flatnonzero(front)[np.argsort(paid[front])]
-    axes.step(paid[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
-    for k in np.flatnonzero(~np.isnan(paid) & ~np.isnan(error)):
-        axes.annotate(str(k + 1), (paid[k], error[k]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    costs, front = results.mean(cost) / UNITS.get(cost, 1), results.front(cost)
+    axes.errorbar(costs, error, np.nan_to_num(std), fmt="none", ecolor=_GREY, elinewidth=0.8, capsize=2)
+    axes.scatter(costs, error, s=24, c=np.where(front, _ORANGE, _BLUE), zorder=3)
+    on = np.flatnonzero(front)[np.argsort(costs[front])]
+    axes.step(costs[on], error[on], where="post", color=_ORANGE, linewidth=1, label="Pareto front")
+    for k in np.flatnonzero(~np.isnan(costs) & ~np.isnan(error)):
+        axes.annotate(str(k + 1), (costs[k], error[k]), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel=SHOWN[cost], ylabel=SHOWN[OBJECTIVE])
     _plain(axes)
     axes.legend(frameon=False)

@@ -46,7 +46,6 @@ class SweepResults:
     """The runs of a sweep, grouped into settings.
 
     Args:
-        runs: the finished ones.
         swept: keys in which they differ, without the replicates.
         replicates: keys over which a setting is repeated, such as seed, if the runs differ in them.
         fixed: overrides that all runs have.

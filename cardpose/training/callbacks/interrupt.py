@@ -19,9 +19,6 @@ class GracefulInterrupt(Callback):
     Between batches weights, optimizer and schedule are consistent. After the last batch of an epoch the validation runs
     first. Place this callback after all callbacks whose state changes with a batch. With several processes it is enough
     that one receives the signal.
-
-    Args:
-        path: of the checkpoint.
     """
 
     def __init__(self, path: str | Path) -> None:

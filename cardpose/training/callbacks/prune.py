@@ -30,9 +30,7 @@ class PruneTrial(Callback):
 
     Args:
         storage: file of the search.
-        number: number of the trial.
         monitor: logged key of the objective.
-        pruner: one of Optuna's.
 
     Raises:
         Pruned: inside the training, when the trial has to stop.

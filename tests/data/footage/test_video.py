@@ -155,7 +155,7 @@ def remux(path: Path, target: Path, container: str) -> Path:
         ((0, 1, 1, 0), 270, (0, 3, 2, 1)),
     ],
 )
-def test_frames_are_turned_as_the_container_says(
+def test_frames_are_turned_by_the_container(
     tmp_path: Path, matrix: tuple[int, int, int, int], rotation: int, shown: tuple[int, ...]
 ) -> None:
     image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)

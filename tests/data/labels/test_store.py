@@ -82,7 +82,7 @@ def test_a_later_change_of_an_older_state_is_refused(root: Path) -> None:
         first = folder.save_marks(FRAME, DONE, revision(NO_MARKS), SIZE)
         with pytest.raises(ConflictError, match="frames/a frame 0"):
             folder.save_marks(FRAME, (*DONE[:7], None), revision(NO_MARKS), SIZE)
-        assert folder.save_marks(FRAME, DONE, "whatever", SIZE) == first  # said twice, after a lost answer
+        assert folder.save_marks(FRAME, DONE, "whatever", SIZE) == first  # written twice, after a lost answer
         folder.save_cards("frames/a", 5, None)
         with pytest.raises(ConflictError):
             folder.save_cards("frames/a", 6, None)
@@ -259,17 +259,17 @@ for number in range(10**9):
 """
 
 
-def test_a_journal_that_is_killed_keeps_all_that_it_has_said(tmp_path: Path) -> None:
+def test_a_journal_that_is_killed_keeps_all_that_it_has_stored(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None
-        said = [int(writer.stdout.readline()) for _ in range(200)]
+        written = [int(writer.stdout.readline()) for _ in range(200)]
         writer.kill()
-        said += [int(line) for line in writer.stdout.read().split()]
+        written += [int(line) for line in writer.stdout.read().split()]
     numbers = [entry["number"] for entry in Journal(path).entries]
-    assert numbers[: len(said)] == said
+    assert numbers[: len(written)] == written
     assert numbers == list(range(len(numbers)))
 
 

@@ -20,14 +20,14 @@ def simulated(calibrated_on: int, trials: int = 4000, wrong: float = 1.0) -> np.
         interval = fit_interval(cards[:-1], true[:-1], frames[:-1], np.zeros(calibrated_on))
         assert interval is not None
         low, high = interval.bounds(cards[-1:], 10)
-        said = cards[-1:]
-        low, high = said - wrong * (said - low), said + wrong * (high - said)
-        needed.append(levels_needed(true[-1:], said, low, high, np.array([calibrated_on]))[0])
+        estimate = cards[-1:]
+        low, high = estimate - wrong * (estimate - low), estimate + wrong * (high - estimate)
+        needed.append(levels_needed(true[-1:], estimate, low, high, np.array([calibrated_on]))[0])
     return np.array(needed)
 
 
 @pytest.mark.parametrize(("calibrated_on", "reach"), [(2, 0.03), (8, 0.03), (39, 0.03)])
-def test_every_level_holds_as_often_as_it_says(calibrated_on: int, reach: float) -> None:
+def test_every_level_holds_as_often_as_stated(calibrated_on: int, reach: float) -> None:
     needed = simulated(calibrated_on)
     held = (needed[:, None] <= LEVELS).mean(axis=0)
     np.testing.assert_allclose(held, LEVELS, atol=reach)

@@ -50,14 +50,14 @@ def test_a_probability_that_is_nan_is_not_hidden() -> None:
     assert reliability(probability.numpy(), visibility.numpy()).count.sum() == probability.numel() - 1
 
 
-def test_the_diagram_shows_the_error_that_is_told() -> None:
+def test_the_diagram_shows_the_error_that_is_reported() -> None:
     probability, visibility = make_frames()
     bins = reliability(probability.numpy(), visibility.numpy())
     error = (bins.count * np.abs(bins.share - bins.probability)).sum() / bins.count.sum()
     assert error == pytest.approx(float(visibility_scores(probability, visibility)["visibility_ece"]))
 
 
-def test_a_probability_that_comes_true_as_often_as_it_says_lies_on_the_diagonal() -> None:
+def test_a_probability_that_comes_true_as_often_as_stated_lies_on_the_diagonal() -> None:
     random = np.random.default_rng(0)
     probability = random.random((5000, 8))
     visible = random.random(probability.shape) < probability

@@ -33,7 +33,7 @@ def test_frames_are_matched_by_name_in_the_order_of_a() -> None:
     assert [other.card_error for _, other in pairs] == [4, 5, 6]
 
 
-def test_other_frames_are_refused_with_the_mend() -> None:
+def test_other_frames_are_refused_with_the_fix() -> None:
     with pytest.raises(
         InputError, match=r"a on 3, b on 2, 2 in common: test both on the same footage"
     ) as caught:
@@ -59,7 +59,7 @@ def test_labels_that_are_missing_in_both_are_alike() -> None:
     assert len(match(a, [replace(a[0], corners=other)])) == 1
 
 
-def test_changes_say_how_much_worse_b_is_and_the_most_changed_come_first() -> None:
+def test_changes_state_how_much_worse_b_is_and_the_most_changed_come_first() -> None:
     errors_a, errors_b = [5.0, 1.0, 2.0, 2.0], [1.0, 3.0, 2.0, 9.0]
     pairs = match(frames(errors_a), frames(errors_b))
     rows = change_rows(pairs)

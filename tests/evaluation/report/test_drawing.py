@@ -162,7 +162,7 @@ def test_contact_sheet_lays_out_rows(count: int, shape: tuple[int, int]) -> None
     assert one.shape[1] == GREY.shape[1] + 4
 
 
-def test_caption_says_what_is_unknown() -> None:
+def test_caption_states_what_is_unknown() -> None:
     assert caption(make_result()) == "videos/7.mp4 frame 12\ncards 7, predicted 8.2\ncorner error 5.0 px"
     assert "cards ?, predicted" in caption(make_result(cards=float("nan")))
 

@@ -68,7 +68,7 @@ def test_a_score_that_a_fold_cannot_give_has_no_mean(tmp_path: Path) -> None:
     assert all(math.isnan(float(row[key])) for row in rows[2:] for key in ("test/card_mae", "test/pck_5"))
 
 
-def test_the_tables_show_each_side_and_leave_out_what_none_has() -> None:
+def test_the_tables_show_each_set_and_leave_out_what_none_has() -> None:
     scores = {
         0: {"val/card_mae": 1.0, "test/card_mae": 2.0, "test/card_within_1": 0.5},
         1: {"val/card_mae": 3.0},
@@ -111,15 +111,15 @@ def test_a_frame_comes_back_as_it_was_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(read, field.name), getattr(written, field.name), field.name)
 
 
-def test_the_interval_across_folds_is_told_where_the_others_have_two_videos() -> None:
+def test_the_interval_across_folds_is_reported_where_the_others_have_two_videos() -> None:
     results = [
         frame(f"videos/{video}.mp4", index, error=1.0 + video % 2, flag=0)
         for video in range(6)
         for index in range(3)
     ]
     rows = [{"video": result.video, "fold": str(int(result.video[7]) // 2)} for result in results]
-    (told,) = across_folds(rows, results, FusionConfig())
-    assert "would have held 6 of 6 counts" in told
+    (sentence,) = across_folds(rows, results, FusionConfig())
+    assert "would have held 6 of 6 counts" in sentence
     assert across_folds([row | {"fold": "0"} for row in rows], results, FusionConfig()) == []
 
 

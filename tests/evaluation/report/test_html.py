@@ -54,7 +54,7 @@ def test_a_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert "url(" not in (tmp_path / "report.html").read_text()
 
 
-def test_pictures_are_inside_and_say_what_they_show(tmp_path: Path) -> None:
+def test_pictures_are_inside_and_state_what_they_show(tmp_path: Path) -> None:
     pictures = [Picture("x", IMAGE, "a thing"), Picture("y", IMAGE, "another", "below", "photograph")]
     page = written(tmp_path, Section("One", pictures=pictures))
     assert [image["alt"] for image in page.images] == ["a thing", "another"]

@@ -68,7 +68,7 @@ def evaluated() -> tuple[list[FrameResult], FrameMetrics]:
 Evaluated = tuple[list[FrameResult], FrameMetrics]
 
 
-def test_texts_say_what_the_scores_are(evaluated: Evaluated) -> None:
+def test_texts_state_what_the_scores_are(evaluated: Evaluated) -> None:
     results, metrics = evaluated
     scores = {f"test/{key}": float(value) for key, value in metrics.compute().items()}
     table = score_section(scores).table
@@ -84,7 +84,7 @@ def test_texts_say_what_the_scores_are(evaluated: Evaluated) -> None:
     assert "on 8 validation videos" in text
 
 
-def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
+def test_tables_from_a_file_state_the_same(evaluated: Evaluated) -> None:
     rows = video_rows(evaluated[0], INTERVAL, FusionConfig())
     rows[0]["low"] = rows[0]["high"] = math.nan
     read = [{key: "" if value != value else str(value) for key, value in row.items()} for row in rows]
@@ -96,7 +96,7 @@ def test_tables_from_a_file_say_the_same(evaluated: Evaluated) -> None:
         assert np.array_equal(one.image, other.image)
 
 
-def test_what_is_missing_is_said(evaluated: Evaluated) -> None:
+def test_what_is_missing_is_reported(evaluated: Evaluated) -> None:
     results, _ = evaluated
     unknown = [replace(result, cards=math.nan) for result in results]
     assert count_section(unknown).text == ["No frame has a known count."]

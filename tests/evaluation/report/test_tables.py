@@ -121,8 +121,8 @@ def test_the_interval_stands_beside_the_estimate_and_flags_beside_the_frames(
         low, high = interval.bounds(float(row["cards_predicted"]), int(row["frames_used"]))
         assert (float(row["low"]), float(row["high"])) == (low, high)
     assert (second["frames_used"], second["low"], second["high"]) == ("0", "", "")
-    said = [r.cards_predicted for r in results if r.video == VIDEOS[1]]
-    assert float(second["cards_predicted"]) == np.median(said)  # no packet found, and yet scored
+    estimates = [r.cards_predicted for r in results if r.video == VIDEOS[1]]
+    assert float(second["cards_predicted"]) == np.median(estimates)  # no packet found, and yet scored
     flags = {row["flag"] for row in read_csv(tmp_path / "frames.csv") if row["video"] == VIDEOS[1]}
     assert flags == {"no packet"}
 

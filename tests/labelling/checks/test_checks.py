@@ -172,7 +172,7 @@ def test_frames_alike_in_two_videos_are_found(looks: Looks) -> None:
     assert [f.kind for f in check_pictures(looks, 0.5, None)] == [Kind.DUPLICATE]
 
 
-def test_frames_alike_on_both_sides_of_a_split_are_found(looks: Looks) -> None:
+def test_frames_alike_on_both_sets_of_a_split_are_found(looks: Looks) -> None:
     apart = sides({"train": {"a": [0, 1]}, "val": {}, "test": {"a": [2], "b": [0, 1, 2]}})
     texts = [f.text for f in check_pictures(looks, 3.0, apart) if f.kind is Kind.NEAR]
     assert len(texts) == 2

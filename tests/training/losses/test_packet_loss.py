@@ -81,7 +81,7 @@ def test_only_visible_is_the_positive_class(visibility: int) -> None:
     assert visibility_bce(-sure, torch.full((1, NUM_CORNERS), visibility)) < 1e-6
 
 
-def test_a_perfect_prediction_pays_nothing() -> None:
+def test_a_perfect_prediction_has_no_loss() -> None:
     batch = make_batch(every_count())
     for name, value in PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(perfect(batch), batch).items():
         assert value.item() == pytest.approx(0, abs=1e-6), name
@@ -149,7 +149,7 @@ def test_a_batch_without_any_count_has_a_finite_loss_and_gradient() -> None:
     assert output.visibility.grad.isfinite().all()
 
 
-def test_a_batch_twice_over_pays_the_same() -> None:
+def test_a_batch_twice_over_has_the_same_loss() -> None:
     cards = every_count()
     cards[::5] = torch.nan
     batch = make_batch(cards)
@@ -162,7 +162,7 @@ def test_a_batch_twice_over_pays_the_same() -> None:
         torch.testing.assert_close(doubled[name], value, msg=name)
 
 
-def test_a_regression_pays_nothing_for_a_distribution() -> None:
+def test_a_regression_has_no_loss_for_a_distribution() -> None:
     batch = make_batch(every_count())
     output = guess(batch)._replace(count_logits=torch.zeros(len(batch["cards"]), 0))
     losses = PacketLoss(WEIGHTS, SIGMA, Regression().loss)(output, batch)
