@@ -41,6 +41,37 @@ def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any
     return value
 
 
+def identifier(record: Any, key: str, where: str) -> int | str:
+    """`record[key]`, an id: a whole number, also as text or as a float, or any other text.
+
+    >>> [identifier({"id": value}, "id", "a.json") for value in (7, "7", 7.0, "img7")]
+    [7, 7, 7, 'img7']
+
+    Raises:
+        InputError: it is missing or of another type; `where` begins the message.
+    """
+    value = get(record, key, (int, float, str), where)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, float):
+        raise InputError(f"{where}: {key} is {value!r:.60}: write a whole number")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return value
+
+
+def whole_number(record: Any, key: str, where: str) -> int:
+    """`record[key]`, a whole number, also as text or as a float.
+
+    Raises:
+        InputError: it is not; `where` begins the message.
+    """
+    value = identifier(record, key, where)
+    if isinstance(value, str):
+        raise InputError(f"{where}: {key} is {value!r:.60}: write a whole number")
+    return value
+
+
 def number(value: Any, what: str, where: str) -> float:
     """A finite number, given as a number or as text.
 

@@ -26,6 +26,7 @@ from cardpose.data.footage.sources import (
     Source,
     check_footage,
     copy_footage,
+    copy_picture,
     find_sources,
     missing_file,
     wrong_size,
@@ -100,7 +101,9 @@ class DatasetFolder:
         write_folder(self.root if root is None else root, self.videos, self.annotations)
 
     def copy(self, root: str | Path) -> None:
-        """Write a dataset folder including the unchanged footage, completely or not at all.
+        """Write a dataset folder including the footage, completely or not at all.
+
+        Videos, JPEG and PNG files are copied unchanged; other pictures are written as PNG.
 
         Raises:
             InputError: `root` exists and is not empty, footage is missing, or the disk is full.
@@ -112,7 +115,7 @@ class DatasetFolder:
                     copy_footage(source, folder / video.file)
                 else:
                     for index, path in source.items():
-                        copy_footage(path, folder / video.file / f"{index}{path.suffix}")
+                        copy_picture(path, folder / video.file / str(index))
             self.write(folder)
 
     def read_frames(self, video: str, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

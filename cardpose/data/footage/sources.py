@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.file_names import plain, printable
-from cardpose.common.images import list_frames, read_image
+from cardpose.common.images import SUFFIXES, list_frames, read_image, write_image
 from cardpose.common.packet import Annotation
 from cardpose.data.footage.media import Kind, kind_of
 from cardpose.data.footage.video import probe
@@ -50,6 +50,18 @@ def copy_footage(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
     except FileNotFoundError as error:
         raise missing_file(path) from error
+
+
+def copy_picture(path: Path, target: Path) -> None:
+    """Copy a picture to `target` plus its suffix; one that a browser does not show becomes a PNG file.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if path.suffix.lower() in SUFFIXES:
+        copy_footage(path, target.with_name(target.name + path.suffix))
+    else:
+        write_image(target.with_name(f"{target.name}.png"), read_image(path))
 
 
 def frame_size(source: Source) -> tuple[int, int]:

@@ -1,19 +1,29 @@
 """COCO keypoints of any tool; those of a dataset folder are in `cardpose.data.labels.coco`."""
 
 import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.json_files import get, number, read_json, side
+from cardpose.common.json_files import get, identifier, number, read_json, side, whole_number
 from cardpose.common.packet import NOT_LABELLED
-from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
+from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns, one_packet
 from cardpose.data.labels.coco import CATEGORY, dump_coco, image_name, to_coco
 from cardpose.data.labels.tables import ANNOTATIONS
 from cardpose.data.labels.validate import parse_cards
+
+_SUBSET = re.compile(r"(person_)?(keypoints|instances)_(?P<subset>.+)\.json")
+"""CVAT and COCO name a file by its subset, and the folder of its images alike."""
+_OTHERS = "left out {} annotations of other categories"
+_NO_PACKET = "left out {} annotations that are a crowd, empty or without keypoints"
+_GHOSTS = "{} corners have coordinates and visibility 0: read as not labelled"
+_UNLABELLED = "left out {} images without a label"
 
 
 def place(video: str, frame_index: int, suffix: str) -> str:
@@ -31,12 +41,28 @@ def write(folder: Path, shots: Sequence[Shot]) -> None:
 
 
 def read(path: Path) -> Labels:
-    """The labels of a COCO keypoint file, or of annotations.json in a folder.
+    """The labels of a COCO keypoint file, or of the files in a folder, see `find_tables`.
 
     Raises:
         InputError: no such file, not COCO keypoints, or no category with the eight corners.
     """
-    return read_shifted(path / ANNOTATIONS if path.is_dir() else path, 0.0)
+    return read_shifted(path, 0.0)
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """The COCO files of a folder, in the layouts of cardpose, COCO, CVAT, Roboflow and Label Studio."""
+    for pattern in (
+        ANNOTATIONS,
+        "annotations/*keypoints*.json",
+        "annotations/*.json",
+        "_annotations.coco.json",
+        "*/_annotations.coco.json",
+        "result.json",
+    ):
+        if found := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):
+            return found
+    others = list(folder.glob("*.json"))
+    return others if len(others) == 1 else [folder / ANNOTATIONS]
 
 
 def read_shifted(path: Path, origin: float) -> Labels:
@@ -45,28 +71,56 @@ def read_shifted(path: Path, origin: float) -> Labels:
     Raises:
         InputError: see `read`.
     """
+    tables = find_tables(path) if path.is_dir() else [path]
+    labels: list[Label] = []
+    left: Counter[str] = Counter()
+    extra: list[str] = []
+    for table in tables:
+        found, others = _read_table(table, _subset(table, path), origin, left)
+        labels += found
+        extra += others
+    notes = [f"left out keypoints that are no corners: {', '.join(dict.fromkeys(extra))}"] if extra else []
+    notes += [text.format(count) for text, count in left.items() if count]
+    base = path if path.is_dir() else _base(path)
+    return Labels(tuple(labels), base, tuple(notes))
+
+
+def _subset(table: Path, root: Path) -> str:
+    """The folder of a table's images; "" if they are beside it."""
+    if table.parent.name == "annotations" and (match := _SUBSET.fullmatch(table.name)):
+        return match["subset"]
+    return table.parent.name if root.is_dir() and table.parent != root and table.name.startswith("_") else ""
+
+
+def _read_table(path: Path, subset: str, origin: float, left: Counter[str]) -> tuple[list[Label], list[str]]:
+    """Labels, and keypoints that are no corners; counts in `left` what is left out."""
     document = read_json(path)
     categories, extra = _categories(document, path)
-    images = {
-        get(image, "id", int, f"{path}: images[{i}]"): image
-        for i, image in enumerate(get(document, "images", list, str(path)))
-    }
-    labels, others, ghosts = [], 0, 0
+    images: dict[int | str, Any] = {}
+    for i, image in enumerate(get(document, "images", list, str(path))):
+        number = identifier(image, "id", f"{path}: images[{i}]")
+        if number in images:
+            raise InputError(f"{path}: images[{i}]: id {number} is taken: give every image its own")
+        images[number] = image
+    found: dict[int | str, list[Label]] = defaultdict(list)
     for i, record in enumerate(get(document, "annotations", list, str(path))):
         where = f"{path}: annotations[{i}]"
-        columns = categories.get(get(record, "category_id", int, where))
+        columns = categories.get(identifier(record, "category_id", where))
         if columns is None:
-            others += 1
-            continue
-        label, without = _label(record, columns, images, origin, where)
-        labels.append(label)
-        ghosts += without
-    notes = [f"left out keypoints that are no corners: {', '.join(extra)}"] if extra else []
-    if others:
-        notes.append(f"left out {others} annotations of other categories")
-    if ghosts:
-        notes.append(f"{ghosts} corners have coordinates and visibility 0: read as not labelled")
-    return Labels(tuple(labels), _base(path), tuple(notes))
+            left[_OTHERS] += 1
+        elif record.get("iscrowd") or not record.get("keypoints"):
+            left[_NO_PACKET] += 1
+        else:
+            label, ghosts = _label(record, columns, images, origin, where)
+            found[identifier(record, "image_id", where)].append(replace(label, subset=subset))
+            left[_GHOSTS] += ghosts
+    labels: list[Label] = []
+    for several in found.values():
+        kept, empty = one_packet(several)
+        labels += kept
+        left[_NO_PACKET] += empty
+    left[_UNLABELLED] += len(images) - len(found)
+    return labels, extra
 
 
 def _base(path: Path) -> Path:
@@ -74,9 +128,9 @@ def _base(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "annotations" else path.parent
 
 
-def _categories(document: Any, path: Path) -> tuple[dict[int, list[int]], list[str]]:
+def _categories(document: Any, path: Path) -> tuple[dict[int | str, list[int]], list[str]]:
     """By category, the number of keypoints and the position of each corner; and the names of other keypoints."""
-    found: dict[int, list[int]] = {}
+    found: dict[int | str, list[int]] = {}
     extra: list[str] = []
     first_error = None
     for i, category in enumerate(get(document, "categories", list, str(path))):
@@ -89,7 +143,9 @@ def _categories(document: Any, path: Path) -> tuple[dict[int, list[int]], list[s
         except InputError as error:
             first_error = error
             continue
-        found[get(category, "id", int, where)] = [len(names), *columns]
+        number = identifier(category, "id", where)
+        if found.setdefault(number, [len(names), *columns]) != [len(names), *columns]:
+            raise InputError(f"{where}: id {number} is taken: give every category its own")
         extra += others
     if not found:
         named = ", ".join(CATEGORY["keypoints"])  # type: ignore[arg-type]
@@ -98,10 +154,10 @@ def _categories(document: Any, path: Path) -> tuple[dict[int, list[int]], list[s
 
 
 def _label(
-    record: Any, columns: list[int], images: dict[int, Any], origin: float, where: str
+    record: Any, columns: list[int], images: dict[int | str, Any], origin: float, where: str
 ) -> tuple[Label, int]:
     """A label, and how many of its corners have coordinates but visibility 0."""
-    image_id = get(record, "image_id", int, where)
+    image_id = identifier(record, "image_id", where)
     if image_id not in images:
         raise InputError(f"{where}: image_id {image_id} is not among the images: add it or remove the label")
     image = images[image_id]
@@ -124,7 +180,9 @@ def _label(
             corners[i] = np.array([x, y]) - origin
     attributes = record.get("attributes")
     cards = record.get("cards") or (attributes.get("cards") if isinstance(attributes, dict) else None)
-    time = image.get("timestamp")
+    time, index = image.get("timestamp"), None
+    if "frame_index" in image:
+        index = whole_number(image, "frame_index", where)
     label = Label(
         name,
         where,
@@ -133,7 +191,7 @@ def _label(
         size=(side(image.get("width"), "width", where), side(image.get("height"), "height", where)),
         cards=parse_cards(None if cards in (0, "0") else cards, where),  # CVAT's 0: nobody has filled it in
         video=get(image, "video", str, where) if "video" in image else None,
-        frame_index=get(image, "frame_index", int, where) if "frame_index" in image else None,
+        frame_index=index,
         timestamp=math.nan if time is None else number(time, "timestamp", where),
     )
     return label, int(ghosts)

@@ -1,6 +1,9 @@
 """From one layout or format to another: what `cardpose convert` runs."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cardpose.common.errors import InputError
@@ -8,10 +11,11 @@ from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.cardcut import read_cardcut
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.exporting import export, losses, num_frames
-from cardpose.data.formats.importing import as_folder, gaps, labels_of
+from cardpose.data.formats.importing import as_folder, gaps, labels_of, naming_notes
 from cardpose.data.formats.known import FORMATS
 from cardpose.data.formats.merging import Merged, merge
 from cardpose.data.formats.records import Hidden, Labels
+from cardpose.data.formats.unpacking import check_kind, unpacked
 
 FOLDER = "folder"
 NAMES = (FOLDER, *FORMATS)
@@ -29,7 +33,8 @@ def convert(layout: str, root: str | Path, out: str | Path) -> DatasetFolder:
     """
     _check("from", layout)
     _check_apart(root, "out", out)
-    _read(layout, Path(root), unlabelled=False).copy(out)
+    with _read(layout, Path(root), unlabelled=False) as folder:
+        folder.copy(out)
     return DatasetFolder.read(out)
 
 
@@ -44,11 +49,11 @@ def export_to(tool: str, layout: str, root: str | Path, out: str | Path) -> int:
     _check("from", layout)
     _check("to", tool)
     _check_apart(root, "out", out)
-    folder = _read(layout, Path(root), unlabelled=True)
-    _log(tool, losses(folder, FORMATS[tool]))
-    total = num_frames(folder)
-    with ProgressBar("writing", total) as bar:
-        export(folder, out, FORMATS[tool], bar.advance)
+    with _read(layout, Path(root), unlabelled=True) as folder:
+        _log(tool, losses(folder, FORMATS[tool]))
+        total = num_frames(folder)
+        with ProgressBar("writing", total) as bar:
+            export(folder, out, FORMATS[tool], bar.advance)
     return total
 
 
@@ -64,23 +69,33 @@ def put_into(layout: str, root: str | Path, into: str | Path) -> Merged:
     folder = DatasetFolder.read(into, unlabelled=True)
     if layout == FOLDER:
         return merge(labels_of(DatasetFolder.read(root)), folder, Hidden.KEPT)
-    labels = _labels(layout, Path(root), into=True)
-    return merge(labels, folder, FORMATS[layout].hidden)
+    with unpacked(Path(root)) as (path, _):
+        return merge(_labels(layout, path, into=True), folder, FORMATS[layout].hidden)
 
 
-def _read(layout: str, root: Path, unlabelled: bool) -> DatasetFolder:
-    """Footage and labels; logs what the layout does not store."""
-    if layout == FOLDER:
-        return DatasetFolder.read(root, unlabelled=unlabelled)
-    if layout == "cardcut":
-        return read_cardcut(root)
-    return as_folder(_labels(layout, root, into=False))
+@contextmanager
+def _read(layout: str, root: Path, unlabelled: bool) -> Iterator[DatasetFolder]:
+    """Footage and labels, which may be removed at the end; logs what the layout does not store."""
+    with unpacked(root) as (path, scratch):
+        if layout == FOLDER:
+            yield DatasetFolder.read(path, unlabelled=unlabelled)
+        elif layout == "cardcut":
+            yield read_cardcut(path)
+        else:
+            labels = _labels(layout, path, into=False)
+            _log(layout, naming_notes(labels))
+            if labels.extract:
+                labels.extract(scratch)
+                labels = replace(labels, base=scratch)
+            yield as_folder(labels)
 
 
 def _labels(layout: str, root: Path, into: bool) -> Labels:
+    check_kind(layout, root)
     labels = FORMATS[layout].read(root)
     if not labels.labels:
-        raise InputError(f"{root}: holds no label: label some frames first")
+        reasons = f" ({'; '.join(labels.notes)})" if labels.notes else ""
+        raise InputError(f"{root}: holds no label{reasons}: label some frames first")
     _log(layout, [*labels.notes, *gaps(labels, FORMATS[layout], into)])
     return labels
 

@@ -1,22 +1,26 @@
-"""CVAT: "CVAT for images 1.1" (XML) read and written, and its "COCO Keypoints 1.0" read.
+"""CVAT: "CVAT for images 1.1" (XML) read and written; "CVAT for video 1.1" and "COCO Keypoints 1.0" read.
 
 A packet is a skeleton with eight points and an attribute `cards`, 0 if unknown; `outside` is not labelled, `occluded`
 is hidden (https://docs.cvat.ai/docs/other/xml_format). CVAT rounds its exports to 0.01 pixel.
 """
 
 import json
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.json_files import number, side
+from cardpose.common.json_files import number, side, whole_number
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
-from cardpose.data.formats.coco import read_shifted
-from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
+from cardpose.data.formats.coco import find_tables, read_shifted
+from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index, one_packet
 from cardpose.data.labels.validate import parse_cards
 
 TABLE, LABELS = "annotations.xml", "labels.json"
@@ -24,6 +28,11 @@ ORIGIN = 0.5
 """Coordinate of the centre of the first pixel in CVAT."""
 _SKELETON = "packet"
 _FLAGS = {"0": False, "1": True}
+_FRAME = re.compile(r"frame_(\d+)")
+_UNLABELLED = "left out {} images without a label"
+_EMPTY = "left out {} second skeletons without a corner"
+_OUTSIDE = "left out {} frames in which the packet is outside"
+_BETWEEN = "{} labels lie between key frames: CVAT has interpolated them"
 
 
 def write(folder: Path, shots: Sequence[Shot]) -> None:
@@ -90,32 +99,111 @@ def constructor() -> dict[str, object]:
 
 
 def read(path: Path) -> Labels:
-    """The labels of annotations.xml, of a folder that contains it, or of CVAT's COCO keypoints (.json).
+    """The labels of annotations.xml, of CVAT's COCO keypoints (.json), or of the folder of an export.
+
+    The frames of a task of a video are frames of its video, whose name stands in the XML only.
 
     Raises:
-        InputError: no such file, not XML, no skeletons of the eight corners, or a video task's export.
+        InputError: no such file, not XML, or no skeletons of the eight corners.
     """
-    if path.is_dir():
-        path = path / TABLE
-    if path.suffix.lower() == ".json":
+    path = _table(path) if path.is_dir() else path
+    if path.is_dir() or path.suffix.lower() == ".json":
         return read_shifted(path, ORIGIN)
     root = _parse(path)
-    if root.find("track") is not None:
-        raise InputError(f'{path}: is "CVAT for video": export the task as "CVAT for images 1.1"')
-    labels, unlabelled = [], 0
+    videos = _videos(root)
+    if root.find("image") is None:
+        return _read_tracks(root, videos, path)
+    labels: list[Label] = []
+    left: Counter[str] = Counter()
     for i, image in enumerate(root.iter("image")):
         name = image.get("name") or ""
         where = f"{path}: image {i} ({name})"
         skeletons = [skeleton for skeleton in image.findall("skeleton") if _is_packet(skeleton)]
-        if len(skeletons) > 1:
-            raise InputError(f"{where}: has {len(skeletons)} packets: remove all but one")
         if not skeletons:
             _check_no_bare_points(image, where)
-            unlabelled += 1
+            left[_UNLABELLED] += 1
             continue
-        labels.append(_label(image, skeletons[0], name, where))
-    notes = [f"left out {unlabelled} images without a label"] if unlabelled else []
-    return Labels(tuple(labels), path.parent, tuple(notes))
+        size = (side(image.get("width"), "width", where), side(image.get("height"), "height", where))
+        found, empty = one_packet([_label(skeleton, name, size, where) for skeleton in skeletons])
+        left[_EMPTY] += empty
+        if len(found) > 1:
+            raise InputError(f"{where}: has {len(found)} packets: remove all but one")
+        video, number = videos.get(image.get("task_id", "")), _FRAME.match(PurePosixPath(name).name)
+        if video is not None and number:
+            found = [replace(found[0], video=video.name, frame_index=int(number[1]))]
+        labels.append(replace(found[0], subset=image.get("subset", "")))
+    notes = tuple(text.format(count) for text, count in left.items() if count)
+    return Labels(tuple(labels), path.parent, notes)
+
+
+def _table(folder: Path) -> Path:
+    """The XML file of an export, or the folder itself if it contains COCO keypoints."""
+    if any((folder / name).is_file() for name in ("task.json", "project.json")):
+        raise InputError(f"{folder}: is a backup of CVAT: choose Export dataset, CVAT for images 1.1")
+    tables = [table for table in find_tables(folder) if table.is_file()]
+    if (folder / TABLE).is_file() or not tables:
+        return folder / TABLE
+    if all(table.name.startswith("instances_") for table in tables):
+        raise InputError(f"{tables[0]}: is COCO without keypoints: export as COCO Keypoints 1.0")
+    return folder
+
+
+class _Video(NamedTuple):
+    """A task made of a video: the name of its video, and the size of its frames."""
+
+    name: str
+    size: tuple[int, int]
+
+
+def _videos(root: Element) -> dict[str, _Video]:
+    """The tasks made of a video by id, "" for the only one; where two videos share a name, the id stands before it."""
+    meta = root.find("meta")
+    tasks = [] if meta is None else [*meta.iter("task"), *meta.iter("job")]
+    found = {}
+    for task in tasks:
+        size = task.find("original_size")
+        source = (task.findtext("source") or "").strip()
+        if source and task.findtext("mode", "interpolation") == "interpolation":
+            sides = [] if size is None else [size.findtext(key, "0").strip() for key in ("width", "height")]
+            width, height = (int(text) if text.isdigit() else 0 for text in sides or "00")
+            found[task.findtext("id", "").strip()] = _Video(source, (width, height))
+    names = [video.name for video in found.values()]
+    for task_id, video in found.items():
+        if names.count(video.name) > 1:
+            found[task_id] = video._replace(name=f"{task_id}/{video.name}")
+    return found | {"": next(iter(found.values()))} if len(tasks) == 1 and found else found
+
+
+def _read_tracks(root: Element, videos: dict[str, _Video], path: Path) -> Labels:
+    """The labels of "CVAT for video": a skeleton for each frame of each track."""
+    found: dict[tuple[str, int], list[Label]] = defaultdict(list)
+    left: Counter[str] = Counter()
+    for track in root.findall("track"):
+        task = track.get("task_id", "")
+        for skeleton in track.findall("skeleton"):
+            if not _is_packet(skeleton):
+                continue
+            where = f"{path}: track {track.get('id')} frame {skeleton.get('frame')}"
+            frame = whole_number(dict(skeleton.attrib), "frame", where)
+            if task not in videos:
+                raise InputError(
+                    f'{where}: "CVAT for video" of a task of images does not name them: export the task as '
+                    '"CVAT for images 1.1"'
+                )
+            name, size = videos[task]
+            label = _label(skeleton, f"frame_{frame:06d}", size, where)
+            if label.empty or _flag(skeleton, "outside", where):
+                left[_OUTSIDE] += 1
+                continue
+            left[_BETWEEN] += skeleton.get("keyframe") == "0"
+            subset = track.get("subset", "")
+            found[task, frame].append(replace(label, video=name, frame_index=frame, subset=subset))
+    for (_, frame), several in found.items():
+        if len(several) > 1:
+            raise InputError(f"{path}: frame {frame} has {len(several)} packets: remove all but one")
+    labels = [found[place][0] for place in sorted(found)]
+    notes = tuple(text.format(count) for text, count in left.items() if count)
+    return Labels(tuple(labels), path.parent, notes)
 
 
 def _parse(path: Path) -> Element:
@@ -127,7 +215,7 @@ def _parse(path: Path) -> Element:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not complete XML ({reason}): export it again") from error
     if root.tag != "annotations":
-        raise InputError(f'{path}: is not a "CVAT for images 1.1" export: choose that format in CVAT')
+        raise InputError(f'{path}: is XML, but not of CVAT: export as "CVAT for images 1.1"')
     return root
 
 
@@ -141,10 +229,10 @@ def _check_no_bare_points(image: Element, where: str) -> None:
         raise InputError(f"{where}: has points outside a skeleton: label with the skeleton of {LABELS}")
 
 
-def _label(image: Element, skeleton: Element, name: str, where: str) -> Label:
+def _label(skeleton: Element, name: str, size: tuple[int, int], where: str) -> Label:
+    """The label of a skeleton; a width of 0 is unknown."""
     if not name:
         raise InputError(f"{where}: has no name: export it again")
-    size = (side(image.get("width"), "width", where), side(image.get("height"), "height", where))
     corners, visibility = blank()
     given: set[int] = set()
     for points in skeleton.iter("points"):
@@ -161,7 +249,8 @@ def _label(image: Element, skeleton: Element, name: str, where: str) -> Label:
         corners[i] = [number(value, CORNERS[i], where) - ORIGIN for value in numbers]
     counts = [a.text for a in skeleton.findall("attribute") if a.get("name") == "cards"]
     text = (counts[0] or "").strip() if counts else ""
-    return Label(name, where, corners, visibility, size, parse_cards("" if text == "0" else text, where))
+    cards = parse_cards("" if text == "0" else text, where)
+    return Label(name, where, corners, visibility, size if all(size) else None, cards)
 
 
 def _flag(points: Element, key: str, where: str) -> bool:

@@ -1,4 +1,4 @@
-"""DeepLabCut: labeled-data/<video>/CollectedData_<scorer>.csv of a single-animal project.
+"""DeepLabCut: labeled-data/<video>/CollectedData_<scorer>.csv of a single-animal project, scorer as in config.yaml.
 
 Three header rows (scorer, bodyparts, coords), one row per image, empty cells if not labelled. It stores neither hidden
 corners nor the count. `deeplabcut.convertcsv2h5` makes the .h5 file that its training reads.
@@ -7,11 +7,13 @@ corners nor the count. `deeplabcut.convertcsv2h5` makes the .h5 file that its tr
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import yaml
 
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, first_line
 from cardpose.common.json_files import number
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE
 from cardpose.data.formats.names import short_name
@@ -19,7 +21,7 @@ from cardpose.data.formats.records import Label, Labels, Shot, blank, find_colum
 from cardpose.data.labels.tables import csv_errors
 
 SCORER = "cardpose"
-_FOLDER = "labeled-data"
+_FOLDER, _CONFIG = "labeled-data", "config.yaml"
 _HEADER = ("scorer", "bodyparts", "coords")
 
 
@@ -50,34 +52,71 @@ def write(folder: Path, shots: Sequence[Shot]) -> None:
 
 
 def read(path: Path) -> Labels:
-    """The labels of one table, or of all tables of a project or of its labeled-data.
+    """The labels of one table, or of all tables of a project, of its labeled-data or of a folder in it.
 
     Raises:
-        InputError: no table, a multi-animal project's, or one without the eight corners.
+        InputError: no table, those of several scorers, a multi-animal project's, or one without the eight corners.
     """
-    tables = [path] if not path.is_dir() else sorted(path.rglob("CollectedData_*.csv"))
-    if not tables:
-        raise InputError(f"{path}: holds no CollectedData_<scorer>.csv: label some frames first")
+    if path.name == _CONFIG:
+        path = path.parent
+    tables = _tables(path) if path.is_dir() else [path]
     labels: list[Label] = []
     notes: list[str] = []
+    unlabelled = 0
     for table in tables:
         found, others = _read_table(table)
-        labels += found
+        labels += (label for label in found if not label.empty)
+        unlabelled += sum(label.empty for label in found)
         if others:
             notes.append(f"{table.name}: left out body parts that are no corners: {', '.join(others)}")
-    base = path if path.is_dir() else _project(path)
-    return Labels(tuple(labels), base, tuple(dict.fromkeys(notes)))
+    if unlabelled:
+        notes.append(f"left out {unlabelled} rows without a label")
+    return Labels(tuple(labels), _project(tables[0]), tuple(dict.fromkeys(notes)))
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables in the folders of the videos; copies, such as those in training-datasets/, are not read."""
+    name = (
+        f"CollectedData_{escape(_scorer(folder))}.csv"
+        if (folder / _CONFIG).is_file()
+        else "CollectedData_*.csv"
+    )
+    patterns = f"{_FOLDER}/*/{name}", f"*/{name}", name
+    found = next((tables for one in patterns if (tables := sorted(folder.glob(one)))), [])
+    if not found:
+        raise InputError(f"{folder}: holds no {name.replace('*', '<scorer>')}: label some frames first")
+    if len(scorers := sorted({table.name for table in found})) > 1:
+        raise InputError(
+            f"{folder}: has {' and '.join(scorers)}: keep the tables of one scorer, or add {_CONFIG}"
+        )
+    return found
+
+
+def _scorer(project: Path) -> str:
+    """The scorer in config.yaml of a single-animal project."""
+    path = project / _CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        scorer = config["scorer"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: does not name the scorer ({first_line(error)}): correct it") from error
+    if config.get("multianimalproject"):
+        raise InputError(f"{path}: a multi-animal project: use a single-animal one, there is one packet")
+    return str(scorer)
 
 
 def _project(table: Path) -> Path:
-    """The folder that the paths in a table are relative to."""
-    return table.parents[2] if table.parent.parent.name == _FOLDER else table.parent
+    """The folder that the paths in a table are relative to: the one with labeled-data."""
+    return next((folder for folder in table.parents if (folder / _FOLDER).is_dir()), table.parent)
 
 
 def _read_table(path: Path) -> tuple[list[Label], list[str]]:
     """Labels, and the body parts that are no corners."""
     with csv_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.reader(stream, strict=True))
+        head = stream.readline()
+        delimiter = next((sign for sign in ";\t" if head.startswith(f"{_HEADER[0]}{sign}")), ",")
+        stream.seek(0)
+        rows = list(csv.reader(stream, strict=True, delimiter=delimiter))
     if len(rows) > 1 and rows[1] and rows[1][0] == "individuals":
         raise InputError(
             f"{path}: is a multi-animal project's: use a single-animal project, there is one packet"
@@ -102,9 +141,14 @@ def _read_table(path: Path) -> tuple[list[Label], list[str]]:
         if len(row) != len(parts):
             raise InputError(f"{where}: has {len(row)} cells, not {len(parts)}: correct it")
         image = "/".join(cell for cell in row[:start] if cell).replace("\\", "/")
-        corners, visibility = _corners(row[start:], columns, where)
+        corners, visibility = _corners([_point(cell, delimiter) for cell in row[start:]], columns, where)
         labels.append(Label(image, where, corners, visibility))
     return labels, others
+
+
+def _point(cell: str, delimiter: str) -> str:
+    """A number with a decimal point: spreadsheets that part cells by semicolons write a comma."""
+    return cell.replace(",", ".") if delimiter == ";" else cell
 
 
 def _corners(cells: list[str], columns: list[int], where: str) -> tuple[np.ndarray, np.ndarray]:

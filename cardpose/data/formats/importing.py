@@ -1,16 +1,20 @@
 """Labels and their images as a dataset folder."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import SUFFIXES
+from cardpose.common.file_names import plain
 from cardpose.common.packet import VISIBLE, Annotation
 from cardpose.data.footage.folder import DatasetFolder
+from cardpose.data.footage.media import Kind, kind_of
 from cardpose.data.footage.sources import Source, check_footage, frame_size
-from cardpose.data.formats.names import flat_name, short_name, split_name
+from cardpose.data.formats.names import Named, distinct, flat_name, read_name, short_name
 from cardpose.data.formats.records import Format, Hidden, Label, Labels
 from cardpose.data.labels.tables import FRAMES, VIDEOS, Video, is_footage_path
 from cardpose.data.labels.validate import check_annotation, check_unique
@@ -41,24 +45,32 @@ def as_folder(labels: Labels) -> DatasetFolder:
     A video that the file names and that exists stays a video; images become loose frames of the video in their name.
 
     Raises:
-        InputError: an image is missing or unreadable, two images are the same frame, or a label breaks a rule.
+        InputError: an image is missing or unreadable, belongs to two labels, two images are the same frame, or a label
+            breaks a rule.
     """
     annotations: list[Annotation] = []
     sources: dict[str, Source] = {}
     frames: dict[str, dict[int, Path]] = {}
     sizes: dict[str, tuple[int, int]] = {}
-    for label in labels.labels:
-        footage = _video_file(label, labels.base)
+    owners: dict[tuple[Path, int], tuple[str, int]] = {}
+    find = Finder(labels)
+    for label, (name, index) in zip(labels.labels, name_frames(labels), strict=True):
+        footage, name = find.video(label), plain(name)
         if footage is not None:
-            video, index = f"{VIDEOS}/{footage.name}", label.frame_index or 0
+            video = f"{VIDEOS}/{name}"
             taken = sources.setdefault(video, footage) != footage
         else:
-            footage = _image_file(label, labels.base)
-            name, index = frame_of(label)
+            footage = find.image(label)
             video = f"{FRAMES}/{name}"
             taken = frames.setdefault(video, {}).setdefault(index, footage) != footage
         if taken or not is_footage_path(video):
             raise InputError(f"{label.where}: {footage.name} cannot be frame {index} of {video}: rename it")
+        place = (footage, index if video in sources else 0)
+        if owners.setdefault(place, (video, index)) != (video, index):
+            raise InputError(
+                f"{label.where}: {footage} is also the image of {owners[place][0]} frame {owners[place][1]}: "
+                "put each image where the file says"
+            )
         size = label.size or sizes.get(video) or frame_size(footage)
         sizes.setdefault(video, size)
         annotations.append(to_annotation(label, video, index, size))
@@ -92,48 +104,105 @@ def gaps(labels: Labels, kind: Format, into: bool) -> list[str]:
     return lines
 
 
-def _video_file(label: Label, base: Path) -> Path | None:
-    """The video that the file names, if it exists."""
-    if label.video is None or label.frame_index is None:
-        return None
-    name = PurePosixPath(label.video.replace("\\", "/"))
-    for path in (base / name, base / name.name):
-        if path.suffix.lower() not in SUFFIXES and _is_file(path):
-            return path
-    return None
+class Finder:
+    """Finds the footage of labels at the path in the file or near the file: tools run in folders of their own.
+
+    Args:
+        labels: all labels; a file is looked for by its name alone only if no other label has an image of that name.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        self._base = labels.base
+        paths = {_path(label.image, label.subset) for label in labels.labels}
+        paths |= {_path(label.video) for label in labels.labels if label.video}
+        self._ends = Counter(path.name for path in paths)
+
+    def video(self, label: Label) -> Path | None:
+        """The video that the file names, if it exists."""
+        if label.video is None or label.frame_index is None:
+            return None
+        return self._first(_path(label.video), [self._base], Kind.VIDEO)
+
+    def image(self, label: Label) -> Path:
+        """The image; for a name without a suffix, such as CVAT's frame_000000, the one image that has another.
+
+        Raises:
+            InputError: there is none.
+        """
+        base, images = self._base, self._base / "images"
+        subset = [images / label.subset, base / label.subset] if label.subset else []
+        found = self._first(_path(label.image), [*subset, base, images, images / "default"], Kind.PICTURE)
+        if found is None:
+            raise InputError(
+                f"{label.where}: the image {label.image} is not beside the labels: put it there, export with images, "
+                "or use --into FOLDER to add the labels to the dataset folder of these images"
+            )
+        return found
+
+    def _first(self, name: PurePosixPath, folders: Sequence[Path], kind: Kind) -> Path | None:
+        relative = PurePosixPath(*(part for part in name.parts if part not in ("/", "..")))
+        names = [relative, PurePosixPath(name.name)] if self._ends[name.name] == 1 else [relative]
+        places = [Path(name)] if name.is_absolute() else []
+        places += [folder / one for folder in folders for one in names]
+        if not name.suffix and name.name:
+            places = [
+                other for path in places for other in sorted(path.parent.glob(f"{escape(path.name)}.*"))
+            ]
+        return next((path for path in places if _is_file(path) and kind_of(path) is kind), None)
 
 
 def _is_file(path: Path) -> bool:
     """As `Path.is_file`, and False for a name that no file can have."""
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
-def _image_file(label: Label, base: Path) -> Path:
-    """The image, at the path in the file or near the file: tools run in folders of their own."""
-    name = PurePosixPath(label.image.replace("\\", "/"))
-    relative = PurePosixPath(*(part for part in name.parts if part not in ("/", "..")))
-    places = [Path(name)] if name.is_absolute() else []
-    for folder in (base, base / "images", base / "images" / "default"):
-        places += [folder / relative, folder / name.name]
-    for path in places:
-        if path.suffix.lower() in SUFFIXES and _is_file(path):
-            return path
-    raise InputError(
-        f"{label.where}: the image {label.image} is not beside the labels: put it there, or use into=<folder> "
-        "to add the labels to the dataset folder of these images"
-    )
+def _path(text: str, subset: str = "") -> PurePosixPath:
+    path = PurePosixPath(text.replace("\\", "/"))
+    return subset / path if subset else path
 
 
-def frame_of(label: Label) -> tuple[str, int]:
-    """Short name of the video and frame, from the file or from the name of the image."""
+def name_frames(labels: Labels) -> list[tuple[str, int]]:
+    """Short name of the video and frame of each label, from the file or from the name of the image.
+
+    Two videos never share a name: `a/clip.mp4` and `b/clip.mp4` become `a__clip.mp4` and `b__clip.mp4`.
+    """
+    named = [_named(label) for label in labels.labels]
+    names = distinct(one.folders for one in named)
+    return [(names[one.folders], one.frame) for one in named]
+
+
+def naming_notes(labels: Labels) -> list[str]:
+    """Lines about what was taken for frames of one video, and what for a video of its own, by the names alone."""
+    named = [_named(label) for label in labels.labels]
+    names = distinct(one.folders for one in named)
+    groups = Counter(names[one.folders] for one in named if one.guessed)
+    alone = [names[one.folders] for one in named if one.alone]
+    lines = []
+    if groups:
+        shown = ", ".join(f"{name} ({count} images)" for name, count in list(groups.items())[:5])
+        more = ", ..." if len(groups) > 5 else ""
+        lines.append(f"taken for frames of one video, since a number names them: {shown}{more}")
+    if alone:
+        shown = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
+        lines.append(
+            f"{len(alone)} images are each taken for a video of its own ({shown}): name those of one video "
+            "<video>_frame_<index>"
+        )
+    return lines
+
+
+def _named(label: Label) -> Named:
     if label.video is not None and label.frame_index is not None:
-        parts = PurePosixPath(label.video.replace("\\", "/")).parts
-        name = short_name(label.video) if parts[:1] in ((FRAMES,), (VIDEOS,)) else "".join(parts[-1:])
-        return name or split_name(label.image)[0], label.frame_index
-    return split_name(label.image)
+        parts = [part for part in _path(label.video).parts if part not in ("/", "..")]
+        if parts[:1] in ([FRAMES], [VIDEOS]) and len(parts) > 1:
+            return Named((short_name("/".join(parts)),), label.frame_index)
+        if parts:
+            return Named(tuple(parts), label.frame_index)
+        return _named(replace(label, video=None))._replace(frame=label.frame_index)
+    return read_name(str(_path(label.image, label.subset)))
 
 
 def to_annotation(label: Label, video: str, index: int, size: tuple[int, int]) -> Annotation:

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import SUFFIXES
+from cardpose.common.images import is_image_name
 from cardpose.common.json_files import get, number, read_json, side
 from cardpose.common.packet import CORNERS, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index
@@ -104,12 +104,15 @@ def read(path: Path) -> Labels:
             continue
         several += len(done) > 1
         image = _image(get(task, "data", dict, where), where)
-        labels.append(_label(get(done[-1], "result", list, where), image, f"{where} ({image})"))
+        best = [a for a in done if isinstance(a, dict) and a.get("ground_truth")] or done
+        labels.append(_label(get(best[-1], "result", list, where), image, f"{where} ({image})"))
     notes = []
     if unlabelled:
         notes.append(f"left out {unlabelled} images without a label")
     if several:
-        notes.append(f"{several} images have several annotations: the last one is used")
+        notes.append(
+            f"{several} images have several annotations: the ground truth is used, else the last one"
+        )
     return Labels(tuple(labels), path.parent, tuple(notes))
 
 
@@ -134,9 +137,9 @@ def _image(data: Mapping[str, Any], where: str) -> str:
             continue
         local = parse_qs(address.query).get("d")
         image = local[0] if local else unquote(address.path)
-        if image.lower().endswith(SUFFIXES):
+        if is_image_name(Path(image)):
             return (_UPLOADED.sub("", image) if "/upload/" in image else image).lstrip("/")
-    raise InputError(f"{where}: its data names no image ({', '.join(SUFFIXES)}): import images")
+    raise InputError(f"{where}: its data names no image: import images")
 
 
 def _label(results: list[Any], image: str, where: str) -> Label:

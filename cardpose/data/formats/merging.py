@@ -9,7 +9,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.packet import HIDDEN, VISIBLE, Annotation, FrameId
 from cardpose.data.footage.folder import DatasetFolder, join
 from cardpose.data.footage.sources import check_footage, frame_size
-from cardpose.data.formats.importing import common_count, frame_of, to_annotation
+from cardpose.data.formats.importing import common_count, name_frames, to_annotation
 from cardpose.data.formats.names import by_short_name, short_name
 from cardpose.data.formats.records import Hidden, Label, Labels
 from cardpose.data.labels.store import LabelFolder
@@ -46,8 +46,8 @@ def merge(labels: Labels, folder: DatasetFolder, hidden: Hidden) -> Merged:
     sizes = {a.video: (a.width, a.height) for a in folder.annotations}
     old = {a.frame_id: a for a in folder.annotations}
     new: dict[FrameId, Annotation] = {}
-    for label in labels.labels:
-        video, index = frame = _known_frame(label, folder, names)
+    for label, named in zip(labels.labels, name_frames(labels), strict=True):
+        video, index = frame = _known_frame(label, named, folder, names)
         if frame in new:
             raise InputError(f"{label.where}: frame {index} of {video} is labelled twice: remove one label")
         if label.size is None and video not in sizes:
@@ -71,11 +71,13 @@ def merge(labels: Labels, folder: DatasetFolder, hidden: Hidden) -> Merged:
     return Merged(added, len(new) - added - same, same)
 
 
-def _known_frame(label: Label, folder: DatasetFolder, names: Mapping[str, str]) -> FrameId:
+def _known_frame(
+    label: Label, named: tuple[str, int], folder: DatasetFolder, names: Mapping[str, str]
+) -> FrameId:
     """The frame of the folder that a label belongs to."""
     if label.video in folder.sources and label.frame_index is not None:
         return str(label.video), label.frame_index
-    name, index = frame_of(label)
+    name, index = named
     video = names.get(name)
     if video is None:
         shown = sorted({short_name(video) for video in names.values()})

@@ -26,6 +26,7 @@ class Label:
         cards: the packet's count, None if unknown.
         video, frame_index: if the file contains them; video is a path relative to the file, or None.
         timestamp: seconds from the start of the video, NaN if unknown.
+        subset: folder that the tool puts the images of a subset into, such as "train"; "" if it has none.
     """
 
     image: str
@@ -37,6 +38,12 @@ class Label:
     video: str | None = None
     frame_index: int | None = None
     timestamp: float = math.nan
+    subset: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no corner is labelled."""
+        return not (self.visibility != NOT_LABELLED).any()
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,13 @@ class Labels:
         labels: in the order of the file.
         base: the folder that image paths are relative to.
         notes: a line for everything that was skipped.
+        extract: writes the images that the file itself contains to a folder, at the paths of the labels.
     """
 
     labels: tuple[Label, ...]
     base: Path
     notes: tuple[str, ...] = ()
+    extract: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,16 @@ class Format:
 def blank() -> tuple[np.ndarray, np.ndarray]:
     """Corners (8, 2), NaN, and visibility (8,), 0, of a frame without a label."""
     return np.full((NUM_CORNERS, 2), np.nan), np.full(NUM_CORNERS, NOT_LABELLED, np.int8)
+
+
+def one_packet(found: Sequence[Label]) -> tuple[list[Label], int]:
+    """The labels of one image without empty second ones, and how many those are.
+
+    Several labels with corners remain: they are an error of the file.
+    """
+    full = [label for label in found if not label.empty]
+    kept = full or list(found[:1])
+    return kept, len(found) - len(kept)
 
 
 def corner_index(name: object, where: str) -> int:

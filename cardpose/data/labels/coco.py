@@ -15,7 +15,7 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, sync
-from cardpose.common.json_files import get, read_json
+from cardpose.common.json_files import get, read_json, whole_number
 from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, write_videos
 from cardpose.data.labels.validate import check_annotation, parse_cards
@@ -142,7 +142,7 @@ def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
     _check_categories(get(document, "categories", list, str(path)), path)
     images: dict[int, Json] = {}
     for i, image in enumerate(get(document, "images", list, str(path))):
-        image_id = get(image, "id", int, f"{path}: images[{i}]")
+        image_id = image["id"] = whole_number(image, "id", f"{path}: images[{i}]")
         if image_id in images:
             raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
         images[image_id] = image
@@ -182,7 +182,7 @@ def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
     Raises:
         InputError: it breaks a rule of `cardpose.data.labels.validate`; `where` begins the message.
     """
-    image_id = get(label, "image_id", int, where)
+    image_id = label["image_id"] = whole_number(label, "image_id", where)
     if image_id not in images:
         raise InputError(
             f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
