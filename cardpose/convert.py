@@ -41,13 +41,14 @@ def convert(
         folder        dataset folder: videos.csv, annotations.json, footage
         cardcut       cardpoints.csv, images/ (cardcut_cnn); no hidden corners
         coco          COCO keypoints, annotations.json
-        cvat          CVAT for images 1.1; also reads COCO Keypoints 1.0
+        cvat          CVAT for images 1.1; also reads for video, COCO Keypoints
         label_studio  tasks.json with keypointlabels
         deeplabcut    CollectedData_*.csv; no hidden corners, no count
         sleap         labels.slp, needs the extra "interop"; no count
 
-    An image is matched by its name VIDEO_frame_INDEX or its path VIDEO/INDEX. What a layout cannot store is reported.
-    --into keeps what the layout lacks, and the old tables as annotations.json.bak and videos.csv.bak.
+    ROOT may be a zip. An image is matched by its name VIDEO_frame_INDEX or its path VIDEO/INDEX. What a layout cannot
+    store is reported. --into keeps what the layout lacks, and the old tables as annotations.json.bak and
+    videos.csv.bak.
 
     Returns:
         A summary, and the folder.

@@ -112,14 +112,14 @@ class Finder:
     """
 
     def __init__(self, labels: Labels) -> None:
-        self._base = labels.base
+        self._base, self._images_inside = labels.base, labels.extract is not None
         paths = {_path(label.image, label.subset) for label in labels.labels}
         paths |= {_path(label.video) for label in labels.labels if label.video}
         self._ends = Counter(path.name for path in paths)
 
     def video(self, label: Label) -> Path | None:
         """The video that the file names, if it exists."""
-        if label.video is None or label.frame_index is None:
+        if self._images_inside or label.video is None or label.frame_index is None:
             return None
         return self._first(_path(label.video), [self._base], Kind.VIDEO)
 
