@@ -122,8 +122,9 @@ class Tool:
         if words == ["--version"]:
             print("cardpose", __version__)
             return
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a path that is not UTF-8 is printed as it is
-            sys.stdout.reconfigure(errors="surrogateescape")
+        for stream in (sys.stdin, sys.stdout):  # paths that are not UTF-8 are read and printed as they are
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")

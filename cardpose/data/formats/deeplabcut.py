@@ -84,7 +84,10 @@ def _tables(folder: Path) -> list[Path]:
     patterns = f"{_FOLDER}/*/{name}", f"*/{name}", name
     found = next((tables for one in patterns if (tables := sorted(folder.glob(one)))), [])
     if not found:
-        raise InputError(f"{folder}: holds no {name.replace('*', '<scorer>')}: label some frames first")
+        fix = "label some frames first"
+        if tables := sorted(folder.rglob(name.replace(".csv", ".h5"))):
+            fix = f"write {tables[0].stem}.csv from each .h5 with pandas, read_hdf(...).to_csv(...)"
+        raise InputError(f"{folder}: holds no {name.replace('*', '<scorer>')}: {fix}")
     if len(scorers := sorted({table.name for table in found})) > 1:
         raise InputError(
             f"{folder}: has {' and '.join(scorers)}: keep the tables of one scorer, or add {_CONFIG}"

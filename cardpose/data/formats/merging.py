@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -81,8 +82,10 @@ def _known_frame(
     video = names.get(name)
     if video is None:
         shown = sorted({short_name(video) for video in names.values()})
+        cvat = PurePosixPath(label.image).name.startswith("frame_")
+        fix = 'export it as "CVAT for images 1.1", which names the video, or name' if cvat else "name"
         raise InputError(
-            f"{label.where}: {label.image} belongs to no video of {folder.root}: name it <video>_frame_<index>, "
+            f"{label.where}: {label.image} belongs to no video of {folder.root}: {fix} it <video>_frame_<index>, "
             f"<video> being one of {', '.join(shown[:4])}{', ...' if len(shown) > 4 else ''}"
         )
     return video, index

@@ -80,7 +80,9 @@ def read(path: Path) -> Labels:
     Raises:
         InputError: sleap-io is not installed, the file is missing or damaged, or no skeleton has the eight corners.
     """
-    path = path / TABLE if path.is_dir() else path
+    if path.is_dir():
+        files = list(path.glob("*.slp"))
+        path = files[0] if len(files) == 1 else path / TABLE
     sio = _sleap_io(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file: is this SLEAP's labels file?")
@@ -176,7 +178,7 @@ def _inside(name: str) -> PurePosixPath:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-    return InputError(f"{path}: not a complete SLEAP file ({reason}): save it again")
+    return InputError(f"{path}: not a complete SLEAP file ({reason}): save it in SLEAP as .slp")
 
 
 def _sleap_io(path: Path) -> ModuleType:

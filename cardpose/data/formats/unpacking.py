@@ -68,7 +68,7 @@ def _kind(path: Path) -> str:
 
 @contextmanager
 def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield `root`, or the folder that a zip was unpacked to, and an empty folder; both are removed at the end.
+    """Yield `root`, or the folder or file that a zip contains, and an empty folder; both are removed at the end.
 
     Errors of the block name the zip instead of the folder.
 
@@ -82,8 +82,8 @@ def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
             yield root, scratch
             return
         _unpack(root, inside)
-        only = list(inside.iterdir())
-        folder = only[0] if len(only) == 1 and only[0].is_dir() and only[0].name != "annotations" else inside
+        only = [path for path in inside.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+        folder = only[0] if len(only) == 1 and only[0].name != "annotations" else inside
         try:
             yield folder, scratch
         except InputError as error:

@@ -180,10 +180,27 @@ def test_a_zip_is_read_as_it_is(subsets: Path, tmp_path: Path, footage: Path, in
     assert [video.file for video in folder.videos] == ["frames/default", "frames/train"]
     with pytest.raises(InputError, match=r"export\.zip/.*belongs to no video"):
         put_into("cvat", archive, footage)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("__MACOSX/._export", b"x")
+    assert len(convert("cvat", archive, tmp_path / "again").annotations) == len(folder.annotations)
     archive.write_bytes(archive.read_bytes()[:-900].replace(b"keypoints", b"keyp\x00ints", 3))
     with pytest.raises(InputError, match=r"export\.zip"):
         convert("cvat", archive, tmp_path / "torn")
     assert not (tmp_path / "torn").exists()
+
+
+def test_a_zip_of_one_file(task: Path, tiny_folder: Path, footage: Path, tmp_path: Path) -> None:
+    """CVAT without *Save images*."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.write(task / "annotations.xml", "annotations.xml")
+    assert put_into("cvat", tmp_path / "a.zip", footage).same == len(wanted(tiny_folder))
+    with pytest.raises(InputError, match=r"a\.zip: image 0 .*export with images, or use --into FOLDER"):
+        convert("cvat", tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_coco_of_a_video_task_names_the_export_that_names_the_video(subsets: Path, footage: Path) -> None:
+    with pytest.raises(InputError, match=r'export it as "CVAT for images 1\.1", which names the video'):
+        put_into("cvat", subsets, footage)
 
 
 def test_a_zip_may_not_write_outside(tmp_path: Path) -> None:
@@ -261,6 +278,10 @@ def test_a_deeplabcut_project_after_its_training_set(
     assert one.base == project
     (project / "config.yaml").unlink()
     with pytest.raises(InputError, match=r"has CollectedData_cardpose\.csv and CollectedData_somebody\.csv"):
+        FORMATS["deeplabcut"].read(project)
+    for table in project.rglob("*.csv"):
+        table.unlink()
+    with pytest.raises(InputError, match=r"write CollectedData_cardpose\.csv from each \.h5 with pandas"):
         FORMATS["deeplabcut"].read(project)
     (project / "config.yaml").write_text("scorer: cardpose\nmultianimalproject: true\n")
     with pytest.raises(InputError, match=r"config\.yaml: a multi-animal project"):
