@@ -76,11 +76,7 @@ def show(converted: Converted) -> None:
     print(f"{converted.path}: {converted.summary}\n{converted.path}")
 
 
-main = command(
-    convert,
-    finish=show,
-    old_words={"root": ""},
-)
+main = command(convert, finish=show, old_words={"root": ""})
 
 if __name__ == "__main__":
     main()

@@ -82,9 +82,7 @@ def label(
 
 
 main = command(
-    label,
-    finish=print,
-    old_words={"data": "", "data.root": "", "ckpt": "--model", "paths.cache": "--cache"},
+    label, finish=print, old_words={"data": "", "data.root": "", "ckpt": "--model", "paths.cache": "--cache"}
 )
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from cardpose.common.errors import InputError
 @checked
 def predict(
     sources: Annotated[
-        list[str],
-        typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob, camera, -."),
+        list[str], typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob, camera, -.")
     ],
     model: ModelOption = "",
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),

@@ -20,8 +20,7 @@ def subsample(
     ] = "stride",
     store: Annotated[Literal["frames", "videos"], typer.Option(help="What to copy.")] = "frames",
     count_pattern: Annotated[
-        str,
-        typer.Option(metavar="REGEX", help="Count in a file name.", show_default="52_cards"),
+        str, typer.Option(metavar="REGEX", help="Count in a file name.", show_default="52_cards")
     ] = r"(\d+)[ _-]?cards?(?![a-z])",
 ) -> Path:
     """Make a dataset folder with frames to label out of videos, or add videos to one.
@@ -65,11 +64,7 @@ def subsample(
     return out
 
 
-main = command(
-    subsample,
-    finish=print,
-    old_words={"videos": ""},
-)
+main = command(subsample, finish=print, old_words={"videos": ""})
 
 if __name__ == "__main__":
     main()

@@ -75,11 +75,7 @@ def show(suggestions: Suggestions) -> None:
     print(suggestions.path)
 
 
-main = command(
-    suggest,
-    finish=show,
-    old_words={"ckpt": "--model", "data": "", "data.root": ""},
-)
+main = command(suggest, finish=show, old_words={"ckpt": "--model", "data": "", "data.root": ""})
 
 if __name__ == "__main__":
     main()

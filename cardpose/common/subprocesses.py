@@ -21,10 +21,7 @@ def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:
         options: of `subprocess.call`.
     """
     pressed: list[int] = []
-    with (
-        handling(signal.SIGINT, lambda number, _: pressed.append(number)),
-        handling(signal.SIGTERM, _leave),
-    ):
+    with handling(signal.SIGINT, lambda number, _: pressed.append(number)), handling(signal.SIGTERM, _leave):
         code = subprocess.call(words, **options)
     return code, bool(pressed) or code in (INTERRUPTED, -signal.SIGINT)
 

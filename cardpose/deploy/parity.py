@@ -25,11 +25,7 @@ from cardpose.training import hardware
 
 LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
-LABELS = {
-    "corners": "corners, network pixels",
-    "cards": "cards",
-    "cards_std": "standard deviation, cards",
-}
+LABELS = {"corners": "corners, network pixels", "cards": "cards", "cards_std": "standard deviation, cards"}
 COMPARED = ("card_mae", "card_mae_video", "corner_px_median", "corner_px_mean", "pck_5", "visibility_f1")
 Run = Callable[[np.ndarray], ModelOutput[np.ndarray]]
 """(B, H, W, 3) uint8 RGB -> the outputs: a backend."""
@@ -82,11 +78,7 @@ def _difference(output: np.ndarray, expected: np.ndarray) -> dict[str, float]:
     away = np.where(np.isnan(away), np.inf, away)
     if away.ndim == 3:  # corners
         away = np.hypot(away[..., 0], away[..., 1])
-    return {
-        "mean": float(away.mean()),
-        "p99": float(np.quantile(away, 0.99)),
-        "max": float(away.max()),
-    }
+    return {"mean": float(away.mean()), "p99": float(np.quantile(away, 0.99)), "max": float(away.max())}
 
 
 def _scores(output: ModelOutput[np.ndarray], batch: Batch, fusion: FusionConfig) -> dict[str, float | None]:

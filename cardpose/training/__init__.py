@@ -8,7 +8,7 @@ hardware          precision and memory format of this machine; the Trainer
 callbacks         what happens beside the training steps
 loggers, hparams  where curves, pictures and hyperparameters go
 testing           a trained model tested on labelled footage
-run_folder, rerun what lies in a run folder, and the script that repeats the run
+run_folder        what lies in a run folder, and the script that repeats the run
 
 Adding a new loss, callback or logger: see `losses`, `callbacks` and `loggers`.
 """

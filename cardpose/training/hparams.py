@@ -12,6 +12,7 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from cardpose.common.renamed import rename
 from cardpose.evaluation.report.tables import flatten_config
 from cardpose.training.callbacks.best_scores import best_scores
 
@@ -46,7 +47,9 @@ def settings_of(config: Mapping[str, Any], run: Path) -> dict[str, Any]:
     """Every key of a configuration, and the choice of each group of conf/, as Hydra notes it in the run folder."""
     note = _read(run / ".hydra" / "hydra.yaml")
     choices = note["hydra"]["runtime"]["choices"] if note else {}
-    return flatten_config(config) | {group: str(name) for group, name in choices.items() if "/" not in group}
+    return flatten_config(config) | {
+        rename(group): str(name) for group, name in choices.items() if "/" not in group
+    }
 
 
 def hyperparameters(settings: Mapping[str, Any], run: Path) -> dict[str, Any]:
@@ -59,7 +62,8 @@ def hyperparameters(settings: Mapping[str, Any], run: Path) -> dict[str, Any]:
     if not sweep:
         return {key: settings[key] for key in KEYS if key in settings}
     # A word that differs from all words of the sweep's command line is one value of a key that it varies.
-    words = set(_read(run / ".hydra" / "overrides.yaml") or []) - set(sweep["hydra"]["overrides"]["task"])
+    own, given = _read(run / ".hydra" / "overrides.yaml") or [], sweep["hydra"]["overrides"]["task"]
+    words = set(map(rename, own)) - set(map(rename, given))
     varied = dict(word.lstrip("+").partition("=")[::2] for word in sorted(words))
     return {key: settings.get(key, value) for key, value in varied.items()}
 

@@ -1,5 +1,6 @@
 """A run's folder: what a training writes there, whether it is finished, and the command that starts or resumes it."""
 
+import shlex
 import shutil
 import sys
 import zipfile
@@ -9,18 +10,31 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
+from cardpose.common.files import replace_file
 from cardpose.common.hydra_words import path_override
 from cardpose.data.splits import Split
 from cardpose.evaluation.report.sections import describe_run, write_report
 from cardpose.evaluation.report.tables import write_metrics
 from cardpose.evaluation.report.test_result import TestResult
-from cardpose.training.hardware import choose_precision
+from cardpose.models.checkpoints import git_commit
+from cardpose.training import hardware
 from cardpose.training.hparams import log_hyperparameters
 from cardpose.training.loggers import log_images, log_test_scores
-from cardpose.training.rerun import write_rerun
 
 COST = "cost.json"
 """In a run folder: seconds of training and parameters of the network."""
+
+RERUN = "rerun.sh"
+"""In a run folder: the script that repeats the run."""
+SCRIPT = """#!/usr/bin/env bash
+# Repeats this run in a new folder; overrides may follow: {file} seed=1
+# Commit {commit}, torch {torch}, {threads} threads of {processor}, GPU {gpu}.
+# On the CPU, and a processor like that one, the metrics are the same to the last digit.
+set -euo pipefail
+cd {folder}
+export OMP_NUM_THREADS={threads}
+exec "${{PYTHON:-{python}}}" -m cardpose.train {arguments} "$@"
+"""
 
 
 def write_start(
@@ -36,12 +50,32 @@ def write_start(
         write_rerun(folder, overrides, chosen_by_the_machine(config))
 
 
+def write_rerun(run: Path, overrides: Sequence[str], chosen: Sequence[str]) -> None:
+    """Write rerun.sh; relative paths in the overrides refer to the working directory.
+
+    Args:
+        overrides: of the run's command line.
+        chosen: values that `auto` resolved to, as overrides: another machine may resolve it differently.
+    """
+    text = SCRIPT.format(
+        file=RERUN,
+        commit=git_commit(),
+        folder=shlex.quote(str(Path.cwd())),
+        python=sys.executable,
+        arguments=shlex.join([*overrides, *chosen]),
+        **hardware.describe(),
+    )
+    with replace_file(run / RERUN) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o755)
+
+
 def chosen_by_the_machine(config: Mapping[str, Any]) -> list[str]:
     """The values that `auto` resolves to on this machine, as overrides."""
     trainer = config["trainer"]
     if trainer["precision"] != "auto":
         return []
-    return [f"trainer.precision={choose_precision(trainer['accelerator'])}"]
+    return [f"trainer.precision={hardware.choose_precision(trainer['accelerator'])}"]
 
 
 def write_results(

@@ -120,10 +120,7 @@ def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataMo
 
 
 def describe_test(
-    metrics: Mapping[str, float],
-    results: Sequence[FrameResult],
-    module: CardposeModule,
-    data: CardDataModule,
+    metrics: Mapping[str, float], results: Sequence[FrameResult], module: CardposeModule, data: CardDataModule
 ) -> TestResult:
     """What `trainer.test(module, data)` gave.
 

@@ -37,9 +37,7 @@ def quiet_lightning() -> None:
 
 
 def on_devices(
-    recipe: Callable[[], dict[str, float]],
-    config: Mapping[str, Any],
-    logging: dict[str, Any] | None = None,
+    recipe: Callable[[], dict[str, float]], config: Mapping[str, Any], logging: dict[str, Any] | None = None
 ) -> dict[str, float]:
     """Run a training here, or in one process per device; SLURM and torchrun start their processes themselves.
 

@@ -29,8 +29,10 @@ from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.predictor import Predictor
 from cardpose.sweeps import fold_runs
 from cardpose.sweeps.folder import NOTE
+from cardpose.sweeps.report.results import read_sweep
 from cardpose.sweeps.search import STORAGE_OF_0_1
 from cardpose.train import train
+from cardpose.training.hparams import hyperparameters
 from cardpose.training.resume import resumed_config
 
 OLD = Path(__file__).parents[1] / "fixtures" / "v0_1_0"
@@ -92,6 +94,22 @@ def test_a_sweep_is_continued_with_todays_keys(
     assert done.code == 0, done.err
     assert trainings.folders == ["head=box", "count_features-pooled"]
     assert trainings.called[0][-1].startswith("resume=")
+
+
+def test_old_and_new_jobs_of_a_sweep_have_the_same_columns(old_sweep: Path, old_words: list[str]) -> None:
+    """In the table of the sweep and in TensorBoard's HParams tab."""
+    new = old_sweep / "count_features-pooled" / ".hydra"
+    new.mkdir(parents=True)
+    words = [word.replace("count_features=box", "count_features=pooled") for word in todays(old_words)]
+    OmegaConf.save(words, new / "overrides.yaml")
+    runs = old_sweep / "head=box", new.parent
+    for run in runs:
+        (run / "metrics.json").write_text("{}")
+    assert [hyperparameters({}, run) for run in runs] == [
+        {"count_features": "box"},
+        {"count_features": "pooled"},
+    ]
+    assert read_sweep(old_sweep, []).swept == ["count_features"]
 
 
 def test_a_search_is_refused_with_what_still_works(old_sweep: Path, sweep_command: Command) -> None:

@@ -34,12 +34,7 @@ from cardpose.data.footage.sources import (
 from cardpose.data.footage.video import iterate
 from cardpose.data.labels.coco import to_coco, write_tables
 from cardpose.data.labels.label_tables import LabelTables
-from cardpose.data.labels.tables import (
-    ANNOTATIONS,
-    Video,
-    check_listed,
-    read_videos,
-)
+from cardpose.data.labels.tables import ANNOTATIONS, Video, check_listed, read_videos
 from cardpose.data.labels.validate import check_annotation, check_unique
 
 __all__ = ["DatasetFolder", "Video", "write_folder"]

@@ -213,10 +213,7 @@ class CornerError(GatherMetric):
 
     def compute(self) -> dict[str, Tensor]:
         pred, target, visibility = self.gathered()
-        return {
-            **corner_scores(pred, target, visibility),
-            **thickness_scores(pred, target, visibility),
-        }
+        return {**corner_scores(pred, target, visibility), **thickness_scores(pred, target, visibility)}
 
 
 class VisibilityScore(GatherMetric):

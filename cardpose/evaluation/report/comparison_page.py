@@ -28,11 +28,7 @@ _PLACES = ("paths.", "hydra.", "resume", "name")  # where a run lies, not how it
 
 
 def write_comparison(
-    folder: Path,
-    a: TestResult,
-    b: TestResult,
-    facts: Mapping[str, str],
-    configs: Sequence[Mapping[str, Any]],
+    folder: Path, a: TestResult, b: TestResult, facts: Mapping[str, str], configs: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, str]], dict[str, np.ndarray]]:
     """Write comparison.csv, changes.csv, report.html, and the pictures of the page as separate files.
 

@@ -15,10 +15,7 @@ from cardpose.geometry.boxes import LABEL_STEPS, fit_frames, labelled
 BINS = {
     "cards": ((13.5, 26.5, 39.5), ("to 13", "14 to 26", "27 to 39", "from 40")),
     "elevation": ((20.0, 30.0, 40.0), ("below 20", "20 to 30", "30 to 40", "from 40")),
-    "heading": (
-        (-45.0, -15.0, 15.0, 45.0),
-        ("below -45", "-45 to -15", "-15 to 15", "15 to 45", "from 45"),
-    ),
+    "heading": ((-45.0, -15.0, 15.0, 45.0), ("below -45", "-45 to -15", "-15 to 15", "15 to 45", "from 45")),
 }
 """Condition -> edges between its bins, and the names of the bins. The bins of the sharpness are its terciles."""
 SHARPNESS = "sharpness"

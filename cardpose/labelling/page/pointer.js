@@ -7,11 +7,11 @@ const HOLD_MS = 350;
 /**
  * Listen on the view's stage and call back, in coordinates of the picture.
  *
- * does: place(x, y, asHidden); touch(corner, x, y, asHidden) for a click on a corner; choose(corner), drag(corner, x, y)
+ * handlers: place(x, y, asHidden); touch(corner, x, y, asHidden) for a click on a corner; choose(corner), drag(corner, x, y)
  * and drop() for a drag; where(corner) -> its position; magnifier() -> whether it is on; awaits() -> whether a click
  * would place a corner.
  */
-export function listen(view, does) {
+export function listen(view, handlers) {
   const stage = view.stage;
   const fingers = new Map(); // pointerId -> [x, y] on the stage
   let press = null;
@@ -22,7 +22,7 @@ export function listen(view, does) {
   };
 
   const magnify = (x, y, left, top, finger) => {
-    if (does.magnifier()) view.magnify(x, y, left, top, finger);
+    if (handlers.magnifier()) view.magnify(x, y, left, top, finger);
   };
 
   const end = () => {
@@ -39,7 +39,7 @@ export function listen(view, does) {
     if (event.button !== 0) {
       press.what = "pan";
     } else if (corner !== null) {
-      const [left, top] = view.toStage(...does.where(corner));
+      const [left, top] = view.toStage(...handlers.where(corner));
       Object.assign(press, {what: "grab", corner, dx: left - x, dy: top - y});
     } else if (kind === "touch") {
       press.timer = setTimeout(() => {
@@ -60,7 +60,7 @@ export function listen(view, does) {
     }
     fingers.set(event.pointerId, at(event));
     if (fingers.size > 1) {
-      if (press?.what === "drag") does.drop();
+      if (press?.what === "drag") handlers.drop();
       end();
     } else {
       begin(event);
@@ -74,7 +74,7 @@ export function listen(view, does) {
       return;
     }
     if (!press) {
-      if (event.pointerType !== "touch" && does.awaits()) magnify(...view.toPicture(x, y), x, y, false);
+      if (event.pointerType !== "touch" && handlers.awaits()) magnify(...view.toPicture(x, y), x, y, false);
       return;
     }
     if (event.pointerId !== press.id) return;
@@ -82,12 +82,12 @@ export function listen(view, does) {
     if (far && press.what === "click") press.what = "pan";
     if (far && press.what === "grab") {
       press.what = "drag";
-      does.choose(press.corner);
+      handlers.choose(press.corner);
     }
     if (press.what === "pan") view.pan(x - press.lastX, y - press.lastY);
     if (press.what === "drag") {
       const point = view.toPicture(x + press.dx, y + press.dy);
-      does.drag(press.corner, ...point);
+      handlers.drag(press.corner, ...point);
       magnify(...point, x, y, press.kind === "touch");
     }
     if (press.what === "aim") magnify(...view.toPicture(x, y), x, y, true);
@@ -107,16 +107,16 @@ export function listen(view, does) {
     fingers.delete(event.pointerId);
     if (press && press.id === event.pointerId) {
       const [x, y] = at(event);
-      if (press.what === "drag") does.drop();
-      if (press.what === "grab") does.touch(press.corner, ...view.toPicture(x, y), press.shift);
-      if (press.what === "click" || press.what === "aim") does.place(...view.toPicture(x, y), press.shift);
+      if (press.what === "drag") handlers.drop();
+      if (press.what === "grab") handlers.touch(press.corner, ...view.toPicture(x, y), press.shift);
+      if (press.what === "click" || press.what === "aim") handlers.place(...view.toPicture(x, y), press.shift);
       end();
     }
   });
 
   stage.addEventListener("pointercancel", (event) => {
     fingers.delete(event.pointerId);
-    if (press?.what === "drag") does.drop();
+    if (press?.what === "drag") handlers.drop();
     end();
   });
 
