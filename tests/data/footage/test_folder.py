@@ -217,4 +217,7 @@ def test_loose_frames_sort_by_number(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "x.jpg"), np.zeros((4, 4, 3), np.uint8))
         (tmp_path / "x.jpg").rename(tmp_path / name)
     assert list(list_frames(tmp_path)) == [9, 10, 100]
+    (tmp_path / "11.webp").touch()
+    with pytest.raises(InputError, match=r"11\.webp: is not \.jpg, \.jpeg, \.png: save it as one"):
+        list_frames(tmp_path)
     assert read_image(tmp_path / "9.jpg").shape == (4, 4, 3)
