@@ -237,7 +237,10 @@ def _in_folder(folder: Path, notes: list[str]) -> Iterator[Source]:
     kinds = sort_out(sorted(folder.iterdir()))
     pictures, videos = kinds[Kind.PICTURE], kinds[Kind.VIDEO]
     if not pictures and not videos:
-        raise InputError(f"{folder}: has no picture and no video: choose another folder")
+        others = taken(folder, 0, kinds[Kind.OTHER]).partition(", ")[2]
+        raise InputError(
+            f"{folder}: has no picture and no video{others and f' ({others})'}: choose another folder"
+        )
     notes.append(taken(folder, len(pictures) + len(videos), kinds[Kind.OTHER]))
     indices = {int(path.stem): path for path in pictures if path.stem.isascii() and path.stem.isdigit()}
     if len(indices) == len(pictures) and not videos:

@@ -77,10 +77,12 @@ def test_brackets_in_a_name_that_is_there_are_no_pattern(things: Path) -> None:
         ("{}/*.avi", "matches no file"),
         ("{}/nowhere.mp4", "no such file or folder"),
         ("{}/empty", "has no picture and no video"),
+        ("{}/above", "above: has no picture and no video (left out 1: clips/): choose another folder"),
     ],
 )
 def test_a_word_that_names_nothing_is_a_line(things: Path, word: str, said: str) -> None:
     (things / "empty").mkdir()
+    (things / "above" / "clips").mkdir(parents=True)
     sources, problems, _ = find_sources([word.format(things), str(things / "a.mp4")], ())
     assert len(sources) == len(problems) == 1
     assert said in problems[0]
