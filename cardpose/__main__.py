@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from cardpose import __version__
-from cardpose.common.command_line import one_line_errors, run_app
+from cardpose.common.command_line import run_app
 from cardpose.common.completion import experiment_command
+from cardpose.common.exits import one_line_errors
 
 NAME = "cardpose"
 

@@ -79,7 +79,7 @@ def show(checked: Check) -> int:
         if kind in kinds:
             print(f"{kinds.count(kind):6d}  {kind.value}")
     print(checked.page)
-    return BROKEN if Kind.RULE in kinds else 0
+    return BROKEN if {Kind.RULE, Kind.GONE} & set(kinds) else 0
 
 
 main = command(

@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose.common.hydra_entry import FAILED, entry
+from cardpose.common.exits import FAILED
+from cardpose.common.hydra_entry import entry
 from cardpose.common.locks import only_command
 from cardpose.data.datamodule import CardDataModule
 from cardpose.evaluation.report import fold_report

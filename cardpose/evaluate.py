@@ -18,11 +18,12 @@ from cardpose.common.errors import InputError
 
 
 class Evaluation(NamedTuple):
-    """Folder of the report; metrics.json of each model; of two models, their scores side by side."""
+    """Folder of the report; metrics.json and remark of each model; of two models, their scores side by side."""
 
     folder: Path
     metrics: list[dict[str, float]]
     comparison: list[dict[str, str]]
+    remarks: list[str]
 
 
 @checked
@@ -56,7 +57,7 @@ def evaluate(
     Raises:
         InputError: an argument, a checkpoint or the footage is invalid.
     """
-    from cardpose.common.files import numbered_folder
+    from cardpose.common.files import filled_folder
     from cardpose.models import checkpoints
     from cardpose.models.released import find_checkpoint
     from cardpose.training import evaluation
@@ -74,32 +75,24 @@ def evaluate(
         config = config_for_test(trained, data, layout, split, settings, accelerator)
         frames = make_split(config, checkpoint, path)
         tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
-    folder = numbered_folder("outputs/evaluate") if out is None else out
-    rows: list[dict[str, str]] = []
-    if len(tested) == 2:
-        rows = evaluation.write_both(folder, paths, read, tested)
-    else:
-        evaluation.write_evaluation(folder, paths[0], read[0], tested[0])
-    return Evaluation(folder, [dict(result.metrics) for result in tested], rows)
+    with filled_folder(out, "outputs/evaluate") as (folder, partial):
+        rows = evaluation.write_evaluations(partial, paths, read, tested)
+    return Evaluation(folder, [dict(one.metrics) for one in tested], rows, [one.remark for one in tested])
 
 
 def show(result: Evaluation) -> None:
     """Print the scores and the folder."""
     from rich.console import Console
 
-    from cardpose.evaluation.report.comparison import score_table
-    from cardpose.evaluation.report.tables import metrics_table
+    from cardpose.evaluation.report import comparison, tables
 
-    table = score_table(result.comparison) if result.comparison else metrics_table(result.metrics[0])
-    Console().print(table)
-    print(result.folder)
+    one = tables.metrics_table(result.metrics[0])
+    Console().print(comparison.score_table(result.comparison) if result.comparison else one)
+    print(*filter(None, result.remarks), result.folder, sep="\n")
 
 
-main = command(
-    evaluate,
-    finish=show,
-    old_words={"ckpt": "", "data": "--layout", "data.root": "--data", "hydra.run.dir": "--out"},
-)
+OLD_WORDS = {"ckpt": "", "data": "--layout", "data.root": "--data", "hydra.run.dir": "--out"}
+main = command(evaluate, show, OLD_WORDS)
 
 if __name__ == "__main__":
     main()

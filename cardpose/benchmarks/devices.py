@@ -45,7 +45,7 @@ def training_rates(config: dict[str, Any], epochs: int) -> list[float]:
     quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "limit_val_batches": 0}
     limits = {"max_epochs": epochs, "limit_train_batches": STEPS}
     trainer = build_trainer(config, [rates], logger=False, **quiet, **limits)
-    data.check_divisible(trainer.world_size)
+    data.check_training(trainer.world_size)
     trainer.fit(build.build_module(config, net, 26.0, {}), data)
     return rates.values
 

@@ -26,7 +26,7 @@ Step = Callable[[Batch], None]
 def bench_loader(cfg: DictConfig) -> Iterator[Timing]:
     """One pass over the training frames in each repeat."""
     data = build.build_data(plain(cfg), build_net(plain(cfg)))
-    data.prepare_data()
+    build.prepare_data(data, 1)
     data.setup("fit")
     loader = data.train_dataloader()
 
@@ -69,7 +69,7 @@ def bench_training(cfg: DictConfig) -> Iterator[Timing]:
         builder.build(plain(cfg)["scene"], "scene"), size, CLIP, rate=1.0, seed=cfg.seed
     )
     streamed.samples_per_epoch = STEPS * cfg.data.batch_size * (cfg.warmup + cfg.repeats + 1)
-    cached.prepare_data()
+    build.prepare_data(cached, 1)
     for name, data in (("cache", cached), ("stream", streamed)):
         data.setup("fit")
         batches = chain.from_iterable(repeat(data.train_dataloader()))

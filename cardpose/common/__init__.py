@@ -5,6 +5,7 @@
     errors.py          InputError, the exception for invalid input, and error handlers
     packet.py          the names of the corners, and the records passed between wings
     files.py           files and folders written atomically
+    exits.py           exit codes, and errors in one line
     images.py          image files
     json_files.py      JSON files, checked
     locks.py           files that one process at a time holds

@@ -21,12 +21,10 @@ import typer
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
-from cardpose.common.file_names import not_utf8
-from cardpose.common.old_words import OldWords, parameters
-from cardpose.common.subprocesses import INTERRUPTED
+from cardpose.common.exits import one_line_errors
+from cardpose.common.old_words import OldWords, flags, parameters
 
-USER_ERROR = 2
-"""Exit code after invalid input."""
+ANSWERS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
@@ -129,7 +127,7 @@ class Tool:
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
             OldWords(self.app, self.name, self._renamed).refuse(words)
-            words = repeat_options(words, self.several)
+            words = repeat_options(read_answers(words, flags(self.app)), self.several)
             code = run_app(self.app, words, f"cardpose {self.name}")
         if code:
             raise SystemExit(code)
@@ -154,6 +152,27 @@ def command(
 ) -> Tool:
     """The `main` of a tool's module, see `Tool`."""
     return Tool(function, finish, old_words, several)
+
+
+def read_answers(words: Sequence[str], flags: Collection[str]) -> list[str]:
+    """Replace `--flag yes` and `--flag=yes` by `--flag`, and leave out a flag that is answered no.
+
+    >>> read_answers(["a.mp4", "--overlay", "no", "--resume=yes"], ["--overlay", "--resume"])
+    ['a.mp4', '--resume']
+    """
+    kept: list[str] = []
+    for word in words:
+        flag, _, text = word.partition("=")
+        if flag not in flags and kept and kept[-1] in flags and not os.path.lexists(word):
+            flag, text = kept[-1], word
+        answer = ANSWERS.get(text.lower()) if flag in flags and "--" not in kept else None
+        if answer is None:
+            kept.append(word)
+            continue
+        if kept and kept[-1] == flag:
+            kept.pop()
+        kept += [flag] if answer else []
+    return kept
 
 
 def repeat_options(words: Sequence[str], several: Collection[str]) -> list[str]:
@@ -242,31 +261,3 @@ def _unknown_option(app: typer.Typer, line: str, words: Sequence[str]) -> str:
     known = ["--help", *(option for parameter in parameters(app) for option in parameter.opts)]
     near = get_close_matches(f"--{typed.lstrip('-')}", known, n=1, cutoff=0.5)
     return f"no such option {typed}" + (f", did you mean {near[0]}?" if near else "")
-
-
-@contextmanager
-def one_line_errors(name: str) -> Iterator[None]:
-    """End with a user's mistake in one line and code 2, with Ctrl-C in one line and code 130.
-
-    Args:
-        name: of the command, before the line.
-
-    Raises:
-        SystemExit: after the line.
-    """
-    try:
-        yield
-        sys.stdout.flush()
-    except InputError as error:
-        code, line = USER_ERROR, " ".join(str(error).split())
-    except UnicodeEncodeError as error:
-        code, line = USER_ERROR, not_utf8(error)
-    except KeyboardInterrupt as stop:
-        code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
-    except BrokenPipeError:  # the reader has seen enough: `--help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the last flush has a place to go
-        return
-    else:
-        return
-    print(f"{name}: {line}", file=sys.stderr)
-    raise SystemExit(code)

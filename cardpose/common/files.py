@@ -1,13 +1,14 @@
 """Files and folders written atomically: under a temporary name in the same folder, then renamed."""
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from glob import escape
 from itertools import count
 from pathlib import Path
 
@@ -15,18 +16,38 @@ from cardpose.common.errors import InputError
 from cardpose.common.file_names import shortened
 
 CHOOSE = "choose another folder"
-_FIXES = {
+ENVIRONMENT = {
     errno.ENOSPC: "free some space or {}",
     errno.EDQUOT: "free some space or {}",
     errno.EFBIG: "raise the limit on file sizes or {}",
     errno.EACCES: "{}, you may not write to this one",
     errno.EPERM: "{}, you may not write to this one",
     errno.EROFS: "{}, you may not write to this one",
-    errno.ENOENT: "{}, you may not write to this one",
     errno.ENOTDIR: "{}, a part of this path is a file",
-    errno.EEXIST: "{}, a part of this path is a file",
+    errno.EISDIR: "{}, this path is a folder",
     errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ELOOP: "{}, this path is a link to itself",
+    errno.EIO: "{}, this disk has a fault",
 }
+"""Errors of the system that are no fault of the program, and how to fix them."""
+_FIXES = {
+    **ENVIRONMENT,
+    errno.ENOENT: "{}, you may not write to this one",
+    errno.EEXIST: "{}, a part of this path is a file",
+}
+
+
+def environment_error(error: OSError) -> InputError | None:
+    """The full disk, missing permission or the like that an error is about; None for any other error.
+
+    >>> environment_error(OSError(errno.ENOSPC, "No space left on device", "a.csv"))
+    InputError('a.csv: No space left on device: free some space or choose another folder')
+    """
+    code = error.errno or 0
+    if code not in ENVIRONMENT:
+        return None
+    fix = ENVIRONMENT[code].format(CHOOSE)
+    return InputError(f"{error.filename or 'the disk'}: {os.strerror(code)}: {fix}")
 
 
 @contextmanager
@@ -46,9 +67,49 @@ def write_errors(path: str | Path, choose: str = CHOOSE) -> Iterator[None]:
         raise InputError(f"{path}: {os.strerror(code)}: {_FIXES[code].format(choose)}") from error
 
 
-def _partial(path: Path) -> Path:
-    """A hidden sibling of `path`: on the same file system, and another one for each process."""
-    return path.with_name(f".{shortened(path.name, 40)}.{os.getpid()}.partial")
+@contextmanager
+def temporary_sibling(path: Path, folder: bool) -> Iterator[Path]:
+    """Make a hidden file or folder beside `path`, on the same file system, that is removed at the end.
+
+    It is locked meanwhile. What killed processes left of `path` has no lock, and is removed first.
+    """
+    name = shortened(path.name, 40)
+    for left in os.scandir(path.parent):
+        if re.fullmatch(rf"\.{re.escape(name)}\.\d+\.partial", left.name) and not _in_use(left.path):
+            _remove(Path(left.path))
+    temporary = path.with_name(f".{name}.{os.getpid()}.partial")
+    _remove(temporary)
+    temporary.mkdir() if folder else temporary.touch()
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield temporary
+    finally:
+        os.close(handle)
+        _remove(temporary)
+
+
+def _in_use(path: str) -> bool:
+    """Whether a process has locked a file or folder, as far as can be told."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -59,14 +120,11 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         InputError: the disk is full, or the folder may not be written to.
     """
     path = Path(path)
-    temporary = _partial(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with temporary_sibling(path, folder=False) as temporary:
             yield temporary
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def sync(path: str | Path) -> None:
@@ -92,22 +150,11 @@ def new_folder(path: str | Path, choose: str = CHOOSE) -> Iterator[Path]:
     path = Path(path).absolute()
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path}: exists already and is not empty: choose a new folder or remove it")
-    temporary = _partial(path)
     with write_errors(path, choose):
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        try:
+        with temporary_sibling(path, folder=True) as temporary:
             yield temporary
             os.replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def remove_partial(path: Path) -> None:
-    """Remove what killed processes left of `path`; the caller ensures that no other process is writing it."""
-    for left in path.parent.glob(f".{escape(shortened(path.name, 40))}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def file_digest(path: str | Path) -> str:
@@ -116,8 +163,44 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def numbered_folder(stem: str) -> Path:
-    """A path `<stem>_<time>` that does not exist, with a number behind it where there is one already."""
-    wanted = f"{stem}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    names = (Path(wanted + (f"_{number}" if number > 1 else "")) for number in count(1))
-    return next(path for path in names if not path.exists())
+def numbered_folder(wanted: str | Path) -> Path:
+    """Make a folder; its name gets a number if the wanted one exists. No two processes get the same."""
+    Path(wanted).parent.mkdir(parents=True, exist_ok=True)
+    for folder in (Path(f"{wanted}_{number}" if number > 1 else wanted) for number in count(1)):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError
+
+
+@contextmanager
+def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the path of a folder, and where to write its files: beside it until it is complete.
+
+    In a folder that has files already they are replaced one by one.
+
+    Args:
+        path: of the folder; None for a new one, `<stem>_<time>`.
+        stem: of the new one.
+
+    Raises:
+        InputError: `path` is a file, the disk is full, or the folder may not be written to.
+    """
+    if path is None:
+        with write_errors(Path(stem).parent):
+            folder = numbered_folder(f"{stem}_{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    else:
+        folder = Path(path)
+    if folder.is_dir() and any(folder.iterdir()):
+        yield folder, folder
+        return
+    try:
+        with new_folder(folder) as partial:
+            yield folder, partial
+    except BaseException:
+        if path is None:
+            with suppress(OSError):
+                folder.rmdir()
+        raise

@@ -1,10 +1,11 @@
 """What the entries of experiments share: they run under Hydra, and invalid input is one line and exit code 2."""
 
-import itertools
+import fcntl
 import logging
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,15 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import cardpose
-from cardpose.common.command_line import USER_ERROR
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
-from cardpose.common.file_names import not_utf8
-from cardpose.common.hydra_words import CONF, check_options, composition_line, keys_of_entry
-from cardpose.common.subprocesses import INTERRUPTED
-
-FAILED = 1
-"""Exit code if some of many runs failed."""
+from cardpose.common.exits import ending, silence_output
+from cardpose.common.files import numbered_folder
+from cardpose.common.hydra_words import (
+    CONF,
+    check_options,
+    composition_line,
+    keys_of_entry,
+    path_override,
+    read_answers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +50,10 @@ def run_folder(resume: str | None, name: str, now: str) -> str:
 
 
 def new_folder(wanted: str) -> Path:
-    """Make a folder; its name gets a number if the wanted one exists."""
-    for number in itertools.count(1):
-        folder = Path(wanted + (f"_{number}" if number > 1 else ""))
-        new = missing(folder)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        break
-    _made.extend(new)
+    """Make a folder, see `numbered_folder`, and note that it is new."""
+    new = missing(Path(wanted).parent)
+    folder = numbered_folder(wanted)
+    _made.extend([folder.absolute(), *new])
     return folder
 
 
@@ -110,12 +108,14 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
 
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         def main() -> None:
-            words = sys.argv[1:]
+            words = list(sys.argv[1:])
             if "--version" in words:
                 return print(f"cardpose {cardpose.__version__}")
             started = False
+            logging.raiseExceptions = False  # of a log on a full disk
             _made.clear()
             _present.clear()
+            _leave_folders()
 
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
@@ -126,6 +126,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
 
             with user_errors(config_name), hydra_raises():
                 check_options(words)
+                sys.argv[1:] = words = read_answers(config_name, words)
                 try:
                     hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
                 except (HydraException, OmegaConfBaseException) as error:
@@ -134,14 +135,15 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                     keys = keys_of_entry(config_name, words)
                     raise InputError(composition_line(error, keys)) from None
                 except BrokenPipeError:  # closed by the reader: `--help | head`
-                    nowhere = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(nowhere, sys.stdout.fileno())  # for the last flush
+                    silence_output()
                 except OSError as error:
                     if started:
                         raise
                     raise InputError(
                         f"{error.filename}: {error.strerror}: choose another hydra.run.dir"
                     ) from None
+                finally:
+                    _leave_folders()
             return None
 
         return main
@@ -176,26 +178,20 @@ def user_errors(entry: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, InstantiationException) as error:
-        code, line = USER_ERROR, user_line(error)
-    except UnicodeEncodeError as error:
-        code, line = USER_ERROR, not_utf8(error)
-    except KeyboardInterrupt as stop:
-        code, line = INTERRUPTED, f"interrupted: {str(stop) or 'run the same command again'}"
+    except InstantiationException as error:
+        code, line = ending(InputError(user_line(error)))
+    except (InputError, KeyboardInterrupt, OSError, UnicodeEncodeError) as error:
+        code, line = ending(error)
     else:
         return
-    if HydraConfig.initialized():
+    if HydraConfig.initialized() and not OmegaConf.is_missing(HydraConfig.get().runtime, "output_dir"):
         forget_empty_run(Path(HydraConfig.get().runtime.output_dir))
     print(f"cardpose.{entry}: {line}", file=sys.stderr)
     raise Exit(code)
 
 
-def user_line(error: InputError | InstantiationException) -> str:
-    """The one line of an InputError, or of the error of a plugin that Hydra could not build.
-
-    >>> user_line(InputError("a.csv: is empty: fill it"))
-    'a.csv: is empty: fill it'
-    """
+def user_line(error: InstantiationException) -> str:
+    """The one line about a plugin that Hydra could not build."""
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, InputError):
         cause = cause.__cause__
@@ -208,20 +204,59 @@ _made: list[Path] = []
 """Paths made by Hydra and this module for the run of this process, each before its parent."""
 _present: set[Path] = set()
 """What lay in the run folder before."""
+_locked: list[int] = []
+"""Descriptor of the run folder, locked as long as the command runs."""
 
 
 class NoteRunFolder(Callback):
-    """Notes which files and folders of a run are new; conf/hydra/output/run.yaml names it."""
+    """Locks the run folder and notes what is new in it; conf/hydra/output/run.yaml names this class."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note what is in the run folder, and those of the paths that Hydra is about to write that do not exist."""
-        folder = Path(config.hydra.run.dir).absolute()
+        """Note what is in the run folder, and those of the paths that Hydra is about to write that do not exist.
+
+        Raises:
+            Exit: the folder is another run's, finished or not.
+        """
+        try:
+            folder = Path(config.hydra.run.dir).absolute()
+        except OmegaConfBaseException:  # it cannot be made; Hydra tells why
+            return
         paths = [folder / f"{config.hydra.job.name}.log"]
         if (note := config.hydra.output_subdir) is not None:
             paths += [folder / note / f"{name}.yaml" for name in ("config", "hydra", "overrides")]
             paths.append(folder / note)
         _present.update(folder.iterdir() if folder.is_dir() else ())
         _made[:0] = [*(path for path in paths if not path.exists()), *missing(folder)]
+        if ranks.is_rank_zero():
+            with user_errors(config.hydra.job.name), suppress(OSError):  # Hydra tells what hinders it
+                _enter_folder(folder, config.get("resume"))
+
+
+def _enter_folder(folder: Path, resume: str | None) -> None:
+    """Lock a run folder for this command.
+
+    Raises:
+        InputError: another command runs in it, or it holds a run that is not to be resumed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _locked.append(os.open(folder, os.O_RDONLY))
+    try:
+        fcntl.flock(_locked[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{folder}: another command runs in this folder: wait for it, or choose another hydra.run.dir"
+        ) from None
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume is None and ((folder / "metrics.json").is_file() or zipfile.is_zipfile(last)):
+        raise InputError(
+            f"{folder}: holds a run: choose another hydra.run.dir, or continue it with "
+            f"{path_override('resume', last)}"
+        )
+
+
+def _leave_folders() -> None:
+    while _locked:
+        os.close(_locked.pop())
 
 
 def forget_empty_run(folder: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cardpose.common.command_line import ANSWERS
 from cardpose.common.errors import InputError
 from cardpose.common.renamed import rename
 
@@ -27,6 +28,7 @@ REMOVED = {
     "count_head=ordinal": "use count_head=distribution",
 }
 """Choice or key that is gone since it gained nothing -> what to do instead."""
+_ANSWER = re.compile(r"(?P<key>[\w.]+)=(?P<answer>yes|no|on|off)", re.IGNORECASE)
 OPTIONS = (
     *(
         "--help",
@@ -149,14 +151,39 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 def keys_of_entry(config_name: str, words: Sequence[str]) -> list[str]:
     """Keys and groups of conf/<config_name>.yaml, with the choices among `words` as far as they compose."""
-    groups = [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+    return sorted({*_groups(), *dotted_keys(OmegaConf.to_container(_composed(config_name, words)))})
+
+
+def read_answers(config_name: str, words: Sequence[str]) -> list[str]:
+    """Write yes, no, on and off as true and false, as Hydra reads them, where a key takes these.
+
+    Args:
+        config_name: of the file in conf/.
+        words: of the command line.
+    """
+    answers = {number: found for number, word in enumerate(words) if (found := _ANSWER.fullmatch(word))}
+    if not answers:
+        return list(words)
+    cfg, read = _composed(config_name, words), list(words)
+    for number, found in answers.items():
+        if isinstance(OmegaConf.select(cfg, found["key"]), bool):
+            read[number] = f"{found['key']}={str(ANSWERS[found['answer'].lower()]).lower()}"
+    return read
+
+
+def _groups() -> list[str]:
+    return [folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra"]
+
+
+def _composed(config_name: str, words: Sequence[str]) -> DictConfig:
+    """conf/<config_name>.yaml with the choices among `words` as far as they compose."""
+    groups = _groups()
     chosen = [word for word in words if word.partition("=")[0] in groups and "," not in word]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            cfg = compose(config_name, chosen)
+            return compose(config_name, chosen)
         except (HydraException, OmegaConfBaseException):
-            cfg = compose(config_name)
-    return sorted({*groups, *dotted_keys(OmegaConf.to_container(cfg))})
+            return compose(config_name)
 
 
 def dotted_keys(node: Any, prefix: str = "") -> list[str]:

@@ -34,11 +34,11 @@ class OldWords:
 
     def _are_old(self, words: Sequence[str]) -> list[bool]:
         """Whether each word is an old one: no option's value, no existing path, and not after `--`."""
-        flags, successors = self._flags(), self._successors
+        valueless, successors = flags(self.app), self._successors
         end = words.index("--") if "--" in words else len(words)
         old: list[bool] = []
         for before, word in zip(["", *words], words, strict=False):
-            is_value = before.startswith("-") and "=" not in before and before not in flags
+            is_value = before.startswith("-") and "=" not in before and before not in valueless
             key, sign, _ = word.partition("=")
             known = bool(sign) and key in successors and not os.path.lexists(word)
             old.append(known and not is_value and len(old) < end)
@@ -51,14 +51,9 @@ class OldWords:
         same = {name.lstrip("-").replace("-", "_"): name for name in options if name.startswith("-")}
         return {**same, **self.renamed}
 
-    def _flags(self) -> set[str]:
-        """The options that take no value."""
-        flags = [parameter for parameter in parameters(self.app) if getattr(parameter, "is_flag", False)]
-        return {"--help", "-h", *(name for parameter in flags for name in parameter.opts)}
-
     def _translated(self, words: Sequence[str]) -> list[str]:
         """The words of cardpose 0.1.0 as those of today."""
-        flags, files, options = self._flags(), list[str](), list[str]()
+        valueless, files, options = flags(self.app), list[str](), list[str]()
         for word, is_old in zip(words, self._are_old(words), strict=True):
             key, _, text = word.partition("=")
             if not is_old:
@@ -69,7 +64,7 @@ class OldWords:
                 files += values
             elif option is None or values == ["null"]:
                 continue
-            elif option in flags:
+            elif option in valueless:
                 options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
             else:
                 options += [part for value in values for part in (option, value)]
@@ -80,6 +75,12 @@ class OldWords:
 def parameters(app: typer.Typer) -> Sequence[Any]:
     """The parameters of an application's one command, or of the application itself."""
     return typer.main.get_command(app).params
+
+
+def flags(app: typer.Typer) -> set[str]:
+    """The options that take no value."""
+    found = [parameter for parameter in parameters(app) if getattr(parameter, "is_flag", False)]
+    return {"--help", "-h", *(name for parameter in found for name in parameter.opts)}
 
 
 def _old_values(text: str) -> list[str]:

@@ -1,7 +1,9 @@
 """A command in a child process that is stopped together with this process."""
 
+import ctypes
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -11,18 +13,28 @@ TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in a shell."""
 
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(number: int = signal.SIGINT) -> None:
+    """Have Linux send this process a signal when its parent ends; elsewhere it outlives a parent that is killed."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(number))
+
 
 def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:
     """Run a command and return its exit code, and whether Ctrl-C was pressed meanwhile.
 
     The terminal sends Ctrl-C to the command as well; this process waits until the command has ended. SIGTERM ends both.
+    If this process is killed, the command gets Ctrl-C.
 
     Args:
         options: of `subprocess.call`.
     """
     pressed: list[int] = []
     with handling(signal.SIGINT, lambda number, _: pressed.append(number)), handling(signal.SIGTERM, _leave):
-        code = subprocess.call(words, **options)
+        code = subprocess.call(words, **{"preexec_fn": end_with_parent, **options})
     return code, bool(pressed) or code in (INTERRUPTED, -signal.SIGINT)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import new_folder, remove_partial, sync, write_errors
+from cardpose.common.files import new_folder, sync, write_errors
 from cardpose.common.packet import FrameId
 from cardpose.common.progress import ProgressBar
 from cardpose.geometry.letterbox import letterbox
@@ -128,7 +128,6 @@ def open_or_build(
         with _locked(path.with_suffix(".lock")):
             if not path.is_dir():
                 log.info("building the frame cache: %d frames, %.0f MB, %s", len(wanted), megabytes, path)
-                remove_partial(path)
                 with new_folder(path, choose) as partial:
                     _write(partial, footage, wanted, size)
                     if cache_key(footage, wanted, size) != key:

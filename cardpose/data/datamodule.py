@@ -20,7 +20,7 @@ from cardpose.common.threads import cores, processes_here
 from cardpose.data.cache import FrameCache, open_or_build
 from cardpose.data.dataset import Augment, CardDataset, FrameStream, MixedDataset, subsample, unchanged
 from cardpose.data.footage.folder import DatasetFolder
-from cardpose.data.loading import choose_num_workers, seed_worker
+from cardpose.data.loading import check_shared_memory, choose_num_workers, seed_worker
 from cardpose.data.sampler import (
     InterleavedEvalSampler,
     ResumableDataLoader,
@@ -180,12 +180,8 @@ class CardDataModule(LightningDataModule):
 
         The split is made first, so that an error in it is reported before the long work.
         """
-        frames = len(self.split.train) if self.samples_per_epoch is None else 0
-        frames += self.stream_samples
-        if 0 < frames < self.batch_size:
-            raise InputError(
-                f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
-            )
+        _ = self.split
+        check_shared_memory(self.num_workers, self.batch_size * self.size[0] * self.size[1] * 3)
         self._open_cache(self.footage, self.annotations)
         if self.test is not None:
             self._other_test_dataset(self.test)
@@ -210,11 +206,22 @@ class CardDataModule(LightningDataModule):
         test = dataset(self.split.test) if self.test is None else self._other_test_dataset(self.test)
         self.datasets = {"val": dataset(self.split.val), "test": test, "predict": dataset(list(row_of))}
 
-    def check_divisible(self, world: int) -> None:
-        """See `cardpose.data.sampler.check_divisible`."""
+    def check_training(self, world: int) -> None:
+        """Check that there is a batch to train with, and that batches can be divided among `world` processes.
+
+        Raises:
+            InputError: they cannot, or there is no frame to train or to validate with.
+        """
+        if not (self.split.train and self.split.val):
+            raise InputError("split: no frame to train or to validate with: choose split=by_video or random")
+        footage = len(self.split.train) if self.samples_per_epoch is None else 0
+        if (frames := footage + self.stream_samples) < self.batch_size:
+            raise InputError(
+                f"data.batch_size={self.batch_size} is more than the {frames} training frames: lower it"
+            )
         other = self.test and subsample(self.test.footage.annotations, self.stride)
-        frames = {"validation": len(self.split.val), "test": len(other or self.split.test)}
-        check_divisible(self.batch_size, frames, world)
+        evaluated = {"validation": len(self.split.val), "test": len(other or self.split.test)}
+        check_divisible(self.batch_size, evaluated, world)
 
     @property
     def process(self) -> ProcessRank:

@@ -1,12 +1,21 @@
 """The worker processes of the data loaders."""
 
 import gc
+import multiprocessing
 import random
+import shutil
 import signal
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+
+from cardpose.common.errors import InputError
+
+SHARED_MEMORY = Path("/dev/shm")
+PREFETCHED = 2
+"""Batches that a worker loads ahead."""
 
 
 def choose_num_workers(cores: int, gpu: bool) -> int:
@@ -16,6 +25,28 @@ def choose_num_workers(cores: int, gpu: bool) -> int:
     (1, 4, 8)
     """
     return max(1, min(8, cores - 1) if gpu else min(4, cores // 2))
+
+
+def check_shared_memory(num_workers: int, batch_bytes: int) -> None:
+    """Check that workers can pass their batches on; containers may have little shared memory, or none.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if num_workers == 0:
+        return
+    needed = PREFETCHED * num_workers * batch_bytes
+    try:
+        torch.empty(1).share_memory_()
+        multiprocessing.Lock()
+        enough = not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free >= needed
+    except (OSError, RuntimeError):
+        enough = False
+    if not enough:
+        raise InputError(
+            f"data.num_workers={num_workers}: the workers need {needed / 1e6:.0f} MB of shared memory, which "
+            f"{SHARED_MEMORY} does not have: set data.num_workers=0, or give the container more (docker run --shm-size)"
+        )
 
 
 def seed_worker(worker: int) -> None:

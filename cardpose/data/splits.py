@@ -69,18 +69,15 @@ def by_video(
         InputError: a fold that does not exist, or too few videos for every subset to have one.
     """
     videos = _videos_by_count(annotations)
-    if folds < 2 or not 0 <= fold < folds:
-        raise InputError(
-            f"split.fold={fold} of split.folds={folds} does not exist: count folds from 0, at least 2"
-        )
-    if len(videos) < folds:
-        raise InputError(
-            f"split.folds={folds} needs as many videos, the data has {len(videos)}: lower split.folds"
-        )
+    _check_videos(videos)
+    if not 2 <= folds <= len(videos):
+        raise InputError(f"split.folds={folds} of {len(videos)} videos: choose 2 to {len(videos)}")
+    if not 0 <= fold < folds:
+        raise InputError(f"split.fold={fold} of split.folds={folds}: choose 0 to {folds - 1}")
     rng = np.random.default_rng(seed)
     fold_of = np.concatenate([rng.permutation(folds) for _ in range(0, len(videos), folds)])[: len(videos)]
     test = [video for video, of in zip(videos, fold_of, strict=True) if of == fold]
-    return _whole_videos(annotations, videos, test, val_videos, train_videos)
+    return _whole_videos(annotations, videos, test, val_videos, train_videos, "raise split.folds")
 
 
 def by_video_fraction(
@@ -96,9 +93,10 @@ def by_video_fraction(
         InputError: a fraction outside 0 to 1, or too few videos for every subset to have one.
     """
     videos = _videos_by_count(annotations)
+    _check_videos(videos)
     _check_fraction("test_fraction", test_fraction)
     test = _spread(videos, max(1, round(len(videos) * test_fraction)))
-    return _whole_videos(annotations, videos, test, val_videos, train_videos)
+    return _whole_videos(annotations, videos, test, val_videos, train_videos, "lower split.test_fraction")
 
 
 def random_frames(
@@ -120,13 +118,15 @@ def random_frames(
     """
     _check_fraction("test_fraction", test_fraction)
     _check_fraction("val_fraction", val_fraction)
-    num_test = round(len(annotations) * test_fraction)
-    num_val = round((len(annotations) - num_test) * val_fraction)
+    if len(annotations) < len(SUBSETS):
+        raise InputError(f"split: {len(annotations)} labelled frames, 3 are needed: label more frames")
+    num_test = max(1, round(len(annotations) * test_fraction))
+    num_val = max(1, round((len(annotations) - num_test) * val_fraction))
     order = np.random.default_rng(seed).permutation(len(annotations))
     subset = np.full(len(annotations), "train", dtype=object)
     subset[order[:num_test]] = "test"
     subset[order[num_test : num_test + num_val]] = "val"
-    return _checked(_split(annotations, subset.tolist()), "raise split.test_fraction and split.val_fraction")
+    return _checked(_split(annotations, subset.tolist()), "lower split.test_fraction and split.val_fraction")
 
 
 def all_test(annotations: Sequence[Annotation], exclude: Sequence[str] = ()) -> Split:
@@ -184,8 +184,12 @@ def explicit(
     return _split(annotations, [subset_of.get(a.frame_id) for a in annotations])
 
 
-def from_file(annotations: Sequence[Annotation], *, path: str | Path) -> Split:
+def from_file(
+    annotations: Sequence[Annotation], *, path: str | Path, needed: Sequence[str] = SUBSETS
+) -> Split:
     """The list in a JSON file, for example the split.json of a run. Format: `explicit`.
+
+    Subsets that are not `needed` are left out: an evaluation needs the test subset.
 
     Raises:
         InputError: no such file, not JSON of this form, or what `explicit` finds wrong.
@@ -193,6 +197,7 @@ def from_file(annotations: Sequence[Annotation], *, path: str | Path) -> Split:
     subsets = read_json(Path(path), "set split.path to a file")
     if not (isinstance(subsets, dict) and all(isinstance(videos, dict) for videos in subsets.values())):
         raise InputError(f"{path}: not a split: write {{subset: {{video: [frame, ...]}}}}")
+    subsets = {name: frames for name, frames in subsets.items() if name in needed or name not in SUBSETS}
     return explicit(annotations, subsets=subsets, name=str(path))
 
 
@@ -208,11 +213,17 @@ def _whole_videos(
     test: list[str],
     val_videos: int | None,
     train_videos: int | None,
+    fewer_tested: str,
 ) -> Split:
-    """The given test videos; validation and then training videos spread over the rest."""
+    """The given test videos; validation and then training videos spread over the rest.
+
+    `fewer_tested` is how to test fewer videos, for messages.
+    """
     if val_videos is None:
         val_videos = max(1, round(len(videos) * VAL_SHARE))
     rest = [video for video in videos if video not in set(test)]
+    if len(rest) < 2:
+        raise InputError(f"split: {len(test)} of {len(videos)} videos are tested: {fewer_tested}")
     if not 1 <= val_videos < len(rest):
         raise InputError(
             f"split.val_videos={val_videos} of the {len(rest)} videos outside test leaves a subset empty: "
@@ -258,6 +269,14 @@ def _checked(split: Split, fix: str) -> Split:
         if not getattr(split, subset):
             raise InputError(f"split: no frame in {subset}: {fix}")
     return split
+
+
+def _check_videos(videos: Sequence[str]) -> None:
+    if len(videos) < len(SUBSETS):
+        raise InputError(
+            f"split: {len(videos)} labelled {'video' if len(videos) == 1 else 'videos'}, 3 are needed to hold out "
+            "whole videos: label more videos, or train with split=random, whose scores do not hold for new ones"
+        )
 
 
 def _check_fraction(key: str, value: float) -> None:

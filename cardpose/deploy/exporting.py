@@ -43,6 +43,12 @@ class Choices:
     calibration_data: Path | None = None
     calibration_frames: int = 100
 
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """The subsets of the split that are needed: the tested frames are compared, training frames calibrate int8."""
+        calibrated = self.precision == "int8" and self.calibration_data is None
+        return ("train", "test") if calibrated else ("test",)
+
 
 def export_checkpoint(
     path: Path, out: Path, config: Mapping[str, Any], make_split: MakeSplit, choices: Choices

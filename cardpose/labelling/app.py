@@ -26,7 +26,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -99,7 +99,12 @@ def build_app(session: Session, token: str, local: bool, port: int) -> Starlette
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token, local=local, port=port)],
-        exception_handlers={HTTPException: _http_error, InputError: _input_error, ConflictError: _conflict},
+        exception_handlers={
+            HTTPException: _http_error,
+            InputError: _input_error,
+            ConflictError: _conflict,
+            ClientDisconnect: _input_error,
+        },
         lifespan=_lifespan,
     )
     app.state.session = session
@@ -282,7 +287,7 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _input_error(request: Request, error: Exception) -> Response:
-    return refusal(400, str(error))
+    return refusal(400, str(error) or "the request breaks off")
 
 
 def _conflict(request: Request, error: Exception) -> Response:

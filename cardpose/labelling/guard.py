@@ -19,6 +19,7 @@ TOKEN_HEADER = "x-cardpose-token"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 MAX_BODY = 64 * 1024
 """Bytes of a request; a frame's corners are a few hundred."""
+MAX_PATH = 500
 _READS = ("GET", "HEAD")
 _SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; "
@@ -64,7 +65,9 @@ class Guard:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_SAFE_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("cache-control", "no-store")  # the page holds the token
+                headers.update(_SAFE_HEADERS)
             await send(message)
 
         await (self._reject(scope) or self._app)(scope, receive, send_safely)
@@ -73,8 +76,10 @@ class Guard:
         """The response to a request that is not passed on."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY:
             return refusal(413, f"a request has at most {MAX_BODY} bytes")
+        if len(scope["path"]) > MAX_PATH:
+            return refusal(414, f"an address has at most {MAX_PATH} characters")
         if self._local and not _local_name(headers.get("host", "")):
             return refusal(403, "open the page by 127.0.0.1 or localhost")
         if not self._local and not self._knows_cookie(headers):

@@ -1,11 +1,18 @@
 """The listening socket and the web server (uvicorn)."""
 
 import socket
+from contextlib import suppress
+from io import StringIO
 
+import segno
 import uvicorn
 from starlette.applications import Starlette
 
 from cardpose.common.errors import InputError
+
+ANY_ADDRESS = ("0.0.0.0", "::", "")
+OUTSIDE = ("192.0.2.1", 9)
+"""An address outside of every network (RFC 5737)."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -46,7 +53,29 @@ def server(app: Starlette) -> uvicorn.Server:
 
 
 def link(host: str, listener: socket.socket, token: str | None) -> str:
-    """The URL of the page."""
+    """The URL of the page; for 0.0.0.0 and ::, which are no address, that of this machine in its network."""
     port = listener.getsockname()[1]
+    if host in ANY_ADDRESS:
+        host = own_address()
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def own_address() -> str:
+    """The address at which other devices of the network reach this machine; its name where that is unknown."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(OUTSIDE)  # of a datagram socket: nothing is sent
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
+def qr_code(text: str, unicode: bool) -> str:
+    """A QR code for the terminal.
+
+    Args:
+        text: what it holds.
+        unicode: whether the terminal shows block characters; otherwise the code consists of coloured spaces.
+    """
+    drawn = StringIO()
+    segno.make(text, error="l", micro=False).terminal(drawn, border=2, compact=unicode)
+    return drawn.getvalue()

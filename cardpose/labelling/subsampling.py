@@ -2,6 +2,7 @@
 
 import filecmp
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from cardpose.common.errors import InputError
 from cardpose.common.file_names import plain, printable, shortened
-from cardpose.common.files import new_folder, replace_file, sync
+from cardpose.common.files import replace_file, sync, temporary_sibling, write_errors
 from cardpose.common.images import write_image
 from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
@@ -142,13 +143,16 @@ def _keep_frames(
 ) -> dict[int, float]:
     """Write the frames to the folder `target`; returns their timestamps in seconds."""
     times = {}
-    exists = target.is_dir() and any(target.iterdir())
-    with new_folder(target.with_name(f".{shortened(target.name, 5)}.new") if exists else target) as temporary:
-        for frame in _frames_at(path, indices, info, bar):
-            write_image(temporary / f"{frame.index}.jpg", frame.image)
-            times[frame.index] = frame.timestamp
-    if exists:
-        _require_same(target.with_name(f".{shortened(target.name, 5)}.new"), target)
+    with write_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_sibling(target, folder=True) as fresh:
+            for frame in _frames_at(path, indices, info, bar):
+                write_image(fresh / f"{frame.index}.jpg", frame.image)
+                times[frame.index] = frame.timestamp
+            if target.is_dir() and any(target.iterdir()):
+                _require_same(fresh, target)
+            else:
+                os.replace(fresh, target)
     sync(target)
     return times
 
@@ -158,7 +162,6 @@ def _require_same(fresh: Path, target: Path) -> None:
     names = sorted(item.name for item in fresh.iterdir())
     same = names == sorted(item.name for item in target.iterdir())
     same = same and filecmp.cmpfiles(fresh, target, names, shallow=False)[0] == names
-    shutil.rmtree(fresh)
     if not same:
         raise InputError(f"{target}: holds other frames already: add its row to videos.csv or move it away")
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from cardpose.data.footage.video import probe
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
 from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.predictor import Predictor
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
 BATCH = 16
@@ -119,8 +122,7 @@ def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]]
     Candidates are the unlabelled frames that annotations.json lists for the video, or, without any, every `stride`-th
     frame of a video file and all frames of a folder of images.
 
-    Raises:
-        InputError: annotations.json lists a frame that does not exist.
+    Frames that are listed but not there are left out, with a warning.
     """
     labelled: dict[str, set[int]] = {video.file: set() for video in folder.videos}
     listed: dict[str, set[int]] = {video.file: set() for video in folder.videos}
@@ -132,10 +134,9 @@ def _candidates(folder: DatasetFolder, stride: int) -> tuple[dict[str, set[int]]
     for file, source in folder.sources.items():
         frames = range(probe(source).num_frames) if isinstance(source, Path) else source
         if missing := listed[file] - set(frames):
-            raise InputError(
-                f"{folder.root / file}: has no frame {min(missing)}, which annotations.json lists: put it back or "
-                "remove the entry"
-            )
+            log.warning("%s: has no frame %d, which annotations.json lists: left out", file, min(missing))
+            listed[file] -= missing
+            labelled[file] -= missing
         considered = frames[::stride] if isinstance(frames, range) else frames
         candidates[file] = (listed[file] - labelled[file]) or set(considered) - labelled[file]
     return candidates, labelled

@@ -113,7 +113,7 @@ def read(path: str | Path) -> dict[str, Any]:
         builder.check(described["config"])
         check_calibration(described)
         _check_metadata(described)
-        _check_finite(checkpoint["state_dict"])
+        check_finite(checkpoint["state_dict"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return checkpoint
@@ -159,7 +159,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_finite(weights: Mapping[str, Any]) -> None:
+def check_finite(weights: Mapping[str, Any]) -> None:
+    """Raise an `InputError` that names a weight that is NaN, infinite, or no tensor."""
     for name, value in weights.items():
         if not isinstance(value, Tensor):
             raise InputError(f"weight {name} is not a tensor: use another checkpoint")

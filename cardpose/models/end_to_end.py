@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from cardpose.common.packet import CARDS_PER_DECK, ModelOutput
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, ModelOutput
 from cardpose.models.unet import UNet
 
 
@@ -35,6 +35,6 @@ class EndToEnd(nn.Module):
             corners,
             confidence,
             output.visibility.sigmoid(),
-            output.cards * CARDS_PER_DECK,
+            (output.cards * CARDS_PER_DECK).clamp(1, MAX_CARDS),
             output.cards_std * CARDS_PER_DECK,
         )

@@ -17,6 +17,7 @@ import torch
 
 from cardpose.common.errors import InputError
 from cardpose.common.images import read_image
+from cardpose.common.packet import MAX_CARDS
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
 from cardpose.geometry.letterbox import letterbox
@@ -127,7 +128,7 @@ class Predictor:
                 confidence=output.confidence[i],
                 found=output.confidence[i] > self.fusion.found,
                 visibility=output.visibility[i],
-                cards=float(output.cards[i]),
+                cards=float(np.clip(output.cards[i], 1, MAX_CARDS)),  # exports of older versions do not
                 cards_std=float(output.cards_std[i]),
                 thickness_mm=float(thickness[i]),
                 box=boxes[i],

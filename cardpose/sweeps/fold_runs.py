@@ -64,7 +64,7 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
         builder.build({**config["split"], "fold": fold}, "split")(data.annotations)
         for fold in range(cfg.split.folds)
     ]
-    data.prepare_data()
+    build.prepare_data(data, 1)
     return data, splits
 
 

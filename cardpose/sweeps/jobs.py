@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cardpose.common.locks import wait_for
-from cardpose.common.subprocesses import call
+from cardpose.common.subprocesses import call, end_with_parent
 from cardpose.sweeps.folder import PRUNED, TRIAL, Job, failure
 from cardpose.training.run_folder import is_finished, last_checkpoint, remove_half, train_command
 
@@ -43,6 +43,8 @@ def run_job(cfg: DictConfig) -> None:
         KeyboardInterrupt: Ctrl-C, if the jobs run one after another.
     """
     hydra = HydraConfig.get()
+    if "joblib" in hydra.launcher._target_:
+        end_with_parent(signal.SIGTERM)  # a worker waits for minutes for the jobs of a killed sweep
     run = Path(hydra.runtime.output_dir)
     job = Job(run.parent, run.name, tuple(of_train(hydra.overrides.task)))
     stop = job.log.parent / STOP

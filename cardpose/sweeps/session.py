@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from cardpose.common.errors import InputError, first_line, needs_extra
+from cardpose.common.exits import FAILED
 from cardpose.common.files import replace_file
-from cardpose.common.hydra_entry import FAILED, Exit, new_folder, plain
+from cardpose.common.hydra_entry import Exit, new_folder, plain
 from cardpose.common.hydra_words import composition_line, dotted_keys, path_override
 from cardpose.common.locks import is_held
 from cardpose.common.renamed import rename

@@ -224,8 +224,6 @@ def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) 
 
     After an exception, Ctrl-C included, finished clips remain and unfinished ones leave no file.
     """
-    for stale in (root / "videos").glob(".*.partial"):  # of a run that was killed
-        stale.unlink()
     render, numbers = partial(_render_clip, footage, root, open_video), missing(footage, root)
     if workers == 1:
         yield from map(render, numbers)

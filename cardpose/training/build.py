@@ -115,13 +115,10 @@ def prepare_data(data: CardDataModule, world_size: int) -> None:
     """Split the data and build its frame cache.
 
     Raises:
-        InputError: batches cannot be divided among `world_size` processes, or a split has no training or validation
-            frame.
+        InputError: see `CardDataModule.check_training`.
     """
-    data.check_divisible(world_size)
+    data.check_training(world_size)
     data.prepare_data()
-    if not (data.split.train and data.split.val):
-        raise InputError("split: no frame to train or to validate with: choose another split")
 
 
 def mean_cards(data: CardDataModule) -> float:

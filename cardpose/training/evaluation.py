@@ -32,14 +32,17 @@ def check_comparable(read: Sequence[dict[str, Any]]) -> None:
         check_same_frames(*map(frames_to_test, read))
 
 
-def write_both(
+def write_evaluations(
     folder: Path, paths: Sequence[Path], read: Sequence[dict[str, Any]], tested: Sequence[TestResult]
 ) -> list[dict[str, str]]:
-    """Write the comparison of two tested checkpoints, and a report each in a/ and b/.
+    """Write the report of one tested checkpoint, or of two their comparison, and a report each in a/ and b/.
 
     Returns:
-        The scores side by side, see `comparison.score_rows`.
+        The scores of two side by side, see `comparison.score_rows`.
     """
+    if len(tested) == 1:
+        write_evaluation(folder, paths[0], read[0], tested[0])
+        return []
     described = [checkpoint[checkpoints.KEY] for checkpoint in read]
     facts = {
         f"{name}: {key}": value

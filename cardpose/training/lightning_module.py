@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from cardpose.common.distributed.collectives import broadcast
-from cardpose.common.packet import CARDS_PER_DECK, Batch, ModelOutput
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
@@ -98,7 +100,7 @@ class CardposeModule(LightningModule):
             corners=apply_affine(to_source, corners),
             confidence=confidence,
             visibility=output.visibility.sigmoid(),
-            cards=output.cards * CARDS_PER_DECK,
+            cards=(output.cards * CARDS_PER_DECK).clamp(1, MAX_CARDS),
             cards_std=output.cards_std * CARDS_PER_DECK,
         )
 
@@ -137,11 +139,20 @@ class CardposeModule(LightningModule):
         broadcast(self.net.buffers())
 
     def on_validation_epoch_end(self) -> None:
-        """Calibrate the interval on the whole validation set, and log its metrics."""
+        """Calibrate the interval on the whole validation set, and log its metrics.
+
+        Raises:
+            InputError: the loss is not finite, before a checkpoint is written.
+        """
         videos = self.val_metrics.videos()
         unseen = np.isin(videos.video, self.trainer.datamodule.unseen_videos)
         self.interval = videos.of(unseen).fit_interval()
-        self._log_metrics(self.val_metrics, "val")
+        losses = self._log_metrics(self.val_metrics, "val")
+        if self.trainer.state.fn == TrainerFn.FITTING and not losses["loss"].isfinite():
+            raise InputError(
+                f"val/loss is not finite after epoch {self.current_epoch + 1}, the training diverged; the checkpoints "
+                "of the epochs before stay: train again with a lower optim.lr"
+            )
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the whole test set, and how the interval does on its videos."""
@@ -186,12 +197,14 @@ class CardposeModule(LightningModule):
         metrics.update(prediction, batch, flags)
         return {"prediction": prediction, "flags": flags, "heatmaps": output.heatmaps}
 
-    def _log_metrics(self, metrics: FrameMetrics, stage: str) -> None:
-        """Scores and losses over the frames of all processes: each of them computes the same."""
-        self.log_dict(_named(self.epoch_loss.compute(), stage))
+    def _log_metrics(self, metrics: FrameMetrics, stage: str) -> dict[str, Tensor]:
+        """Scores and losses over the frames of all processes: each of them computes the same; returns the losses."""
+        losses = self.epoch_loss.compute()
+        self.log_dict(_named(losses, stage))
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
         self.epoch_loss.reset()
         metrics.reset()
+        return losses
 
 
 def _named(losses: Mapping[str, Tensor], stage: str) -> dict[str, Tensor]:

@@ -29,7 +29,16 @@ class RunCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write a checkpoint, see `checkpoints.write`."""
+        """Write a checkpoint, see `checkpoints.write`; never one of a training that diverged.
+
+        Raises:
+            InputError: weights are not finite, the disk is full, or the folder may not be written to.
+        """
+        try:
+            for part in ("state_dict", "current_model_state"):  # the average of the weights, and the weights
+                checkpoints.check_finite(checkpoint.get(part) or {})
+        except InputError as error:
+            raise InputError(f"{path}: not written, what was there before stays: {error}") from None
         checkpoints.write(checkpoint, path)
 
     def load_checkpoint(

@@ -1,5 +1,6 @@
 """A run's folder: what a training writes there, whether it is finished, and the command that starts or resumes it."""
 
+import logging
 import shlex
 import shutil
 import sys
@@ -20,6 +21,8 @@ from cardpose.models.checkpoints import git_commit
 from cardpose.training import hardware
 from cardpose.training.hparams import log_hyperparameters
 from cardpose.training.loggers import log_images, log_test_scores
+
+log = logging.getLogger(__name__)
 
 COST = "cost.json"
 """In a run folder: seconds of training and parameters of the network."""
@@ -105,6 +108,8 @@ def write_results(
         log_images(logger, images, trainer.global_step)
         log_test_scores(logger, metrics, trainer.global_step)
     log_hyperparameters(trainer, config, folder, metrics)
+    if tested.remark:
+        log.warning(tested.remark)
     write_metrics(folder / "metrics.json", dict(metrics))  # last: it marks the run as finished
 
 

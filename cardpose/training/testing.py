@@ -9,6 +9,7 @@ from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
+from cardpose.evaluation.metrics.scores import worse_than_constant
 from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
 from cardpose.models.builder import build as build_object
@@ -71,16 +72,23 @@ def config_for_test(
     return config
 
 
-def make_split(config: Mapping[str, Any], checkpoint: Mapping[str, Any], name: str | Path) -> MakeSplit:
+def make_split(
+    config: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+    name: str | Path,
+    needed: Sequence[str] = ("test",),
+) -> MakeSplit:
     """Annotations -> split whose test frames are those of `config["split"]`, or else the checkpoint's own.
 
     Args:
         config: as `config_for_test` returns it.
         checkpoint: as `cardpose.models.checkpoints.read` returns it.
+        needed: subsets whose frames must be in the footage; the others are left out.
     """
-    if config["split"]:
-        return build_object(config["split"], "split")
-    subsets = checkpoint[checkpoints.KEY]["split"]
+    if split := config["split"]:
+        return build_object({**split, "needed": list(needed)} if "path" in split else split, "split")
+    stored = checkpoint[checkpoints.KEY]["split"]
+    subsets = {subset: stored.get(subset, {}) for subset in needed}
     return partial(explicit, subsets=subsets, name=f"{name}'s split (for other footage add --split all)")
 
 
@@ -107,7 +115,7 @@ def evaluate_checkpoint(
     collect = CollectFrames()
     trainer = build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
-    return describe_test(metrics, collect.results, module, data)
+    return describe_test(metrics, collect.results, module, data, checkpoint.get("global_step", 0))
 
 
 def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataModule) -> dict[str, float]:
@@ -120,7 +128,11 @@ def validate(config: Mapping[str, Any], module: CardposeModule, data: CardDataMo
 
 
 def describe_test(
-    metrics: Mapping[str, float], results: Sequence[FrameResult], module: CardposeModule, data: CardDataModule
+    metrics: Mapping[str, float],
+    results: Sequence[FrameResult],
+    module: CardposeModule,
+    data: CardDataModule,
+    steps: int,
 ) -> TestResult:
     """What `trainer.test(module, data)` gave.
 
@@ -129,7 +141,11 @@ def describe_test(
         results: that `callbacks.collect.CollectFrames` gathered.
         module: with the weights that were tested.
         data: what was tested on.
+        steps: optimizer steps of the training.
     """
+    description = module.description or {"split": {}, "config": {}}
+    trained = len(description["split"].get("train", {}))
+    start = description["config"].get("init_from")
     root = data.root if data.test is None else data.test.root
     videos = len({result.video for result in results})
     return TestResult(
@@ -140,6 +156,7 @@ def describe_test(
         constant=float(module.test_metrics.cards.constant),
         interval=module.interval,
         fusion=module.fusion,
+        remark=worse_than_constant(metrics, steps, trained, start),
     )
 
 

@@ -140,7 +140,7 @@ def test_stride_that_skips_everything(make: Make) -> None:
 
 def test_batch_larger_than_the_training_set(make: Make) -> None:
     with pytest.raises(InputError, match=r"data\.batch_size=500 .* training frames"):
-        make(batch_size=500).prepare_data()
+        make(batch_size=500).check_training(1)
 
 
 def test_a_mistaken_split_is_reported_before_the_cache_is_built(make: Make, tmp_path: Path) -> None:

@@ -167,14 +167,21 @@ SIX = labels({f"v{n}": n for n in range(1, 7)})
         (lambda: by_video(SIX, fold=5), r"split\.fold=5 of split\.folds=5"),
         (lambda: by_video(SIX, fold=-1), r"split\.fold=-1"),
         (lambda: by_video(SIX, folds=1), r"split\.folds=1"),
-        (lambda: by_video(SIX, folds=7), r"split\.folds=7 .* has 6: lower split\.folds"),
+        (lambda: by_video(SIX, folds=7), r"split\.folds=7 of 6 videos: choose 2 to 6"),
         (lambda: by_video(SIX, folds=2, val_videos=3), r"split\.val_videos=3 .*3 videos.* choose 1 to 2"),
         (lambda: by_video(SIX, folds=2, val_videos=0), r"split\.val_videos=0"),
-        (lambda: by_video(SIX[:6], folds=2, val_videos=1), r"split\.val_videos=1 .*add videos"),
+        (lambda: by_video(SIX[:3]), r"1 labelled video, .*label more videos, or train with split=random"),
+        (lambda: by_video(SIX[:6]), r"2 labelled videos, 3 are needed"),
+        (lambda: by_video(SIX[:9], folds=2), r"2 of 3 videos are tested: raise split\.folds"),
         (lambda: by_video_fraction(SIX, test_fraction=0), r"split\.test_fraction=0"),
-        (lambda: by_video_fraction(SIX, test_fraction=0.9), r"split\.val_videos"),
+        (
+            lambda: by_video_fraction(SIX, test_fraction=0.9),
+            r"5 of 6 videos are tested: lower split\.test_fraction",
+        ),
+        (lambda: by_video_fraction(SIX[:6]), r"2 labelled videos, 3 are needed"),
+        (lambda: random_frames(SIX[:2]), r"2 labelled frames, 3 are needed: label more"),
+        (lambda: random_frames(SIX, test_fraction=0.99), r"no frame in train.*lower split\.test_fraction"),
         (lambda: random_frames(SIX, test_fraction=1.0), r"split\.test_fraction=1\.0"),
-        (lambda: random_frames(SIX, val_fraction=0.01), r"no frame in val.*split\.val_fraction"),
         (lambda: explicit(SIX, subsets={"train": {"v1": "all"}}, name="list"), "list: no frame in test"),
         (lambda: explicit(SIX, subsets={"tset": {"v1": "all"}}, name="list"), "list: unknown subset 'tset'"),
         (lambda: explicit(SIX, subsets={"test": {"v9": "all"}}, name="list"), "list: test names v9"),
@@ -207,6 +214,26 @@ def test_mistakes_in_a_file(tmp_path: Path, text: str | None, message: str) -> N
         path.write_text(text)
     with pytest.raises(InputError, match=f"{path}.*{message}"):
         from_file(SIX, path=path)
+
+
+def test_the_smallest_footage_that_can_be_split() -> None:
+    three = labels({f"v{n}": n for n in (1, 2, 3)})
+    for split in (by_video(three, folds=3), by_video_fraction(three), random_frames(three[:3])):
+        assert all((split.train, split.val, split.test))
+
+
+def test_a_file_for_an_evaluation_is_judged_by_what_it_tests(tmp_path: Path) -> None:
+    """The videos that a model was trained with need not be there."""
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"train": {"gone": "all"}, "val": {"v1": [77]}, "test": {"v2": "all"}}))
+    assert from_file(SIX, path=path, needed=["test"]) == explicit(
+        SIX, subsets={"test": {"v2": "all"}}, name=""
+    )
+    with pytest.raises(InputError, match="names gone"):
+        from_file(SIX, path=path)
+    path.write_text(json.dumps({"tset": {"v2": "all"}}))
+    with pytest.raises(InputError, match="unknown subset 'tset'"):
+        from_file(SIX, path=path, needed=["test"])
 
 
 def test_real_footage(cardcut_root: Path) -> None:

@@ -236,7 +236,7 @@ def test_suggestions_where_all_is_labelled(
     [
         ("split.fold=1", "cardpose.crossval runs every split.fold"),
         ("split.folds=1", "split.folds=1: choose a whole number from 2"),
-        ("split.folds=7", "split.folds=7 needs as many videos, the data has 6: lower split.folds"),
+        ("split.folds=7", "split.folds=7 of 6 videos: choose 2 to 6"),
         ("split.val_videos=4", "split.val_videos=4"),
         ("resume=outputs/a/checkpoints/last.ckpt", "continue with dir="),
         ("data.batch_size=99", "data.batch_size=99"),

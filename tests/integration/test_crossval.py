@@ -19,8 +19,8 @@ from in_process import Command
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cardpose.common.errors import InputError
-from cardpose.common.hydra_entry import INTERRUPTED
 from cardpose.common.locks import only_command
+from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.crossval import crossval, main
 from cardpose.sweeps import fold_runs
 from cardpose.train import train

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cardpose.common.errors import InputError
+from cardpose.check import check
 from cardpose.data.footage.folder import DatasetFolder, write_folder
+from cardpose.labelling.checks.findings import Kind
 from cardpose.labelling.suggesting import COLUMNS
 from cardpose.prediction.predictor import Predictor
 from cardpose.suggest import suggest
@@ -71,14 +72,18 @@ def test_frames_that_wait_in_the_folder_are_preferred(run: Run, half: Path) -> N
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/52.mp4"} == {0, 4}
 
 
-def test_a_listed_frame_that_is_not_there_is_named(run: Run, half: Path) -> None:
+def test_suggest_goes_on_without_a_listed_frame_that_is_not_there(
+    run: Run, half: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And `check` names it."""
     document = json.loads((half / "annotations.json").read_text())
     document["images"].append(
         document["images"][0] | {"id": 1000, "video": "videos/41.mp4", "frame_index": 99, "timestamp": None}
     )
     (half / "annotations.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"videos/41\.mp4: has no frame 99, which annotations\.json lists"):
-        run()
+    assert run()
+    assert "videos/41.mp4: has no frame 99, which annotations.json lists: left out" in caplog.text
+    assert check(half, out=half / "checked").findings[0].kind is Kind.GONE
 
 
 def test_footage_without_any_label(run: Run, half: Path) -> None:

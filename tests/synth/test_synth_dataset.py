@@ -51,7 +51,6 @@ def test_an_interrupted_run_goes_on(footage: Footage, tmp_path: Path) -> None:
     for _ in generate(footage, tmp_path, save_frames, workers=1):
         break
     assert missing(footage, tmp_path) == [1, 2]
-    (tmp_path / "videos" / ".0001.mp4.77.partial").write_text("of a run that was killed")
     assert run(footage, tmp_path, 1) == [1, 2]
     assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == [
         "0000.mp4",

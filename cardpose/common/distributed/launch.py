@@ -26,6 +26,7 @@ from torch.multiprocessing import ProcessExitedException, start_processes
 
 from cardpose.common.distributed.ranks import silence_nonzero_ranks
 from cardpose.common.errors import InputError
+from cardpose.common.files import environment_error
 from cardpose.common.subprocesses import handling
 
 Job = Callable[[], Any]
@@ -173,10 +174,17 @@ def _outcome(job: Job, rank: int) -> Outcome:
         result = job()
     except InputError as error:
         return Outcome("refused", str(error))
+    except OSError as error:
+        found = environment_error(error)
+        return Outcome("refused", str(found)) if found else Outcome("failed", _trace(rank))
     except KeyboardInterrupt:
         return Outcome("stopped")
     except SystemExit as stop:
         return Outcome("stopped", stop.code)
     except BaseException:
-        return Outcome("failed", f"process {rank}:\n{traceback.format_exc()}")
+        return Outcome("failed", _trace(rank))
     return Outcome("done", result if rank == 0 else None)
+
+
+def _trace(rank: int) -> str:
+    return f"process {rank}:\n{traceback.format_exc()}"

@@ -16,6 +16,7 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, sync
 from cardpose.common.json_files import get, read_json, whole_number
+from cardpose.common.json_files import number as finite_number
 from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, write_videos
 from cardpose.data.labels.validate import check_annotation, parse_cards
@@ -29,6 +30,9 @@ CATEGORY = {
 }
 
 Json = dict[str, Any]
+
+MAX_SECONDS = 1e6
+"""Of a timestamp; longer than any recording."""
 
 
 def image_name(video: str, frame_index: int) -> str:
@@ -170,10 +174,19 @@ def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
     return (
         get(image, "video", str, where),
         get(image, "frame_index", int, where),
-        math.nan if timestamp is None else float(get(image, "timestamp", (int, float), where)),
+        math.nan if timestamp is None else _seconds(timestamp, where),
         get(image, "width", int, where),
         get(image, "height", int, where),
     )
+
+
+def _seconds(timestamp: Any, where: str) -> float:
+    seconds = finite_number(timestamp, "timestamp", where)
+    if abs(seconds) > MAX_SECONDS:
+        raise InputError(
+            f"{where}: timestamp is {seconds:g}: write seconds from the start of the video, or null"
+        )
+    return seconds
 
 
 def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:

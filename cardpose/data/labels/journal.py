@@ -15,12 +15,13 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     An incomplete last line, which a killed process was still writing, is ignored: it was never confirmed as saved.
 
     Raises:
-        InputError: a complete line is damaged.
+        InputError: a complete line is damaged, or it is no plain file.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return []
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"{path}: is not a plain file, where cardpose label keeps its changes: move it away")
+    data = path.read_bytes()
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     return [_parse(line, path, number) for number, line in enumerate(lines, start=1)]
 

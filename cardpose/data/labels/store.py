@@ -54,8 +54,6 @@ class LabelFolder:
         try:
             self._tables = LabelTables(self.root, create=create)
             self._journal = Journal(self.root / JOURNAL)
-            for path in self.root.glob(".*.partial"):  # of a killed process
-                path.unlink()
             self.fold()
         except BaseException:
             self._lock.release()

@@ -128,3 +128,33 @@ def every_score() -> Iterator[Score]:
             yield score_of(f"{score.key}_video")
         else:
             yield score
+
+
+FEW_STEPS, FEW_VIDEOS = 1000, 10
+"""A training below these rarely learns to count."""
+
+
+def worse_than_constant(metrics: Mapping[str, float], steps: int, videos: int, init_from: str | None) -> str:
+    """A sentence about a model whose count is worse than always the same one, with the likely cause; "" for any other.
+
+    Args:
+        metrics: by the keys of metrics.json, test/...
+        steps: optimizer steps of its training.
+        videos: number of training videos.
+        init_from: the weights that it started from.
+
+    >>> worse_than_constant({"test/card_mae": 14.0, "test/card_mae_constant": 12.0}, 60, 30, None)
+    "The count is worse than the constant predictor's, 14.00 to 12.00 cards off, likely after too few steps (60)."
+    """
+    own, constant = (metrics.get(f"test/card_mae{variant}", math.nan) for variant in ("", "_constant"))
+    if not own > constant:
+        return ""
+    causes = [
+        *([f"after too few steps ({steps})"] if steps < FEW_STEPS else []),
+        *([f"for too few training videos ({videos})"] if videos < FEW_VIDEOS else []),
+        *([f"for footage far from that of the weights it started from ({init_from})"] if init_from else []),
+    ]
+    return (
+        f"The count is worse than the constant predictor's, {own:.2f} to {constant:.2f} cards off, likely "
+        f"{' or '.join(causes) or 'for footage unlike that of the training'}."
+    )

@@ -81,7 +81,7 @@ def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[s
 def sections(tested: TestResult) -> list[Section]:
     """All sections of a page about one model."""
     frames = frame_sections(tested.results, tested.frames.draw)
-    return [score_section(tested.metrics), *chart_sections(tested), *frames]
+    return [score_section(tested.metrics, tested.remark), *chart_sections(tested), *frames]
 
 
 def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
@@ -95,13 +95,14 @@ def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
     ]
 
 
-def score_section(metrics: Mapping[str, float]) -> Section:
-    """The scores, beside those of the constant predictor."""
+def score_section(metrics: Mapping[str, float], remark: str = "") -> Section:
+    """The scores, beside those of the constant predictor; `remark` comes first."""
     text = (
         "Constant is a predictor that always predicts the mean count of the training frames. The count of a video is "
         "fused from its frames. Corner errors are in pixels of the source frame."
     )
-    return Section("Scores", [text], Table(["", *VARIANTS.values()], score_cells(metrics)))
+    texts = [remark, text] if remark else [text]
+    return Section("Scores", texts, Table(["", *VARIANTS.values()], score_cells(metrics)))
 
 
 def count_section(

@@ -51,6 +51,7 @@ class TestResult:
         constant: the count that the constant predictor predicts.
         interval: the model's calibration, None where it has none.
         fusion: settings by which the frames of a video are fused.
+        remark: of `scores.worse_than_constant`, or empty.
     """
 
     metrics: Mapping[str, float]
@@ -60,6 +61,7 @@ class TestResult:
     constant: float
     interval: Interval | None
     fusion: FusionConfig
+    remark: str = ""
 
     @cached_property
     def videos(self) -> list[dict[str, Cell]]:

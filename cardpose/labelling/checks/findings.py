@@ -16,6 +16,7 @@ class Kind(Enum):
     """The kinds of findings, in the order of the page."""
 
     RULE = "rule"
+    GONE = "no picture"
     NO_BOX = "no box"
     SWAPPED = "swapped"
     PLACE = "names and places"
@@ -29,6 +30,7 @@ class Kind(Enum):
 
 MEANINGS = {
     Kind.RULE: "violates a rule of the dataset folder; training refuses it",
+    Kind.GONE: "a frame to label that annotations.json lists, but that is not there: put it back or remove its entry",
     Kind.NO_BOX: "no box fits the corners",
     Kind.SWAPPED: "a box fits if two names are exchanged",
     Kind.PLACE: "a corner's name contradicts its position relative to another",

@@ -117,8 +117,11 @@ def _same(looks: Looks) -> list[Finding]:
 
 
 def check_videos(folder: DatasetFolder) -> list[Finding]:
-    """Videos without a count, rotated ones, and those of another orientation than most."""
+    """Frames to label that are gone, videos without a count, rotated ones, those of another orientation than most."""
     findings = [
+        Finding(Kind.GONE, "annotations.json lists this frame, but it is not there", *frame)
+        for frame in gone(folder)
+    ] + [
         Finding(Kind.COUNT, "no count in videos.csv: fill it in where it is known", video.file)
         for video in folder.videos
         if video.cards is None
@@ -137,6 +140,20 @@ def check_videos(folder: DatasetFolder) -> list[Finding]:
             text = f"its frames are {shapes[video]}, those of most videos {usual[0][0]}: check its rotation"
             findings.append(Finding(Kind.ROTATED, text, video))
     return findings
+
+
+def gone(folder: DatasetFolder) -> list[FrameId]:
+    """The frames without a label that annotations.json lists and the footage does not have."""
+    labelled = {annotation.frame_id for annotation in folder.annotations}
+    there = {
+        video: range(probe(source).num_frames) if isinstance(source, Path) else source
+        for video, source in folder.sources.items()
+    }
+    return [
+        (video, index)
+        for video, index in folder.listed
+        if (video, index) not in labelled and video in there and index not in there[video]
+    ]
 
 
 def _turned(source: Source) -> str:
