@@ -1,11 +1,15 @@
-"""Reading of JSON files that others wrote, with errors that name the missing or wrong value."""
+"""Reading of JSON and YAML files, with errors that name the missing or wrong value."""
 
 import json
 import math
 from pathlib import Path
 from typing import Any
 
-from cardpose.common.errors import InputError
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from cardpose.common.errors import InputError, first_line
 
 _LARGEST = 2**20  # pixels of a side; OpenCV opens no larger image
 
@@ -25,6 +29,21 @@ def read_json(path: Path, fix: str = "is this the right file?") -> Any:
     except (ValueError, RecursionError) as error:  # also invalid UTF-8, and too many nested brackets
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not valid JSON ({reason}): restore it or export it again") from error
+
+
+def read_yaml(path: Path, kind: type[DictConfig] | type[ListConfig]) -> Any:
+    """What Hydra or OmegaConf wrote to a file.
+
+    Raises:
+        InputError: the file cannot be read, is not YAML, or holds something else than a `kind`.
+    """
+    try:
+        content = OmegaConf.load(path)
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)}): restore it") from error
+    if not isinstance(content, kind):
+        raise InputError(f"{path}: is damaged: restore it")
+    return content
 
 
 def get(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:

@@ -3,7 +3,6 @@
 So a fold that fails does not end the others, and its run folder is an ordinary one.
 """
 
-import json
 import logging
 import shlex
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.hydra_entry import plain, run_folder
 from cardpose.common.hydra_words import path_override
+from cardpose.common.json_files import read_json, read_yaml
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split
@@ -94,11 +94,11 @@ def open_folder(cfg: DictConfig, splits: Sequence[Split]) -> Path:
 
 
 def _check_same(folder: Path, config: dict[str, Any], splits: Sequence[Split]) -> None:
-    begun = OmegaConf.to_container(OmegaConf.load(folder / NOTE))
+    begun = OmegaConf.to_container(read_yaml(folder / NOTE, DictConfig))
     check_begun(f"dir={folder}", migrate(begun), migrate(config), "leave dir out")  # type: ignore[arg-type]
     for fold, split in enumerate(splits):
         saved = fold_folder(folder, fold) / "split.json"
-        if saved.is_file() and json.loads(saved.read_text()) != split.to_dict():
+        if saved.is_file() and read_json(saved, "restore it") != split.to_dict():
             raise InputError(
                 f"{saved}: names other frames than the footage has now: restore the footage, or leave dir out"
             )

@@ -9,7 +9,7 @@ import shlex
 import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from cardpose.common.exits import FAILED
 from cardpose.common.files import replace_file
 from cardpose.common.hydra_entry import Exit, new_folder, plain
 from cardpose.common.hydra_words import composition_line, dotted_keys, path_override
+from cardpose.common.json_files import read_yaml
 from cardpose.common.locks import is_held
 from cardpose.common.renamed import rename
 from cardpose.common.subprocesses import handling
@@ -81,7 +82,11 @@ def newest_of_same_choices(config: DictConfig, parent: Path) -> Path | None:
 
     wanted = choices(config.hydra.overrides.task)
     notes = sorted(parent.glob(f"*/{NOTE}"), key=lambda note: note.stat().st_mtime)
-    same = [note for note in notes if choices(OmegaConf.load(note).hydra.overrides.task) == wanted]
+    same = []
+    for note in notes:
+        with suppress(InputError, OmegaConfBaseException, AttributeError, TypeError):  # one that is damaged
+            if choices(read_yaml(note, DictConfig).hydra.overrides.task) == wanted:
+                same.append(note)
     return same[-1].parent if same else None
 
 
@@ -217,7 +222,7 @@ def check_same(job: Job, composed: DictConfig) -> None:
     saved = job.run / ".hydra" / "config.yaml"
     if not saved.is_file():
         return
-    begun, now = (_of_the_run(config) for config in (OmegaConf.load(saved), composed))
+    begun, now = (_of_the_run(config) for config in (read_yaml(saved, DictConfig), composed))
     check_begun(str(job.run), begun, now, "choose another hydra.sweep.dir")
 
 

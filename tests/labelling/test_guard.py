@@ -4,6 +4,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from cardpose.common.errors import InputError
@@ -212,12 +214,67 @@ def test_other_methods_and_garbage(client: Callable) -> None:
     assert client("GET", "/api/session").status == 200
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /pictures/" + "9" * 5000 + " HTTP/1.1\r\nhost: localhost\r\n",
+        "PUT /api/frames/0 HTTP/1.1\r\nhost: localhost\r\ncontent-length: \xb2\r\n",
+        "PUT /api/frames/0 HTTP/1.1\r\nhost: localhost\r\ncontent-length: " + "9" * 5000 + "\r\n",
+        "GET /%ff%00 HTTP/1.1\r\nhost: localhost\r\n",
+        "GET /api/session HTTP/1.1\r\nhost: \xff\r\ncookie: \xff=;;=\r\n",
+        "POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: nonsense\r\n",
+    ],
+    ids=["digits", "odd digit", "length", "path", "host", "encoding"],
+)
+def test_a_broken_request_is_4xx_and_no_traceback(
+    client: Callable, capfd: pytest.CaptureFixture[str], request_line: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", client.port)) as raw:
+        raw.sendall(request_line.encode("latin-1") + b"connection: close\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 4")
+    assert client("GET", "/api/session").status == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_request_that_breaks_off_is_no_traceback(
+    client: Callable, page_token: Callable, capfd: pytest.CaptureFixture[str]
+) -> None:
+    head = f"PUT /api/frames/0 HTTP/1.1\r\nhost: localhost\r\nx-cardpose-token: {page_token(client)}\r\n"
+    with socket.create_connection(("127.0.0.1", client.port)) as raw:
+        raw.sendall(head.encode() + b'content-length: 100\r\n\r\n{"marks": ')
+    assert client("GET", "/api/session").status == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_link_for_a_phone_has_an_address_and_a_qr_code(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    pytest.importorskip("segno")
+    from cardpose.labelling import serve
+
+    monkeypatch.setattr(serve, "own_address", lambda: "192.168.1.7")
+    with serve.listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        link = serve.link(host, listener, "secret")
+    assert link == f"http://192.168.1.7:{port}/?token=secret"
+    blocks = {" ": (0, 0), "\u2580": (255, 0), "\u2584": (0, 255), "\u2588": (255, 255)}
+    rows = [[blocks[sign] for sign in line] for line in serve.qr_code(link, unicode=True).splitlines()]
+    picture = np.array(rows, np.uint8).transpose(0, 2, 1).reshape(2 * len(rows), -1)
+    picture = np.pad(
+        cv2.resize(picture, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST), 32, constant_values=255
+    )
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == link
+    assert serve.qr_code(link, unicode=False).isascii()
+
+
 def test_a_browser_may_trust_nothing_else(client: Callable) -> None:
     for path in ("/", "/page/main.js", "/api/session", "/nowhere"):
         headers = client("GET", path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'")
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store", "the page holds the token"
         assert "access-control-allow-origin" not in headers
 
 

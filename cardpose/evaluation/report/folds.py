@@ -1,6 +1,5 @@
 """The folds of a cross-validation together: a table with mean and standard deviation, and all tested frames."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from cardpose.common.errors import InputError
+from cardpose.common.json_files import number, read_json
 from cardpose.common.packet import CORNERS
 from cardpose.data.labels.tables import read_table
 from cardpose.evaluation.metrics.frame_metrics import thickness_errors
@@ -49,10 +50,16 @@ LEGEND = (
 
 
 def read_scores(path: Path) -> Scores:
-    """A run's metrics.json."""
+    """A run's metrics.json.
+
+    Raises:
+        InputError: it cannot be read, or a score is not a number.
+    """
+    scores = read_json(path, "restore it, or remove the run")
+    if not isinstance(scores, dict):
+        raise InputError(f"{path}: is damaged: restore it, or remove the run")
     return {
-        key: math.nan if value is None else float(value)
-        for key, value in json.loads(path.read_text()).items()
+        key: math.nan if value is None else number(value, key, str(path)) for key, value in scores.items()
     }
 
 

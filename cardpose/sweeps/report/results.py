@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import ListConfig
 
 from cardpose.common.errors import InputError
+from cardpose.common.json_files import read_yaml
 from cardpose.common.renamed import rename
 from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
@@ -143,8 +144,13 @@ def read_sweep(folder: Path, aggregate_over: Sequence[str]) -> SweepResults:
 
 
 def read_run(run: Path) -> Run:
-    """A finished run from its folder."""
-    overrides = dict(split_override(str(line)) for line in OmegaConf.load(run / ".hydra" / "overrides.yaml"))
+    """A finished run from its folder.
+
+    Raises:
+        InputError: a file of it is damaged.
+    """
+    lines = read_yaml(run / ".hydra" / "overrides.yaml", ListConfig)
+    overrides = dict(split_override(str(line)) for line in lines)
     scores = dict(read_scores(run / "metrics.json"))
     if (run / COST).is_file():
         scores |= {f"cost/{key}": value for key, value in read_scores(run / COST).items()}
