@@ -58,8 +58,10 @@ def read_scores(path: Path) -> Scores:
     scores = read_json(path, "restore it, or remove the run")
     if not isinstance(scores, dict):
         raise InputError(f"{path}: is damaged: restore it, or remove the run")
-    return {
-        key: math.nan if value is None else number(value, key, str(path)) for key, value in scores.items()
+    known = {key: value for key, value in scores.items() if value is not None}
+    return dict.fromkeys(scores, math.nan) | {
+        key: value if isinstance(value, float) else number(value, key, str(path))
+        for key, value in known.items()
     }
 
 
