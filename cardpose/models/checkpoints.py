@@ -189,8 +189,11 @@ def _load(path: Path) -> Any:
     with path.open("rb") as file:
         is_pickle = file.read(2)[:1] in _FIRST_BYTES
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+        except Exception as error:  # of any kind, such as a name that is not UTF-8
+            raise InputError(f"{path}: damaged ({first_line(error)}): copy it again") from None
         if damaged:
             raise InputError(f"{path}: damaged, the checksum of {damaged} is wrong: copy it again")
     try:

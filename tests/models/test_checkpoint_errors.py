@@ -107,6 +107,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["a.ckpt"]
 
 
+def test_a_damaged_directory_of_the_archive_is_one_line(tmp_path: Path, drawn_checkpoint: Path) -> None:
+    """Of the last entry the name: the flag that it is UTF-8 is set, and a byte is not."""
+    data = bytearray(drawn_checkpoint.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 9] |= 0x08
+    data[entry + 46] = 0x82
+    (tmp_path / "damaged.ckpt").write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged\.ckpt: damaged \(.*\): copy it again"):
+        checkpoints.read(tmp_path / "damaged.ckpt")
+
+
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     path = whole(tmp_path / "a.ckpt")
     content = bytearray(path.read_bytes())
