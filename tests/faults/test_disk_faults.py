@@ -66,6 +66,9 @@ TOOLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 def work(tiny_folder: Path, make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: Any) -> Path:
     """The working directory: footage, a clip and a checkpoint."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "GIT_DIR", str(tmp_path / "none")
+    )  # git, cut off by `largest_file`, would leave its lock
     Path("footage").symlink_to(tiny_folder)
     make_clip(tmp_path / "clip.mp4")
     make_clip(tmp_path / "clips" / "videos" / "20_cards.mp4")
