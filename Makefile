@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help venv train test lint docs notebooks clean
+.PHONY: help venv train model test lint docs notebooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 train: venv  ## Train experiment=baseline on the embedded synthetic footage
 	$(BIN)/python -m cardpose.train experiment=baseline
+
+model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
+	$(BIN)/python -m cardpose.train experiment=packet hydra.run.dir=outputs/packet
+	$(BIN)/python -m cardpose.train experiment=packet_fast hydra.run.dir=outputs/packet_fast
 
 test: venv  ## Run the whole test suite
 	$(BIN)/python -m pytest -n auto

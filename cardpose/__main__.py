@@ -27,6 +27,7 @@ TOOLS = {
     "suggest": "Which frames to label next.",
     "calibrate": "Fit a model to your deck and camera.",
     "sweep_table": "Compare the runs of a sweep.",
+    "models": "The released models and their scores.",
 }
 """Commands that take files, with their help line."""
 

@@ -21,22 +21,24 @@ class Calibrated(NamedTuple):
 
 @checked
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
-    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Labelled footage.")],
-    clips: Annotated[list[str], typer.Option(metavar="NAME...", help="Videos of known count.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The calibrated copy to write.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Released, or a file.")] = "packet",
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Or labelled footage.")] = None,
+    clips: Annotated[list[str], typer.Option(metavar="NAME...", help="Videos in it.")] = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The copy.")] = Path("calibrated.ckpt"),
+    clip: Annotated[list[str], typer.Option(metavar="FILE...", help="Clips to fit to.")] = [],  # noqa: B006
+    cards: Annotated[list[int], typer.Option(min=1, max=104, help="Their counts.")] = [],  # noqa: B006
     layout: LayoutOption = "auto",
     settings: SettingsOption = [],  # noqa: B006
     accelerator: AcceleratorOption = "auto",
 ) -> Calibrated:
-    """Fit the count's scale and offset, and the field of view, to your deck and camera.
+    """Fit the count to your deck and camera.
 
+        cardpose calibrate --clip full_deck.mp4 --cards 52
         cardpose calibrate outputs/RUN --data FOLDER --clips NAME --out own.ckpt
 
-    Film a full deck (52 cards), or several packets of known counts, label them, and enter the counts in videos.csv.
-    One clip shows how far the counts are shifted; more clips, and more different ones, show it better. The copy
-    counts with this calibration wherever it is used, and measures thickness with the field of view that the labelled
-    corners show.
+    Film a full deck, or several packets of known counts. No labels are needed: the model finds the corners. One clip
+    fits the scale, more clips the offset too. The copy counts with this calibration wherever it is used:
+    cardpose predict my.mp4 --model own.ckpt. With labelled footage (--data) the field of view is measured too.
 
     Returns:
         The copy's path and the fit.
@@ -46,23 +48,34 @@ def calibrate(
     """
     from functools import partial
 
+    import numpy as np
+
+    from cardpose.common.threads import share_cores
     from cardpose.data.splits import explicit
     from cardpose.models import checkpoints
     from cardpose.models.released import find_checkpoint
-    from cardpose.training.calibration import calibrate_checkpoint
+    from cardpose.prediction.counting import estimate_counts
+    from cardpose.prediction.predictor import Predictor, choose_device
+    from cardpose.training.calibration import calibrate_checkpoint, calibrate_counts
     from cardpose.training.testing import config_for_test
 
     path = find_checkpoint(model)
-    if not clips:
-        raise InputError("no clip is given: name one or more videos of known count, --clips videos/a.mp4")
+    if bool(clip) == bool(data and clips):
+        raise InputError("no clip is given: add --clip deck.mp4 --cards 52, or --data FOLDER --clips NAME")
     if out.is_dir():
         raise InputError(f"{out}: is a folder: choose a file in it, for example {out / 'calibrated.ckpt'}")
     checkpoint = checkpoints.read(path)
-    config = config_for_test(
-        checkpoint[checkpoints.KEY]["config"], data, layout, "run", settings, accelerator
-    )
-    frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
-    fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
+    if clip:
+        share_cores()
+        if len(cards) != len(clip):
+            raise InputError(f"--cards: give {len(clip)} counts, one for each clip")
+        predicted = estimate_counts(Predictor.from_file(path, choose_device(accelerator)), clip)
+        fit = calibrate_counts(checkpoint, clip, np.array(cards, float), predicted, None)
+    else:
+        trained = checkpoint[checkpoints.KEY]["config"]
+        config = config_for_test(trained, data, layout, "run", settings, accelerator)
+        frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
+        fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
     checkpoints.write(checkpoint, out)
     return Calibrated(out, fit)
 
@@ -70,10 +83,8 @@ def calibrate(
 def show(calibrated: Calibrated) -> None:
     """Print the fit and the copy's path."""
     fit = calibrated.fit
-    view = "unknown from these labels" if fit.field_of_view is None else f"{fit.field_of_view:.0f} degrees"
-    print(
-        f"cards = {fit.scale:.4f} x cards + {fit.offset:.2f}, from {fit.clips} clips; field of view: {view}"
-    )
+    view = "as before" if fit.field_of_view is None else f"{fit.field_of_view:.0f} degrees"
+    print(f"cards = {fit.scale:.4f} x cards + {fit.offset:.2f}, from {fit.clips} clips; view: {view}")
     print(calibrated.path)
 
 
@@ -81,7 +92,7 @@ main = command(
     calibrate,
     finish=show,
     old_words={"ckpt": "", "data": "--layout", "data.root": "--data"},
-    several=("--clips",),
+    several=("--clip", "--cards", "--clips"),
 )
 
 if __name__ == "__main__":

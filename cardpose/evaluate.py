@@ -29,7 +29,8 @@ class Evaluation(NamedTuple):
 @checked
 def evaluate(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint or run folder, or two.")
+        list[str],
+        typer.Argument(metavar="MODEL [MODEL]", help="Checkpoint, run folder or released model, or two."),
     ],
     data: DataOption = None,
     layout: LayoutOption = "auto",

@@ -25,7 +25,7 @@ class Exported(NamedTuple):
 
 @checked
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint or run folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint, run folder or released model.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
     format: Annotated[
         Literal["onnx", "torch"], typer.Option(metavar="FORMAT", help="onnx or torch.")

@@ -20,8 +20,8 @@ def label(
         Path, typer.Argument(metavar="FOLDER", help="Dataset folder, as of cardpose subsample.")
     ],
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="Proposes corners: checkpoint or run folder.")
-    ] = "",
+        str, typer.Option(metavar="MODEL", help="Proposes corners; none: no proposals.")
+    ] = "packet",
     frames: Annotated[Path | None, typer.Option(metavar="LIST", help="Frames to label, CSV or JSON.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8600,
     host: Annotated[str, typer.Option(help="0.0.0.0: also for a phone.")] = "127.0.0.1",
@@ -36,7 +36,7 @@ def label(
         cardpose label my_footage --frames suggest.csv
         cardpose label my_footage --host 0.0.0.0    for a phone in the same network
 
-    Click the eight corners in the order that the page names, then Enter. With a model the corners are proposed:
+    Click the eight corners in the order that the page names, then Enter. The model proposes the corners:
     accept them with Enter or drag the wrong ones; the most uncertain frames come first. ? shows all keys.
 
     Every change is on the disk before the page says "Saved". A frame counts as labelled once each corner is visible,
@@ -68,7 +68,9 @@ def label(
     with LabelFolder(folder) as labels:
         wanted = read_worklist(frames, labels) if frames else all_frames(labels)
         pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
-        proposals = Proposals(Predictor.from_file(find_model(model)), pictures, wanted) if model else None
+        proposals = (
+            Proposals(Predictor.from_file(find_model(model)), pictures, wanted) if model != "none" else None
+        )
         session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))
         token, local = secrets.token_urlsafe(16), guard.is_local(host)
         listener = serve.listen(host, port)

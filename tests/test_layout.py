@@ -31,7 +31,6 @@ WINGS = (
 
 EXTRAS = {
     "timm": ("models.encoders.timm_features",),
-    "efficientnet_lite_pytorch": ("models.encoders.efficientnet_lite",),
     "onnx": ("deploy.onnx_model",),
     "onnxruntime": ("deploy.onnx_model", "prediction.backends"),
     "onnxscript": ("deploy.onnx_model",),
@@ -101,6 +100,7 @@ def test_libraries_have_one_door(path: Path) -> None:
         assert library != "albumentations" or name == "data.augment"
         assert library != "av" or name in ("data.footage.video", "data.footage.video_writer")
         assert library not in ("PIL", "pi_heif") or name == "common.images"
+        assert library != "efficientnet_lite_pytorch" or name == "models.encoders.efficientnet_lite"
         assert library != "jinja2" or name == "evaluation.report.html"
         assert library != "scipy" or name in (
             "evaluation.metrics.coverage",

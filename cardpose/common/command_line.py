@@ -29,9 +29,7 @@ ANSWERS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "
 F = TypeVar("F", bound=Callable[..., Any])
 _SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 
-ModelOption = Annotated[
-    str, typer.Option("--model", metavar="MODEL", help="Checkpoint, export or run folder.")
-]
+ModelOption = Annotated[str, typer.Option("--model", metavar="MODEL", help="Released model, or a file.")]
 AcceleratorOption = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option("--accelerator", help="Where to compute.")
 ]

@@ -13,4 +13,17 @@ from_config.py    the network of a checkpoint's configuration
 checkpoints.py    self-describing checkpoints, read with weights_only=True
 migrations.py     configurations of older checkpoints -> today's names
 released.py       a model's name or path -> its file
+listing.py        `cardpose models`: the released models and their scores
+release.py        makes a released model of a run
 """
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """The command `cardpose.models.main` and its function `models`, imported when they are asked for (PEP 562)."""
+    if name in ("main", "models"):
+        from cardpose.models import listing
+
+        return getattr(listing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,6 +55,7 @@ ALLOWED = frozenset(
         "cardpose.training.schedules.one_cycle",
         "cardpose.training.schedules.warmup_cosine",
         "lightning.pytorch.callbacks.EMAWeightAveraging",
+        "lightning.pytorch.callbacks.EarlyStopping",
         "lightning.pytorch.callbacks.LearningRateMonitor",
         "lightning.pytorch.callbacks.ModelCheckpoint",
         "lightning.pytorch.loggers.CSVLogger",

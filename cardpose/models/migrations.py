@@ -53,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "loss.distribution": 0.0,
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
     "fusion": asdict(FusionConfig()),
+    "keep_start": False,
 }
 """Key that older configurations lack -> the value that means what they did.
 

@@ -1,4 +1,8 @@
-"""Which file a model's name on the command line means."""
+"""Which file a model's name on the command line means, and the models that are released with cardpose.
+
+The folder cardpose/zoo holds the released models, one checkpoint each with weights of half precision; docs/models.md
+says how each was trained and what it is worth.
+"""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,15 +15,29 @@ BEST = Path("checkpoints") / "best.ckpt"
 EXPORTED = (".onnx", ".pt2")
 """Suffixes of exported files."""
 
+ZOO = Path(__file__).parent.parent / "zoo"
+RELEASED = {
+    "packet": "the most accurate: EfficientNet-Lite0",
+    "packet-fast": "for a phone: the small UNet",
+}
+"""Name of a released model -> what it is."""
+
+DEFAULT = "packet"
+"""The released model that is used where none is named."""
+
 
 def find_model(name: str | Path) -> Path:
-    """The file of a model: a checkpoint, an exported file, or the best checkpoint of a run folder.
+    """The file of a model: a released one, a checkpoint, an exported file, or the best checkpoint of a run folder.
+
+    Args:
+        name: a path, or the name of a released model; "" is the default one. A path in the current folder that is
+            named like a released model is written with "./" before it.
 
     Raises:
-        InputError: no name is given, there is no such file, or the folder holds no best checkpoint.
+        InputError: there is no such file, or the folder holds no best checkpoint.
     """
-    if not str(name):
-        raise InputError("no model is given: add --model with a checkpoint, an exported file or a run folder")
+    if str(name or DEFAULT) in RELEASED:
+        return ZOO / f"{name or DEFAULT}.ckpt"
     path = Path(name)
     if path.is_dir():
         if not (path / BEST).is_file():
@@ -28,7 +46,7 @@ def find_model(name: str | Path) -> Path:
     if not path.is_file():
         near = get_close_matches(path.name, [item.name for item in _siblings(path)], n=3)
         raise InputError(
-            f"{path}: no such file: choose a checkpoint, an exported file or a run folder"
+            f"{path}: no such file: choose a checkpoint, an exported file, a run folder or {' or '.join(RELEASED)}"
             + (f"; {path.parent} has {', '.join(near)}" if near else "")
         )
     return path

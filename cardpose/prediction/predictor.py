@@ -21,6 +21,7 @@ from cardpose.common.packet import MAX_CARDS
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
 from cardpose.geometry.letterbox import letterbox
+from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, TorchBackend, is_onnx
 from cardpose.prediction.records import FrameItem, Prediction
 
@@ -43,17 +44,20 @@ class Predictor:
 
     @classmethod
     def from_file(
-        cls, path: str | Path, device: str = "cpu", field_of_view: float | None = None
+        cls, path: str | Path = DEFAULT, device: str = "cpu", field_of_view: float | None = None
     ) -> "Predictor":
         """Load a checkpoint or an exported ONNX file; its content and its suffix decide which.
 
         Args:
+            path: the file, or the name of a released model.
             device: a torch device, or "auto" for the GPU if there is one. An ONNX file runs on the CPU.
             field_of_view: replaces that of the file.
 
         Raises:
             InputError: no such file, not of cardpose, of another version, or a device that an ONNX file cannot use.
         """
+        if str(path) in RELEASED:
+            path = find_model(path)
         if not is_onnx(path):
             return cls(TorchBackend(path, device), field_of_view)
         if device not in ("auto", "cpu"):

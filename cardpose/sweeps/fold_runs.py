@@ -55,7 +55,7 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
         raise InputError(f"split.folds={cfg.split.folds}: choose a whole number from 2")
     if cfg.data.get("test") is not None:
         raise InputError("data.test is the same footage in every fold: leave it out, or use cardpose.train")
-    config = plain(cfg)
+    config = build.adopt_architecture(plain(cfg), overrides)
     build.check(config)
     net = build_net(config)
     build.load_start(config, net)

@@ -151,7 +151,10 @@ def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Pat
         with FileLock(out / ".lock"):
             if not _complete(footage, out):
                 _render_missing(footage, out, workers or cores())
-                videos = [Video(footage.file(i), footage.cards(i), {}) for i in range(footage.clips)]
+                clips = map(footage.clip, range(footage.clips))
+                videos = [
+                    Video(footage.file(c.number), None if c.empty else c.packet.cards, {}) for c in clips
+                ]
                 write_folder(out, videos, footage.annotations())
     return out
 

@@ -60,6 +60,7 @@ class Back:
     picture: str | None  # path of a picture used as the back
     wear: float
     scuffs: np.ndarray  # (h, w) local share of the wear, 0 to 1
+    medallion: float  # radius of the ornament in the middle, mm; 0 none
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,20 @@ class Table:
     wall: np.ndarray  # (3,) RGB beyond the edge, 0 to 1
     texture_seed: int
     picture: str | None  # path of a picture used as the surface
+    sheets: tuple["Patch", ...]  # what lies flat on it, lowest first
+    room: tuple[
+        "Patch", ...
+    ]  # what stands beyond the edge, in shares of the image from its upper left corner
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A flat convex shape in one colour, with an inlay in another."""
+
+    outline: np.ndarray  # (P, 2)
+    colour: np.ndarray  # (3,) RGB, 0 to 1
+    inlay: np.ndarray  # (3,) RGB, 0 to 1
+    inlay_share: float  # of the outline; 0 none
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,20 @@ class Glass:
     clearness: float  # brightness of its rims, 0 to 1
 
 
-Occluder = Finger | Coin | Glass
+@dataclass(frozen=True)
+class Prism:
+    """An upright prism on the table: a phone, a book, a mug, a die."""
+
+    top: Patch  # its upper face, mm
+    height: float
+    side: np.ndarray  # (3,) RGB, 0 to 1
+
+    @property
+    def place(self) -> np.ndarray:
+        return np.append(self.top.outline.mean(0), 0.0)
+
+
+Occluder = Finger | Coin | Glass | Prism
 
 
 @dataclass(frozen=True)
@@ -127,6 +155,9 @@ class Sensor:
     depth_blur: float
     noise: float
     vignette: float
+    sharpening: float  # strength of an unsharp mask
+    saturation: float  # factor
+    contrast: float  # of the tone curve, 0 linear
 
 
 @dataclass(frozen=True)
@@ -197,6 +228,7 @@ class Clip:
     sensor: Sensor
     path: Path
     occluders: tuple[Occluder, ...]
+    empty: bool = False  # the packet is neither drawn nor labelled
     target: np.ndarray = field(init=False)  # (3,) the packet's centre, mm
 
     def __post_init__(self) -> None:

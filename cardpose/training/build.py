@@ -4,7 +4,7 @@ A configuration is plain containers here. Classes receive built objects and part
 the entries know its keys.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -16,6 +16,7 @@ from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.builder import build
 from cardpose.models.from_config import build_decoder
+from cardpose.models.released import find_checkpoint
 from cardpose.models.unet import UNet
 from cardpose.training.hardware import choose_memory_format
 from cardpose.training.lightning_module import CardposeModule
@@ -79,6 +80,32 @@ def _select(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
+ARCHITECTURE = ("model", "heatmap", "count_features", "count_head", "data.size")
+"""Keys that a new run takes from the checkpoint that it starts from, where the command line names none of them."""
+
+
+def adopt_architecture(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration with the network of the checkpoint that `init_from` names, if nothing else was asked for.
+
+    Args:
+        config: plain containers.
+        overrides: of the command line; one of `ARCHITECTURE`, or `init_modules`, keeps the configuration as it is.
+
+    Raises:
+        InputError: no such checkpoint.
+    """
+    keys = [override.split("=")[0].lstrip("+~") for override in overrides]
+    named = any(key.startswith((*ARCHITECTURE, "init_modules")) for key in keys)
+    if named or not config["init_from"] or config["init_modules"]:
+        return dict(config)
+    trained = checkpoints.read(find_checkpoint(config["init_from"]))[checkpoints.KEY]["config"]
+    same = {
+        key: trained[key] for key in ("model", "heatmap", "count_features", "count_head") if key in trained
+    }
+    data = {key: trained["data"][key] for key in ("size", "encode_heatmaps")}
+    return {**config, **same, "data": {**config["data"], **data}}
+
+
 def load_start(config: Mapping[str, Any], net: UNet) -> None:
     """Load the weights that `init_from` and `init_modules` name into the network, where they name some.
 
@@ -91,7 +118,7 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
             f"init_modules={modules}: give a list such as [encoder,decoder], and init_from=<checkpoint>"
         )
     if start:
-        checkpoints.load_weights(net, checkpoints.read(start), start, modules)
+        checkpoints.load_weights(net, checkpoints.read(find_checkpoint(start)), start, modules)
         net.head.reset_calibration()  # it was fitted to another network's counts
 
 

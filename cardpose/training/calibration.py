@@ -57,14 +57,34 @@ def calibrate_checkpoint(
     Raises:
         InputError: a count is unknown, or the estimates fall as the counts grow.
     """
-    described = checkpoint[checkpoints.KEY]
     measured = evaluate_checkpoint(config, path, checkpoint, make_split)
     counts, predicted = per_video(measured.videos)
+    return calibrate_counts(checkpoint, clips, counts, predicted, camera(config, clips))
+
+
+def calibrate_counts(
+    checkpoint: dict[str, Any],
+    clips: Sequence[str],
+    counts: np.ndarray,
+    predicted: np.ndarray,
+    view: float | None,
+) -> Fit:
+    """Change a checkpoint so that its estimates fit the counts of some clips.
+
+    Args:
+        checkpoint: as `checkpoints.read` returns it; it is changed.
+        clips: names of the clips.
+        counts, predicted: (N,) true counts and the checkpoint's estimates, in cards.
+        view: the camera's field of view in degrees; None: unknown.
+
+    Raises:
+        InputError: the estimates fall as the counts grow.
+    """
+    described = checkpoint[checkpoints.KEY]
     scale, offset = fit_count(counts, predicted)
     # The estimates include an earlier calibration, so this one is applied after it.
     before = checkpoint["state_dict"][CALIBRATION]
     checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / CARDS_PER_DECK])
-    view = camera(config, clips)
     described["calibration"] = {
         "clips": list(clips),
         "scale": scale,

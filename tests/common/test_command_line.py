@@ -61,12 +61,15 @@ def test_help_fits_on_a_screen_with_a_line_per_option(in_process: Command, name:
     done = in_process(tool_of(name), "--help")
     lines = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
-    assert 12 <= len(lines) <= 40
+    assert 8 <= len(lines) <= 40
     assert max(map(len, lines)) <= 80
-    assert lines[0].startswith(f"Usage: cardpose {name} [OPTIONS] ")
+    assert lines[0].startswith(f"Usage: cardpose {name} [OPTIONS]")
     options = lines[lines.index("Options:") + 1 :]
     assert all(line.startswith("  -") for line in options), options
-    assert len(options) == len(typer.main.get_command(tool_of(name).app).params) - lines[0].count("{") + 1
+    parameters = typer.main.get_command(tool_of(name).app).params
+    assert (
+        len(options) == sum(parameter.param_type_name == "option" for parameter in parameters) + 1
+    )  # --help
 
 
 @pytest.mark.parametrize("name", TOOLS)

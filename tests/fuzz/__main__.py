@@ -9,6 +9,7 @@ the cases.
 
 import json
 import os
+import pkgutil
 import random
 import shutil
 import signal
@@ -18,7 +19,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import cv2
 import torch
 import typer
 
+import cardpose
 from cardpose.__main__ import TOOLS
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.mutations import BYTES, MUTATIONS, ODD_TEXT
@@ -145,6 +147,7 @@ def run(case: Case, work: Path) -> str:
 def _run_here(case: Case, said: Path) -> None:
     """The end of the forked process."""
     code = 0
+    os.chdir(said.parent)  # where an odd value becomes the name of an output
     with said.open("w") as file, redirect_stdout(file), redirect_stderr(file):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -159,6 +162,17 @@ def _run_here(case: Case, said: Path) -> None:
     os._exit(code)
 
 
+def _import_all() -> None:
+    """Import what the tools import when they run: a fork then starts at once."""
+    for module in pkgutil.walk_packages(cardpose.__path__, "cardpose."):
+        if not module.name.endswith("__main__"):
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(module.name)
+    for name in ("matplotlib.pyplot", "torch._dynamo", "typer.rich_utils"):
+        with suppress(ImportError):
+            import_module(name)
+
+
 def fuzz(seconds: float, seed: int, out: Path) -> Counter[str]:
     """Run cases for so long; how many of each tool there were, faults under "fault"."""
     torch.set_num_threads(1)
@@ -167,6 +181,7 @@ def fuzz(seconds: float, seed: int, out: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         inputs = Inputs(Path(folder))
+        _import_all()
         start, number = time.monotonic(), 0
         while time.monotonic() - start < seconds:
             work = Path(folder) / "work"

@@ -17,6 +17,7 @@ from cardpose.data.footage.folder import DatasetFolder, write_folder
 from cardpose.evaluate import evaluate
 from cardpose.geometry.box_fit import BoxFit, focal_length, project
 from cardpose.models import checkpoints
+from cardpose.prediction.counting import estimate_counts
 from cardpose.prediction.predictor import Predictor
 from cardpose.training.calibration import fit_count
 
@@ -101,3 +102,37 @@ def test_many_clips_give_scale_and_offset_and_few_are_held_back() -> None:
     assert abs(offset) < 3
     with pytest.raises(InputError, match="fall where the counts"):
         fit_count(np.tile([10.0, 50], 500), np.tile([50.0, 10], 500))
+
+
+def test_clips_without_labels_fit_the_count(
+    tmp_path: Path, drawn_checkpoint: Path, tiny_folder: Path
+) -> None:
+    video = DatasetFolder.read(tiny_folder).videos[3]
+    assert video.cards is not None
+    clip = str(tiny_folder / video.file)
+    estimate = estimate_counts(Predictor.from_file(drawn_checkpoint), [clip])
+    own = calibrate(str(drawn_checkpoint), clip=[clip], cards=[video.cards], out=tmp_path / "own.ckpt")
+    assert own.path == tmp_path / "own.ckpt"
+    assert (own.fit.clips, own.fit.field_of_view) == (1, None)
+    assert (own.fit.scale, own.fit.offset) == fit_count(np.array([float(video.cards)]), estimate)
+    before, after = (Predictor.from_file(path) for path in (drawn_checkpoint, own.path))
+    image = np.full((48, 64, 3), 90, np.uint8)
+    expected = own.fit.scale * before(image).cards + own.fit.offset
+    assert after(image).cards == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "no clip is given: add --clip"),
+        ({"clip": ["a.mp4"]}, "--cards: give 1 counts"),
+        ({"clip": ["a.mp4"], "cards": [0]}, "cards"),
+        ({"clip": ["nowhere.mp4"], "cards": [52]}, r"nowhere\.mp4"),
+    ],
+)
+def test_clips_that_cannot_be_counted_are_named(
+    tmp_path: Path, best: Path, given: dict[str, list[str]], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        calibrate(str(best), out=tmp_path / "own.ckpt", **given)
+    assert not (tmp_path / "own.ckpt").exists()

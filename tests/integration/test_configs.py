@@ -38,6 +38,7 @@ NEEDED = {
     ("experiment", "cardcut_fast"): ["data.root=x"],
     ("experiment", "cardcut_finetune"): ["data.root=x", "init_from=x"],
     ("experiment", "cardcut_best"): ["data.root=x"],
+    ("experiment", "finetune"): ["data.root=x", "init_from=x"],
     ("experiment", "zero_shot"): ["data.test.root=x"],
 }
 
@@ -279,7 +280,7 @@ def test_a_word_that_cannot_be_composed_is_one_line(
         (
             "train",
             (
-                "experiment: baseline, cardcut, cardcut_best, cardcut_fast, cardcut_finetune, quick,",
+                "experiment: baseline, cardcut, cardcut_best, cardcut_fast, cardcut_finetune, finetune,",
                 "resume=",
                 "-m ",
                 "optim:",

@@ -271,6 +271,45 @@ def test_weights_of_another_architecture_name_a_key_and_the_parts_that_are_alike
         train(cfg, tmp_path / "run")
 
 
+def test_a_start_brings_its_architecture_unless_another_is_named(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    trained = checkpoints.read(best)[checkpoints.KEY]["config"]
+    words = [f"init_from={best}", "model.encoder.widths=[4,4,8]", "data.size=[96,128]"]
+    config = plain(compose_train(tmp_path / "run", *words))
+    adopted = build.adopt_architecture(config, [words[0], "optim.lr=0.1"])
+    assert adopted["model"] == trained["model"] != config["model"]
+    assert adopted["data"]["size"] == trained["data"]["size"] != config["data"]["size"]
+    assert adopted["data"]["encode_heatmaps"] == trained["data"]["encode_heatmaps"]
+    assert adopted["optim"] == config["optim"]
+    build.load_start(adopted, build_net(adopted))
+    for named in ("model=unet", "model.head.hidden=8", "init_modules=[encoder]", "data.size=[96,128]"):
+        assert build.adopt_architecture(config, [words[0], named]) == config
+
+
+@pytest.mark.parametrize(("rate", "kept"), [("20", True), ("0.003", False)])
+def test_a_start_that_is_better_than_the_training_is_kept(
+    finished_run: Path,
+    compose_train: Compose,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    rate: str,
+    kept: bool,
+) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    words = f"init_from={best}", "keep_start=true", f"optim.lr={rate}", "trainer.max_epochs=1"
+    metrics = train(compose_train(tmp_path / "run", *words), tmp_path / "run")
+    own = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    name = "net.decoder.to_heatmaps.weight"
+    assert torch.equal(weights(own)[name], weights(best)[name]) == kept
+    assert ("The start is kept" in caplog.text) == kept
+    started = json.loads((finished_run / "metrics.json").read_text())
+    assert metrics["val/loss"] <= started["val/loss"] + 1e-6
+    again = evaluate([str(own)], out=tmp_path / "test").metrics[0]
+    assert again["test/card_mae"] == pytest.approx(metrics["test/card_mae"])
+
+
 def test_a_new_training_starts_from_weights_without_their_calibration(
     finished_run: Path, compose_train: Compose, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cardpose
+from cardpose.models.released import RELEASED
 
 ROOT = Path(__file__).parents[2]
 TINY = (
@@ -118,7 +119,7 @@ def test_wheel_has_configuration_pages_and_one_version(installed: Installed, tmp
     files = {str(path.relative_to(installed.package)) for path in installed.package.rglob("*")}
     conf = {str(Path("conf", path.relative_to(ROOT / "conf"))) for path in (ROOT / "conf").rglob("*.yaml")}
     page = {str(path.relative_to(ROOT / "cardpose")) for path in (ROOT / "cardpose/labelling/page").iterdir()}
-    assert conf | page | {"py.typed"} <= files
+    assert conf | page | {"py.typed"} | {f"zoo/{name}.ckpt" for name in RELEASED} <= files
     code = (
         "import sys, cardpose, importlib.metadata as m;"
         "print(m.version('cardpose'), cardpose.__version__, cardpose.__file__);"
@@ -151,4 +152,7 @@ def test_commands_run_in_another_folder(
     video = next((tmp_path / "footage/videos").iterdir())
     command("predict", video, "--model", run_folder, "--out", tmp_path / "predictions", cwd=fixed)
     assert (tmp_path / "predictions/clips.csv").read_text(encoding="utf-8").count("\n") == 2
+    command("predict", video, "--out", tmp_path / "released", cwd=fixed)
+    assert (tmp_path / "released/clips.csv").read_text(encoding="utf-8").count("\n") == 2
+    assert all(name in command("models", cwd=fixed) for name in RELEASED)
     assert list(fixed.iterdir()) == []

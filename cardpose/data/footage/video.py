@@ -70,6 +70,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             yield container, stream
     except av.FFmpegError as error:
         raise _damaged(path, error.strerror or "cannot be decoded") from error
+    except IndexError as error:  # of PyAV
+        raise _damaged(path, "a stream begins in the middle of the file") from error
 
 
 def _damaged(path: Path, what: str) -> InputError:
@@ -137,8 +139,11 @@ def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     From the display matrix: (a, b) is where the stored x axis goes and (c, d) where y goes, x right, y down
     (QuickTime File Format, "Matrices"). Mirroring x first leaves (c, d) as the turn made it.
     """
-    if Type.DISPLAYMATRIX not in frame.side_data:
-        return 0, False
+    try:
+        if Type.DISPLAYMATRIX not in frame.side_data:
+            return 0, False
+    except ValueError:  # side data of a kind that PyAV does not know beside it
+        return round(-frame.rotation / 90) % 4, False
     a, b, _, c, d = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)[:5].astype(float)
     return round(math.atan2(-c, d) / (math.pi / 2)) % 4, a * d - b * c < 0
 

@@ -220,7 +220,10 @@ def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
         )
     if not all(isinstance(value, (int, float)) for value in values):
         raise InputError(f"{where}: keypoints holds something that is no number: correct it")
-    table = np.asarray(values, dtype=np.float64).reshape(NUM_CORNERS, 3)
+    try:
+        table = np.asarray(values, dtype=np.float64).reshape(NUM_CORNERS, 3)
+    except OverflowError:
+        raise InputError(f"{where}: keypoints holds a number that is too large: correct it") from None
     seen = table[:, 2]
     if not np.isin(seen, (0, 1, 2)).all():
         raise InputError(

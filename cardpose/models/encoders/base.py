@@ -1,8 +1,11 @@
 """The encoder interface; the package docstring says how to add one."""
 
 from collections.abc import Iterable
+from typing import Self
 
 from torch import Tensor, nn
+
+from cardpose.common.errors import InputError
 
 
 class Encoder(nn.Module):
@@ -30,13 +33,30 @@ class LevelEncoder(Encoder):
     Args:
         levels: modules in their order; the output of level i has stride 2^(i + 1).
         channels: output channels of each level.
+        frozen_levels: the first so many levels keep their weights and batch statistics in training, which saves most
+            of its time, as the finest maps cost most.
+
+    Raises:
+        InputError: `frozen_levels` is not 0 to the number of levels.
     """
 
-    def __init__(self, levels: Iterable[nn.Module], channels: Iterable[int]) -> None:
+    def __init__(self, levels: Iterable[nn.Module], channels: Iterable[int], frozen_levels: int = 0) -> None:
         super().__init__()
         self.levels = nn.ModuleList(levels)
         self.channels = tuple(channels)
         self.strides = tuple(2 ** (i + 1) for i in range(len(self.levels)))
+        if not 0 <= frozen_levels <= len(self.levels):
+            raise InputError(
+                f"model.encoder.frozen_levels={frozen_levels}: choose a whole number from 0 to {len(self.levels)}"
+            )
+        self.frozen_levels = frozen_levels
+        self.levels[:frozen_levels].requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`; frozen levels stay in evaluation mode."""
+        super().train(mode)
+        self.levels[: self.frozen_levels].eval()
+        return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """See `Encoder.forward`."""

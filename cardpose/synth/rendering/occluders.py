@@ -1,4 +1,4 @@
-"""Fingers, coins and glasses next to, on and in front of the packet, and the corners that they hide."""
+"""Fingers, coins, glasses and other things next to, on and in front of the packet, and the corners that they hide."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from cardpose.synth.records import Clip, Coin, Finger, Glass, Light, Occluder, Shot
+from cardpose.synth.records import Clip, Coin, Finger, Glass, Light, Occluder, Prism, Shot
 from cardpose.synth.rendering.camera import Camera
 
 _CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
@@ -40,6 +40,8 @@ def draw(image: np.ndarray, occluders: Sequence[Occluder], camera: Camera, light
             _draw_finger(image, occluder, camera, light)
         elif isinstance(occluder, Coin):
             _draw_coin(image, occluder, camera, light)
+        elif isinstance(occluder, Prism):
+            _draw_prism(image, occluder, camera, light)
         else:
             _draw_glass(image, occluder, camera)
 
@@ -50,7 +52,8 @@ def covered(points: np.ndarray, occluders: Sequence[Occluder], camera: Camera) -
     for occluder in occluders:
         for shape in _opaque(occluder, camera):
             contour = shape.astype(np.float32)[:, None]
-            hidden |= [cv2.pointPolygonTest(contour, (float(x), float(y)), False) >= 0 for x, y in points]
+            inside = [cv2.pointPolygonTest(contour, (float(x), float(y)), False) >= 0 for x, y in points]
+            hidden |= np.array(inside, bool)
     return hidden
 
 
@@ -58,6 +61,9 @@ def _opaque(occluder: Occluder, camera: Camera) -> list[np.ndarray]:
     """Convex outlines (P, 2) in the image; none for a glass, which is transparent."""
     if isinstance(occluder, Finger):
         return _capsules(occluder, camera, 1.0)
+    if isinstance(occluder, Prism):
+        rings = _prism(occluder, camera)
+        return [] if rings is None else [_hull(*rings)]
     return [camera.project(_disc(occluder.place, occluder.radius))] if isinstance(occluder, Coin) else []
 
 
@@ -131,6 +137,58 @@ def _draw_coin(image: np.ndarray, coin: Coin, camera: Camera, light: Light) -> N
             _coverage(image, [outline]),
             coin.colour * brightness * (light.ambient + 0.8 * (1 - light.ambient)),
         )
+
+
+def _hull(*outlines: np.ndarray) -> np.ndarray:
+    return cv2.convexHull(np.concatenate(outlines).astype(np.float32))[:, 0]
+
+
+def _prism(prism: Prism, camera: Camera) -> tuple[np.ndarray, np.ndarray] | None:
+    """Outlines (P, 2) of foot and upper face in the image; None if the prism reaches behind the camera."""
+    rings = [np.pad(prism.top.outline, ((0, 0), (0, 1)), constant_values=z) for z in (0.0, prism.height)]
+    if ((np.stack(rings) - camera.position) @ camera.rotation[2]).min() < _NEAR_MM:
+        return None
+    return camera.project(rings[0]), camera.project(rings[1])
+
+
+def _draw_prism(image: np.ndarray, prism: Prism, camera: Camera, light: Light) -> None:
+    """A soft shadow on the table, the sides turned to the camera, the upper face with its inlay."""
+    rings = _prism(prism, camera)
+    if rings is None:
+        return
+    foot, top = rings
+    _darken_foot(image, prism, camera, light, foot)
+    layer = np.zeros_like(image)
+    edges = np.roll(prism.top.outline, -1, 0) - prism.top.outline
+    normals = np.stack([edges[:, 1], -edges[:, 0], np.zeros(len(edges))], 1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    middles = prism.top.outline + edges / 2
+    facing = np.einsum("ij,ij->i", camera.position[:2] - middles, normals[:, :2]) > 0
+    for i in np.flatnonzero(facing):
+        j = (i + 1) % len(foot)
+        colour = 255 * prism.side * light.shade(normals[i])
+        cv2.fillConvexPoly(
+            layer, _fixed(np.stack([foot[i], foot[j], top[j], top[i]])), colour.tolist(), 8, _SUBPIXEL_BITS
+        )
+    if camera.position[2] > prism.height:
+        middle = top.mean(0)
+        for share, colour in ((1.0, prism.top.colour), (prism.top.inlay_share, prism.top.inlay)):
+            if share:
+                outline = middle + share * (top - middle)
+                cv2.fillConvexPoly(layer, _fixed(outline), (255 * colour).tolist(), 8, _SUBPIXEL_BITS)
+    cover = _coverage(image, [_hull(foot, top)])[..., None]
+    image += cover * (layer - image)
+
+
+def _darken_foot(image: np.ndarray, prism: Prism, camera: Camera, light: Light, foot: np.ndarray) -> None:
+    """The prism's shadow: its outline, moved away from the light, blurred."""
+    reach = min(0.7 * prism.height, 40.0) * -light.direction[:2] / max(float(light.direction[2]), 0.4)
+    moved = np.pad(prism.top.outline + reach, ((0, 0), (0, 1)))
+    if ((moved - camera.position) @ camera.rotation[2]).min() < _NEAR_MM:
+        return
+    cover = _coverage(image, [_hull(foot, camera.project(moved))])
+    blur = (1.0 + 4 * light.softness) * image.shape[1] / 256
+    image *= 1 - (0.75 * (1 - 0.6 * light.ambient)) * cv2.GaussianBlur(cover, (0, 0), blur)[..., None]
 
 
 def _draw_glass(image: np.ndarray, glass: Glass, camera: Camera) -> None:

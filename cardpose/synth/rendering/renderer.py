@@ -23,6 +23,7 @@ class Renderer:
         """(height, width, 3) uint8 RGB."""
         light = self.surface.draw(shot.camera)
         occluders.draw(light, occluders.behind(self.clip, shot), shot.camera, self.clip.light)
-        self.stack.draw(light, shot.camera)
+        if not self.clip.empty:
+            self.stack.draw(light, shot.camera)
         occluders.draw(light, occluders.in_front(self.clip, shot), shot.camera, self.clip.light)
         return self.camcorder.expose(light, shot)

@@ -16,6 +16,12 @@ class Camcorder:
     def __init__(self, clip: Clip) -> None:
         self.defocus = clip.sensor.defocus * clip.width / 640
         self.gains = (self._vignette(clip)[..., None] * clip.light.gains).astype(np.float32)
+        sensor = clip.sensor
+        self.sharpening, self.saturation, self.contrast = (
+            sensor.sharpening,
+            sensor.saturation,
+            sensor.contrast,
+        )
         self.noise, self.field = clip.sensor.noise, _noise_field(clip.height, clip.width)
 
     @staticmethod
@@ -31,10 +37,24 @@ class Camcorder:
         kernel = motion_kernel(shot.motion)
         if kernel.size > 1:
             light = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REPLICATE)
-        light = cv2.multiply(light, self.gains)
+        light = self._develop(cv2.multiply(light, self.gains))
         top, left = shot.noise_offset
         noise = self.field[top : top + light.shape[0], left : left + light.shape[1]]
         return cv2.addWeighted(light, 1, noise, self.noise, 0, dtype=cv2.CV_8U)
+
+    def _develop(self, light: np.ndarray) -> np.ndarray:
+        """What a phone does to a picture (H, W, 3), 0 to 255: tone curve, saturation, sharpening."""
+        if self.contrast > 0:
+            share = np.clip(light * np.float32(1 / 255), 0, 1)
+            curve = share * share * (3 - 2 * share)
+            light = light + (255 * self.contrast) * (curve - share)
+        if self.saturation != 1:
+            grey = light.mean(2, keepdims=True)
+            light = grey + self.saturation * (light - grey)
+        if self.sharpening > 0:
+            smooth = cv2.GaussianBlur(light, (0, 0), 1.0)
+            light = cv2.addWeighted(light, 1 + self.sharpening, smooth, -self.sharpening, 0)
+        return light
 
 
 @cache

@@ -3,16 +3,17 @@
 import cv2
 import numpy as np
 
-from cardpose.synth.records import Clip
+from cardpose.synth.records import Clip, Table
 from cardpose.synth.rendering.camera import Camera, scaling
+from cardpose.synth.rendering.lighting import LIGHT_MAP_SIZE, light_map
+from cardpose.synth.rendering.prints import PRINTED, draw_patches
 from cardpose.synth.rendering.textures import (
-    LIGHT_MAP_SIZE,
     TILE_LEVELS,
     TILE_PX_PER_MM,
     TILE_SIZE,
     VARIANTS,
-    light_map,
     picture_tiles,
+    printed_tiles,
     table_colours,
     table_tiles,
 )
@@ -28,13 +29,18 @@ class Surface:
         self.table = clip.table
         self.depth_blur = clip.sensor.depth_blur
         table = clip.table
-        self.levels = (
-            picture_tiles(table.picture)
-            if table.picture
-            else table_tiles(table.kind, table.texture_seed % VARIANTS)
-        )
+        self.coloured = table.picture is not None or table.kind == PRINTED
+        if table.picture:
+            self.levels = picture_tiles(table.picture)
+        elif table.kind == PRINTED:
+            self.levels = printed_tiles(table.texture_seed)
+        else:
+            self.levels = table_tiles(table.kind, table.texture_seed % VARIANTS)
+        self.tint = 255 * (1 if table.picture else _tint(table))
+        self.sheets = self._sheets() if table.sheets else None
+        self.room = self._room(clip) if table.room else None
         self.tile_to_table = _tile_to_table(clip.table.texture_seed)
-        self.light = light_map(clip.packet, clip.table, clip.light)
+        self.light = light_map(None if clip.empty else clip.packet, clip.table, clip.light)
         dark, bright = table_colours(clip.table)
         self.mix = 255 * np.stack([bright - dark, dark, clip.table.wall], 1)  # (RGB, [texture, light, wall])
 
@@ -58,12 +64,37 @@ class Surface:
         beyond = cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR)
         behind = np.clip(beyond / _EDGE_SOFTNESS + 0.5, 0, 1)
         light *= 1 - behind
-        if self.table.picture:
-            texture *= 255 * light[..., None]
-            texture += behind[..., None] * self.mix[:, 2].astype(np.float32)
-            return texture
-        texture *= light
-        return cv2.transform(cv2.merge([texture, light, behind]), self.mix)
+        wall = behind if self.room is None else 0 * behind
+        if self.coloured:
+            image = texture * (self.tint * light[..., None])
+            image += wall[..., None] * self.mix[:, 2].astype(np.float32)
+        else:
+            image = cv2.transform(cv2.merge([texture * light, light, wall]), self.mix)
+        if self.sheets is not None:
+            paper = cv2.warpPerspective(
+                self.sheets, plane @ np.linalg.inv(shift), size, flags=cv2.INTER_LINEAR
+            )
+            image += light[..., None] * paper[..., :3] - (paper[..., 3:] * np.float32(1 / 255)) * image
+        if self.room is not None:
+            image += behind[..., None] * self.room
+        return image
+
+    def _sheets(self) -> np.ndarray:
+        """(LIGHT_MAP_SIZE, LIGHT_MAP_SIZE, 4) uint8 RGBA, weighted by its coverage: the sheets, as the light map."""
+        canvas = np.zeros((LIGHT_MAP_SIZE, LIGHT_MAP_SIZE, 4), np.uint8)
+        draw_patches(canvas, self.table.sheets, np.ones(2), np.full(2, (LIGHT_MAP_SIZE - 1) / 2))
+        return canvas
+
+    def _room(self, clip: Clip) -> np.ndarray:
+        """(height, width, 3) float32: the wall, brighter towards one side, with what stands in front of it."""
+        rng = np.random.default_rng(self.table.texture_seed)
+        canvas = np.zeros((clip.height, clip.width, 4), np.uint8)
+        draw_patches(canvas, self.table.room, np.array([clip.width, clip.height]), np.zeros(2))
+        left, right = rng.uniform(0.5, 1.3, 2).tolist()
+        across = np.linspace(left, right, clip.width)
+        wall = 255 * across[None, :, None] * self.table.wall
+        room = canvas[..., :3] + (1 - canvas[..., 3:] / 255) * wall
+        return cv2.GaussianBlur(room.astype(np.float32), (0, 0), rng.uniform(0.3, 4) * clip.width / 640 + 0.1)
 
     def _grids(self, camera: Camera, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Two maps (h, w), for every fourth pixel: the texture level; pixels beyond the table's edge."""
@@ -107,6 +138,11 @@ class Surface:
             share = cv2.merge([share] * 3) if strip.ndim == 3 else share
             texture[top:end] += cv2.multiply(strip, share, scale=1 / 255, dtype=cv2.CV_32F)
         return texture
+
+
+def _tint(table: Table) -> np.ndarray:
+    """(3,) float32 factors that make one printed tile several."""
+    return (0.4 + 0.9 * table.colour).astype(np.float32)
 
 
 def _tile_to_table(seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Procedural textures: card backs, tables, and light and shadow on the table. All in RGB."""
+"""Procedural textures: card backs and tables. All in RGB."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,8 +6,9 @@ from functools import cache
 import cv2
 import numpy as np
 
-from cardpose.synth.records import Back, Light, Packet, Table
-from cardpose.synth.rendering.box import outline, placed
+from cardpose.synth.records import Back, Packet, Table
+from cardpose.synth.rendering import prints
+from cardpose.synth.rendering.prints import printed_tile
 from cardpose.synth.sampling import pictures
 
 BACK_PX_PER_MM = 6.0
@@ -16,14 +17,13 @@ TILE_PX_PER_MM = 3.0
 TILE_LEVELS = 6
 VARIANTS = 4
 """Tiles per kind of table that a process caches; each clip uses one at another position and angle."""
-LIGHT_MAP_SIZE = 1024
-"""Pixels of 1 mm, with the packet in the middle."""
 
 Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Coordinates in cells from the card's middle -> 0 (ground) to 1 (figure); point-symmetric, as backs are."""
 
 
-def _smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, in between a smooth step."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -37,13 +37,13 @@ def lattice(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Crossing diagonals with a dot in each diamond."""
     lines = np.minimum(np.abs(_cell(u + v)), np.abs(_cell(u - v)))
     dots = np.hypot(_cell(u + 0.5), _cell(v))
-    return np.maximum(1 - _smooth(lines, 0.06, 0.12), 1 - _smooth(dots, 0.14, 0.2))
+    return np.maximum(1 - smooth(lines, 0.06, 0.12), 1 - smooth(dots, 0.14, 0.2))
 
 
 def rings(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Two concentric rings in each cell, interlocked with the neighbours'."""
     radius = np.hypot(_cell(u), _cell(v))
-    return 1 - _smooth(np.minimum(np.abs(radius - 0.22), np.abs(radius - 0.5)), 0.035, 0.09)
+    return 1 - smooth(np.minimum(np.abs(radius - 0.22), np.abs(radius - 0.5)), 0.035, 0.09)
 
 
 def weave(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def weave(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     along = np.where(over, _cell(u), _cell(v))
     across = np.where(over, _cell(v), _cell(u))
     threads = 0.5 + 0.5 * np.cos(6 * np.pi * across)
-    return threads * (1 - _smooth(np.abs(along), 0.4, 0.5))
+    return threads * (1 - smooth(np.abs(along), 0.4, 0.5))
 
 
 def petals(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -60,13 +60,13 @@ def petals(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     x, y = _cell(u), _cell(v)
     flower = np.hypot(x, y) - 0.3 - 0.1 * np.cos(8 * np.arctan2(y, x))
     star = np.abs(_cell(u + 0.5)) + np.abs(_cell(v + 0.5))
-    return np.maximum(1 - _smooth(np.abs(flower), 0.04, 0.1), 1 - _smooth(star, 0.1, 0.18))
+    return np.maximum(1 - smooth(np.abs(flower), 0.04, 0.1), 1 - smooth(star, 0.1, 0.18))
 
 
 def stripes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Zigzag bands."""
     wave = v + 2 * (np.abs(_cell(u + 0.25)) - 0.25)
-    return 1 - _smooth(np.abs(_cell(wave)), 0.2, 0.28)
+    return 1 - smooth(np.abs(_cell(wave)), 0.2, 0.28)
 
 
 def diamonds(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -74,7 +74,28 @@ def diamonds(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     a, b = (u + v) / 2, (u - v) / 2
     edge = np.minimum(0.25 - np.abs(_cell(a)), 0.25 - np.abs(_cell(b)))
     other = np.minimum(0.25 - np.abs(_cell(a + 0.5)), 0.25 - np.abs(_cell(b + 0.5)))
-    return _smooth(np.maximum(edge, other), -0.03, 0.03)
+    return smooth(np.maximum(edge, other), -0.03, 0.03)
+
+
+def scales(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Overlapping arcs, mirrored about the card's middle."""
+    height = np.abs(v)
+    row = np.floor(2 * height)
+    x, y = _cell(u + 0.5 * (row % 2)), height - row / 2
+    radius = np.minimum(np.hypot(x, y), np.hypot(np.abs(x) - 0.5, y - 0.5) + 0.12)
+    return 1 - smooth(np.abs(_cell(4 * radius)), 0.12, 0.3)
+
+
+def rays(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Rays from the card's middle."""
+    return smooth(np.sin(16 * np.arctan2(v, u)) * np.minimum(1, np.hypot(u, v)), -0.2, 0.2)
+
+
+def dots(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """A dot in every cell and where four cells meet."""
+    return 1 - smooth(
+        np.minimum(np.hypot(_cell(u), _cell(v)), np.hypot(_cell(u + 0.5), _cell(v + 0.5))), 0.1, 0.2
+    )
 
 
 FAMILIES: dict[str, Pattern] = {
@@ -84,6 +105,9 @@ FAMILIES: dict[str, Pattern] = {
     "petals": petals,
     "stripes": stripes,
     "diamonds": diamonds,
+    "scales": scales,
+    "rays": rays,
+    "dots": dots,
 }
 """Adding a new family of backs: write a function as above; add its name here and to `families` of a conf/scene file."""
 
@@ -98,8 +122,17 @@ def card_back(back: Back, packet: Packet, px_per_mm: float = BACK_PX_PER_MM) -> 
     figure = FAMILIES[back.family](*np.broadcast_arrays(x / back.pitch, y / back.pitch))
     printed = back.contrast * np.where(depth > 2.0, figure, 0)
     printed = np.maximum(printed, back.contrast * ((depth > 0.7) & (depth < 1.1)))  # a light line as frame
-    ink = _smooth(depth, -0.08, 0.08) * (1 - printed)
+    if back.medallion:
+        printed = _medallion(printed, back, *np.broadcast_arrays(x, y))
+    ink = smooth(depth, -0.08, 0.08) * (1 - printed)
     return (packet.paper + ink[..., None] * (back.colour - packet.paper)).astype(np.float32)
+
+
+def _medallion(printed: np.ndarray, back: Back, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Put a rosette in the middle of a print (h, w), 0 to 1; `x` and `y` in mm from there."""
+    radius, angle = np.hypot(x, y) / back.medallion, np.arctan2(y, x)
+    rosette = smooth(np.cos(8 * angle) * np.sin(3 * np.pi * radius), -0.2, 0.2)
+    return np.where(radius < 1, back.contrast * np.where(radius > 0.9, 1.0, rosette), printed)
 
 
 def wear_edges(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
@@ -111,11 +144,11 @@ def wear_edges(card: np.ndarray, back: Back, packet: Packet) -> np.ndarray:
     y = np.abs((np.arange(h) + 0.5) / h - 0.5)[:, None] * packet.height
     depth = np.minimum(packet.width / 2 - x, packet.height / 2 - y)
     reach = back.wear * cv2.resize(back.scuffs, (w, h), interpolation=cv2.INTER_CUBIC)
-    bare = 1 - _smooth(depth - reach, -0.2, 0.2)
+    bare = 1 - smooth(depth - reach, -0.2, 0.2)
     return (card + bare[..., None] * (0.9 * packet.paper - card)).astype(np.float32)
 
 
-def _periodic_noise(
+def periodic_noise(
     rng: np.random.Generator, size: int, low: float, high: float, stretch: float = 1.0
 ) -> np.ndarray:
     """Tiling noise (size, size) of mean 0, standard deviation 1 and wavelengths from `low` to `high` pixels.
@@ -131,37 +164,37 @@ def _periodic_noise(
 
 def fleece(rng: np.random.Generator) -> np.ndarray:
     """Soft tufts, lit from the side."""
-    height = _periodic_noise(rng, TILE_SIZE, 3, 10, stretch=0.8)
-    return np.roll(height, 2, 0) - height + 0.5 * _periodic_noise(rng, TILE_SIZE, 8, 60)
+    height = periodic_noise(rng, TILE_SIZE, 3, 10, stretch=0.8)
+    return np.roll(height, 2, 0) - height + 0.5 * periodic_noise(rng, TILE_SIZE, 8, 60)
 
 
 def felt(rng: np.random.Generator) -> np.ndarray:
     """Fine fibres without direction."""
-    return _periodic_noise(rng, TILE_SIZE, 1.5, 5) + 0.4 * _periodic_noise(rng, TILE_SIZE, 20, 120)
+    return periodic_noise(rng, TILE_SIZE, 1.5, 5) + 0.4 * periodic_noise(rng, TILE_SIZE, 20, 120)
 
 
 def wood(rng: np.random.Generator) -> np.ndarray:
     """Grain along x: pores and year rings, bent by slow noise."""
-    bend = _periodic_noise(rng, TILE_SIZE, 60, 400, stretch=6)
+    bend = periodic_noise(rng, TILE_SIZE, 60, 400, stretch=6)
     y = np.arange(TILE_SIZE)[:, None] / TILE_SIZE
     years = np.sin(2 * np.pi * (14 * y + 0.8 * bend))
-    return 0.8 * years + 0.7 * _periodic_noise(rng, TILE_SIZE, 2, 14, stretch=14)
+    return 0.8 * years + 0.7 * periodic_noise(rng, TILE_SIZE, 2, 14, stretch=14)
 
 
 def paper(rng: np.random.Generator) -> np.ndarray:
     """Almost plain."""
-    return 0.25 * _periodic_noise(rng, TILE_SIZE, 2, 300)
+    return 0.25 * periodic_noise(rng, TILE_SIZE, 2, 300)
 
 
 def plain(rng: np.random.Generator) -> np.ndarray:
     """Lacquer or plastic, almost without texture."""
-    return 0.08 * _periodic_noise(rng, TILE_SIZE, 100, 500)
+    return 0.08 * periodic_noise(rng, TILE_SIZE, 100, 500)
 
 
 def marble(rng: np.random.Generator) -> np.ndarray:
     """Clouds crossed by veins."""
-    bend = _periodic_noise(rng, TILE_SIZE, 40, 500)
-    veins = np.abs(np.sin(2.2 * bend + 0.5 * _periodic_noise(rng, TILE_SIZE, 8, 60)))
+    bend = periodic_noise(rng, TILE_SIZE, 40, 500)
+    veins = np.abs(np.sin(2.2 * bend + 0.5 * periodic_noise(rng, TILE_SIZE, 8, 60)))
     return 0.6 * bend - 1.6 * np.exp(-14 * veins)
 
 
@@ -169,7 +202,7 @@ def cloth(rng: np.random.Generator) -> np.ndarray:
     """Woven threads at right angles, uneven."""
     y, x = np.mgrid[:TILE_SIZE, :TILE_SIZE] * (2 * np.pi * 128 / TILE_SIZE)
     threads = np.sin(x) * np.cos(y) + 0.4 * np.sin(x + y)
-    return 0.8 * threads * (1 + 0.4 * _periodic_noise(rng, TILE_SIZE, 6, 40)) + 0.5 * _periodic_noise(
+    return 0.8 * threads * (1 + 0.4 * periodic_noise(rng, TILE_SIZE, 6, 40)) + 0.5 * periodic_noise(
         rng, TILE_SIZE, 3, 12
     )
 
@@ -205,6 +238,16 @@ def picture_tiles(path: str) -> tuple[np.ndarray, ...]:
     return _levels(np.concatenate([wide, wide[::-1]], 0))
 
 
+@cache
+def _printed_tiles(variant: int) -> tuple[np.ndarray, ...]:
+    return _levels(printed_tile(variant, TILE_SIZE) / np.float32(255))
+
+
+def printed_tiles(seed: int) -> tuple[np.ndarray, ...]:
+    """One of the printed surfaces, as `table_tiles` but RGB."""
+    return _printed_tiles(seed % prints.VARIANTS)
+
+
 def _levels(tile: np.ndarray) -> tuple[np.ndarray, ...]:
     levels = [np.ascontiguousarray(tile, np.float32)]
     for _ in range(TILE_LEVELS - 1):
@@ -222,64 +265,3 @@ def table_colours(table: Table) -> tuple[np.ndarray, np.ndarray]:
 def _wooden(colour: np.ndarray) -> np.ndarray:
     """A brown of the brightness of `colour`."""
     return np.array([0.9, 0.66, 0.45]) * (0.35 + 0.6 * colour.max())
-
-
-def light_map(packet: Packet, table: Table, light: Light) -> np.ndarray:
-    """Light on the table (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32: folds, shadow and ambient occlusion.
-
-    1 is the flat table without shadow. Rows run along +y of the world.
-    """
-    lit = 1 + 0.5 * table.folds * _folds(table.texture_seed % VARIANTS)
-    half = _shadow_reach(packet, light)
-    window = slice(LIGHT_MAP_SIZE // 2 - half, LIGHT_MAP_SIZE // 2 + half)
-    direct, ambient = 1 - _shadow(packet, light, 2 * half), 1 - _occlusion(packet, 2 * half)
-    lit[window, window] *= light.ambient * ambient + (1 - light.ambient) * direct
-    return lit
-
-
-@cache
-def _folds(variant: int) -> np.ndarray:
-    """Large-scale shading (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE) float32 of mean 0 that fades to 0 at the border."""
-    small = _periodic_noise(np.random.default_rng(variant), 256, 12, 60)
-    folds = cv2.resize(small, (LIGHT_MAP_SIZE, LIGHT_MAP_SIZE), interpolation=cv2.INTER_CUBIC)
-    away = np.abs(np.linspace(-1, 1, LIGHT_MAP_SIZE))
-    fade = 1 - _smooth(np.maximum(away[:, None], away), 0.7, 1.0)  # the edge pixels are repeated outside
-    return (folds * fade).astype(np.float32)
-
-
-def _shadow_reach(packet: Packet, light: Light) -> int:
-    """Distance in mm from the middle of the light map, along either axis, up to which the packet blocks light."""
-    slope = np.abs(light.direction[:2]).max() / light.direction[2]
-    blur = max(0.6 + light.softness * packet.thickness, 2 + 0.7 * packet.thickness)
-    reach = np.hypot(packet.width, packet.height) / 2 + slope * packet.thickness + 4 * blur
-    return min(int(np.ceil(reach)) + 8, LIGHT_MAP_SIZE // 2)
-
-
-def _footprint(packet: Packet, shift: np.ndarray, size: int) -> np.ndarray:
-    """The packet's outline, moved by `shift` mm, on the central (size, size) of the light map; 0 or 1, float32."""
-    points, _ = outline(packet.width, packet.height, packet.radius)
-    shape = placed(points, packet.offsets[:1], packet.turns[:1])[0] + shift + (size - 1) / 2
-    canvas = np.zeros((size, size), np.float32)
-    cv2.fillConvexPoly(canvas, np.round(shape * 16).astype(np.int32), 1.0, cv2.LINE_8, 4)
-    return canvas
-
-
-def _shadow(packet: Packet, light: Light, size: int) -> np.ndarray:
-    """Share of the main light that the packet blocks: the outline at several heights, blurred more from higher up."""
-    slope = -light.direction[:2] / light.direction[2]
-    shadow = np.zeros((size, size), np.float32)
-    for height in np.linspace(0.15, 1, 6) * packet.thickness:
-        foot = _footprint(packet, slope * height, size)
-        blurred = cv2.GaussianBlur(foot, (0, 0), 0.6 + light.softness * height)
-        np.maximum(shadow, blurred, out=shadow)
-    return shadow
-
-
-def _occlusion(packet: Packet, size: int) -> np.ndarray:
-    """Share of the ambient light that the packet blocks close to its foot."""
-    foot = _footprint(packet, np.zeros(2), size)
-    near, wide = (
-        cv2.GaussianBlur(foot, (0, 0), 1.2),
-        cv2.GaussianBlur(foot, (0, 0), 2 + 0.7 * packet.thickness),
-    )
-    return 0.45 * near + 0.5 * wide

@@ -1,10 +1,13 @@
-"""Draws the occluders: fingers, coins and glasses."""
+"""Draws the occluders: fingers, coins, glasses and other things on the table."""
+
+from functools import partial
 
 import numpy as np
 
 from cardpose.synth.records import Coin, Finger, Glass, Occluder, Packet
 from cardpose.synth.sampling.distributions import OccluderRanges
 from cardpose.synth.sampling.draws import colour, draw, one_to_three
+from cardpose.synth.sampling.surroundings import sample_object
 
 _BONES_MM = 22.0, 28.0, 38.0  # lengths, from the tip
 _RISE = 0.25, 0.5, 0.35  # of each bone, per mm of its length
@@ -26,6 +29,11 @@ def sample_occluders(
         radius = rng.uniform(28, 40)
         place = _beside(rng, packet, radius, 160)
         found.append(Glass(place, radius, rng.uniform(80, 140), rng.uniform(0.3, 1)))
+    if rng.random() < ranges.objects:
+        found += [
+            sample_object(rng, partial(_beside, rng, packet, within=220))
+            for _ in range(int(rng.integers(1, 5)))
+        ]
     return tuple(found)
 
 

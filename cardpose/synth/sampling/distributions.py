@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from math import isfinite
 
 from cardpose.common.errors import InputError
+from cardpose.synth.rendering.prints import PRINTED
 from cardpose.synth.rendering.textures import FAMILIES, TABLES
 from cardpose.synth.sampling import pictures
 
@@ -63,6 +64,7 @@ class PacketRanges(Distributions):
     bend: Range  # height of the short edges above the middle, mm
     dirt: Range  # on the cards' edges; 0 none, 1 black
     bridge: float  # share of packets of bridge cards, 57 mm wide instead of `width`
+    absent: float  # share of clips that show no packet
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class BackRanges(Distributions):
     wear: Range  # width of the band along the top card's edge in which the ink is rubbed off, mm
     pitch: Range  # of the pattern, mm
     contrast: Range  # of the pattern against the back's colour
+    medallions: float  # share of backs with an ornament in the middle
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,10 +122,12 @@ class TableRanges(Distributions):
     reach: Range  # distance from the packet to the table's far edge, mm
     pictures: str | None  # a folder of pictures of tables, each shown 0.34 m wide, or null
     picture_share: float  # share of clips that use one of them
+    sheets: float  # share of tables on which sheets of paper or cloth lie
+    room: float  # share of clips with furniture and windows beyond the table's edge
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_names("TableRanges.kinds", self.kinds, TABLES)
+        _check_names("TableRanges.kinds", self.kinds, (*TABLES, PRINTED))
         if self.pictures is not None:
             pictures.find(self.pictures)
 
@@ -149,6 +154,9 @@ class SensorRanges(Distributions):
     depth_blur: Range  # blur of the table with the distance from the packet, levels of the texture
     noise: Range  # standard deviation, grey levels
     vignette: Range  # light fall-off in the image corners
+    sharpening: Range  # strength of the phone's unsharp mask
+    saturation: Range  # factor
+    contrast: Range  # of the tone curve; 0 is linear, 1 an S-shaped curve
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ class OccluderRanges(Distributions):
     coins: float  # share of clips with one to three coins, on the table or on the packet
     coin_radius: Range
     glasses: float  # share of clips with a glass beside the packet
+    objects: float  # share of clips with phones, books, mugs and the like on the table
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from cardpose.synth.sampling.distributions import (
     TableRanges,
 )
 from cardpose.synth.sampling.draws import colour, draw, one_of
+from cardpose.synth.sampling.surroundings import sample_room, sample_sheets
 
 BRIDGE_WIDTH_MM = 57.0
 TO_THE_EDGE_MM = -3.0
@@ -42,6 +43,7 @@ class Part(IntEnum):
     SHOT = 6
     COUNT = 7
     OCCLUDERS = 8
+    EMPTY = 9
 
 
 def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Generator:
@@ -86,6 +88,7 @@ def sample_clip(
         sensor=sample_sensor(rng(Part.SENSOR), config.sensor),
         path=sample_path(rng(Part.CAMERA), config.camera),
         occluders=sample_occluders(rng(Part.OCCLUDERS), config.occluders, packet),
+        empty=rng(Part.EMPTY).random() < config.packet.absent,
     )
 
 
@@ -161,6 +164,7 @@ def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
         picture=one_of(rng, ranges.pictures, ranges.picture_share),
         wear=draw(rng, ranges.wear),
         scuffs=rng.random((18, 13), np.float32),
+        medallion=rng.uniform(5, 18) if rng.random() < ranges.medallions else 0.0,
     )
 
 
@@ -175,6 +179,8 @@ def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
         wall=colour(rng, (0, 360), (0, 0.3), (0.1, 0.8)),
         texture_seed=int(rng.integers(2**31)),
         picture=one_of(rng, ranges.pictures, ranges.picture_share),
+        sheets=sample_sheets(rng) if rng.random() < ranges.sheets else (),
+        room=sample_room(rng) if rng.random() < ranges.room else (),
     )
 
 
@@ -199,6 +205,9 @@ def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
         depth_blur=draw(rng, ranges.depth_blur),
         noise=draw(rng, ranges.noise),
         vignette=draw(rng, ranges.vignette),
+        sharpening=draw(rng, ranges.sharpening),
+        saturation=draw(rng, ranges.saturation),
+        contrast=draw(rng, ranges.contrast),
     )
 
 

@@ -109,6 +109,10 @@ FRAME = "annotations.json: videos/08.mp4 frame 3: "
             PLACE + "keypoints holds something that is no number",
         ),
         (
+            lambda d: label(d)["keypoints"].__setitem__(7, 10**400),
+            PLACE + "keypoints holds a number that is too large",
+        ),
+        (
             lambda d: label(d)["keypoints"].__delitem__(slice(21, 24)),
             PLACE + "keypoints has 21 numbers, not 24",
         ),
@@ -148,7 +152,7 @@ FRAME = "annotations.json: videos/08.mp4 frame 3: "
             FRAME
             + "labelled at 48x64, but the footage is 64x48: was labelled without its rotation: turn the",
         ),
-        (lambda d: image(d).__setitem__("timestamp", "1s"), "timestamp is '1s': it has the wrong type"),
+        (lambda d: image(d).__setitem__("timestamp", "1s"), "timestamp is '1s': write a number"),
         (lambda d: d["categories"][0]["keypoints"].reverse(), "keypoints are not in cardpose's order"),
         (lambda d: d["categories"].clear(), "0 categories"),
         (lambda d: d["annotations"].clear(), "annotations.json: holds no annotation"),

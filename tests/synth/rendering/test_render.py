@@ -7,9 +7,10 @@ import pytest
 from cardpose.common.packet import CORNERS, HIDDEN
 from cardpose.synth.records import Clip, Shot, Wave
 from cardpose.synth.rendering.box import label
+from cardpose.synth.rendering.lighting import light_map
 from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.rendering.sensor import motion_kernel
-from cardpose.synth.rendering.textures import FAMILIES, TABLES, card_back, light_map, table_tiles
+from cardpose.synth.rendering.textures import FAMILIES, TABLES, card_back, table_tiles
 from cardpose.synth.sampling.scene import sample_shot
 
 BLACK, WHITE = np.zeros(3), np.ones(3)
