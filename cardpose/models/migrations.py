@@ -43,6 +43,17 @@ CLASSES = {
 KEYS = {**RENAMED, "data.split.without": "data.split.exclude"}
 """Old key of a stored configuration -> new one, dotted from its root."""
 
+_SCENE = {
+    "packet.absent": 0.0,
+    "back.medallions": 0.0,
+    "table.sheets": 0.0,
+    "table.room": 0.0,
+    "sensor.sharpening": [0.0, 0.0],
+    "sensor.saturation": [1.0, 1.0],
+    "sensor.contrast": [0.0, 0.0],
+    "occluders.objects": 0.0,
+}
+
 DEFAULTS: dict[str, Any] = {
     "callbacks.best_scores": {
         "_target_": "cardpose.training.callbacks.best_scores.BestScores",
@@ -54,6 +65,12 @@ DEFAULTS: dict[str, Any] = {
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
     "fusion": asdict(FusionConfig()),
     "keep_start": False,
+    "data.read.footage.second": None,
+    **{
+        f"{scene}.{key}": value
+        for scene in ("scene", "data.read.footage.scene", "data.stream.scene")
+        for key, value in _SCENE.items()
+    },
 }
 """Key that older configurations lack -> the value that means what they did.
 

@@ -22,6 +22,7 @@ from cardpose.common.progress import ProgressBar
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
+from cardpose.models import migrations
 from cardpose.synth.records import Clip
 from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.renderer import VERSION, Renderer
@@ -55,6 +56,7 @@ class Footage:
         seed: of the scenes.
         width, height: of the frames in pixels, even.
         rate: frames per second.
+        second: the distributions of every second run of 52 clips; None: as `scene`.
 
     Raises:
         InputError: a number is out of range.
@@ -68,6 +70,7 @@ class Footage:
     width: int
     height: int
     rate: float
+    second: SceneConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("clips", "frames_per_clip", "rate"):
@@ -101,7 +104,7 @@ class Footage:
     def clip(self, number: int) -> Clip:
         """Sample clip `number`."""
         return sample_clip(
-            self.scene,
+            self.second if self.second and number // CARDS_PER_DECK % 2 else self.scene,
             seed=self.seed,
             number=number,
             cards=self.cards(number),
@@ -120,7 +123,8 @@ class Footage:
 
     def settings(self) -> dict[str, Any]:
         """Everything that determines frames and labels, in JSON types."""
-        folders = [part.pictures for part in (self.scene.back, self.scene.table) if part.pictures]
+        scenes = [scene for scene in (self.scene, self.second) if scene is not None]
+        folders = [part.pictures for scene in scenes for part in (scene.back, scene.table) if part.pictures]
         digests = {folder: pictures.digest(folder) for folder in folders}
         return json.loads(json.dumps({"renderer": VERSION, "pictures": digests, **asdict(self)}))
 
@@ -196,7 +200,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         settings = None
     if not isinstance(settings, dict):
         raise InputError(f"{path}: is damaged: choose another folder or remove this one")
-    return settings
+    return {"second": None, **migrations.migrate(settings)}
 
 
 def missing(footage: Footage, root: Path) -> list[int]:
