@@ -143,3 +143,21 @@ def test_contact_sheet_shows_clips_and_corners(footage: Footage) -> None:
     sheet = contact_sheet(footage, columns=2)
     assert sheet.shape == (128, 192, 3)
     assert np.any(np.all(np.abs(sheet.astype(int) - (60, 255, 60)) < 60, -1)), "visible corners are green"
+
+
+def test_footage_from_before_a_key_of_the_scene_is_recognised(footage: Footage, tmp_path: Path) -> None:
+    claim(footage, tmp_path)
+    settings = json.loads((tmp_path / SETTINGS).read_text())
+    del settings["second"], settings["scene"]["packet"]["absent"], settings["scene"]["occluders"]["objects"]
+    (tmp_path / SETTINGS).write_text(json.dumps(settings))
+    claim(footage, tmp_path)
+    sometimes_empty = replace(footage.scene, packet=replace(footage.scene.packet, absent=0.5))
+    with pytest.raises(InputError, match="another scene"):
+        claim(replace(footage, scene=sometimes_empty), tmp_path)
+
+
+def test_every_second_run_of_counts_shows_the_second_scene(footage: Footage) -> None:
+    thick = replace(footage.scene, packet=replace(footage.scene.packet, thickness=(0.9, 1.0)))
+    two = replace(footage, clips=3 * 52, counts=None, second=thick)
+    packets = [two.clip(number).packet for number in (0, 51, 52, 103, 104)]
+    assert [packet.thickness / packet.cards > 0.8 for packet in packets] == [False, False, True, True, False]
