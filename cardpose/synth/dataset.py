@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, signal
+from signal import SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any, Protocol
 
 import cv2
@@ -19,6 +19,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
 from cardpose.common.progress import ProgressBar
+from cardpose.common.subprocesses import end_with_parent
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
@@ -255,6 +256,7 @@ def _render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: in
 
 
 def _init_worker() -> None:
-    """One core per worker; the parent handles Ctrl-C, so that a worker finishes its clip."""
+    """One core per worker; the parent handles Ctrl-C, so that a worker finishes its clip, and none outlives it."""
+    end_with_parent(SIGTERM)
     cv2.setNumThreads(1)
     signal(SIGINT, SIG_IGN)

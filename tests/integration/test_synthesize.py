@@ -100,6 +100,29 @@ def test_same_bytes_whatever_the_workers_and_interruptions(footage: Footage, tmp
     }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a child")
+def test_workers_end_when_the_command_is_killed(tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "cardpose.synthesize", f"out={tmp_path}", *TINY, "clips=4000", "workers=2"]
+    process = subprocess.Popen(call, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "videos" / "0000.mp4").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    assert len(children) >= 2
+    while any(running(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(running(child) for child in children)
+
+
+def running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_ctrl_c_shows_how_to_continue(tmp_path: Path) -> None:
     out = tmp_path / "out"
     call = [sys.executable, "-m", "cardpose.synthesize", f"out={out}", *TINY, "clips=400", "workers=1"]
