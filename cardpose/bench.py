@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from cardpose.benchmarks.backbones import bench_backbones
+from cardpose.benchmarks.busy import bench_busy
 from cardpose.benchmarks.devices import bench_ddp
 from cardpose.benchmarks.frames import bench_geometry, bench_render
 from cardpose.benchmarks.heatmaps import bench_heatmaps
@@ -38,6 +39,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "geometry": bench_geometry,
     "backbones": bench_backbones,
     "predict": bench_predict,
+    "busy": bench_busy,
     "ddp": bench_ddp,
     "memory": bench_memory,
 }
