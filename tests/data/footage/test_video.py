@@ -11,6 +11,7 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from cardpose.common.errors import InputError
+from cardpose.data.footage import video
 from cardpose.data.footage.video import iterate, probe
 from cardpose.data.footage.video_writer import VideoWriter
 
@@ -296,3 +297,46 @@ def test_a_frame_past_the_end_names_the_last_one(numbered: Path) -> None:
         list(iterate(numbered, indices=[-1]))
     with pytest.raises(InputError, match="stride=0"):
         list(iterate(numbered, stride=0))
+
+
+def test_a_stream_that_pyav_does_not_list_is_damage(numbered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg finds some streams of a broken file only while it reads; PyAV then counts past the ones it knows."""
+
+    def decode(self: object, *streams: object) -> Iterator[av.VideoFrame]:
+        raise IndexError("list index out of range")
+
+    opened = av.open
+
+    class Broken:
+        def __init__(self, path: str, **options: Any) -> None:
+            self._container = opened(path, **options)
+
+        def __enter__(self) -> "Broken":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._container.close()
+
+        def __getattr__(self, name: str) -> Any:
+            return (
+                (lambda *streams: decode(self))
+                if name in ("decode", "demux")
+                else getattr(self._container, name)
+            )
+
+    monkeypatch.setattr(av, "open", Broken)
+    with pytest.raises(InputError, match=r"numbered\.mp4: not a whole video \(a stream begins in the middle"):
+        list(iterate(numbered))
+
+
+@pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (-90, 1), (90, 3), (180, 2)])
+def test_side_data_that_pyav_does_not_know_leaves_the_turn(rotation: int, turns: int) -> None:
+    class Frame:
+        def __init__(self) -> None:
+            self.rotation = rotation
+
+        @property
+        def side_data(self) -> dict[object, bytes]:
+            raise ValueError("30 is not a valid Type")
+
+    assert video._orientation(Frame()) == (turns, False)  # type: ignore[arg-type]
