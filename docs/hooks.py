@@ -26,6 +26,7 @@ WINGS = (
     ("data", "Footage, labels, formats of other tools, and the training pipeline."),
     ("models", "Encoders, decoder, heads, heatmaps, peaks, checkpoints."),
     ("synth", "Rendered footage with labels."),
+    ("edges", "Counts the edges of the cards in the source frame."),
     ("evaluation", "Metrics and reports."),
     ("training", "Losses, callbacks, training, testing, calibration."),
     ("prediction", "From a picture, video or camera to corners and a count."),

@@ -19,6 +19,7 @@ WINGS = (
     "data",
     "models",
     "synth",
+    "edges",
     "evaluation",
     "training",
     "prediction",

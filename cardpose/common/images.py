@@ -27,6 +27,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF", "JPEG20
 _BY_PILLOW = ("HEIF", "AVIF", "TIFF")
 """Formats that OpenCV lacks or, like TIFF, rotates by other rules. Pillow applies their orientation itself."""
 _ORIENTATION = 0x0112
+_CAMERA, _EQUIVALENT, _RECORDED = 0x8769, 0xA405, (0xA002, 0xA003)
+_FILM_MM = math.hypot(36, 24)
 _CODING = {".png": (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)}
 """Charts are smaller by a third than with OpenCV's default, in the same time."""
 
@@ -60,6 +62,27 @@ def read_header(path: Path) -> ImageHeader:
             return _header(path, file)
     except OSError as error:
         raise _not_an_image(path) from error
+
+
+def read_focal(path: Path) -> float | None:
+    """Focal length of a photograph, in longer sides of the picture; None where its EXIF does not say.
+
+    From the 35 mm equivalent (EXIF 2.32, tag 0xA405), which compares diagonals with that of a film, 43.27 mm. It
+    includes a digital zoom, whose own tag is not applied again. A picture of another shape than the camera
+    recorded was cut, so that its EXIF describes another picture.
+    """
+    try:
+        with _pillow().open(path, formats=_FORMATS) as image:
+            width, height = image.size
+            camera = image.getexif().get_ifd(_CAMERA)
+        equivalent = float(camera.get(_EQUIVALENT, 0))
+        recorded = float(camera.get(_RECORDED[0], width)), float(camera.get(_RECORDED[1], height))
+        shape, was = (max(size) / min(size) for size in ((width, height), recorded))
+    except Exception:  # as in `_header`; a camera may write anything
+        return None
+    if not 5 <= equivalent <= 1000 or abs(shape / was - 1) > 0.01:
+        return None
+    return equivalent / _FILM_MM * math.hypot(width, height) / max(width, height)
 
 
 def is_image_name(path: Path) -> bool:

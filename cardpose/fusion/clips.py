@@ -48,6 +48,7 @@ class Clip:
         flags: (N,) a `Flag` per frame.
         used: (N,) bool, the frames that the estimate was computed from.
         settled: of a running count: whether it has stopped changing, see `prediction.tracking.ConvergenceDetector`.
+        method: what the count is from: "thickness", "edges", or "both" (`cardpose.fusion.edge_votes`).
     """
 
     cards: float
@@ -56,6 +57,7 @@ class Clip:
     flags: np.ndarray
     used: np.ndarray
     settled: bool = False
+    method: str = "thickness"
 
     @property
     def frames_used(self) -> int:
@@ -66,6 +68,8 @@ class Clip:
         if not self.frames_used:
             return "no packet found"
         interval = "" if np.isnan(self.low) else f" ({self.low:.1f} to {self.high:.1f})"
+        if self.method == "edges":
+            interval = " (edges counted)"
         return f"{self.cards:.1f} cards{interval}, from {self.frames_used} of {len(self.used)} frames"
 
 
@@ -96,7 +100,7 @@ def check_and_fit(
     corners: np.ndarray,
     size: np.ndarray,
     config: FusionConfig,
-    focal: float = PHONE_FOCAL,
+    focal: float | np.ndarray = PHONE_FOCAL,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flag frames as `check_frames` does, and fit the boxes to show and to measure.
 
@@ -107,7 +111,7 @@ def check_and_fit(
 
     Args:
         confidence, corners, size, config: as in `check_frames`.
-        focal: focal length of the camera, in longer sides of the frames.
+        focal: focal length of the camera, one or (N,), in longer sides of the frames.
 
     Returns:
         Flags (N,), thickness (N,) in mm, and corners (N, 8, 2) of the boxes in source pixels; the last two are NaN
@@ -120,7 +124,7 @@ def check_and_fit(
         np.concatenate([weights, weights]),
         np.concatenate([size, size]),
         tolerance=np.repeat([np.inf, config.tolerance], count),
-        focal=np.repeat([PHONE_FOCAL, focal], count),
+        focal=np.concatenate([np.full(count, PHONE_FOCAL), np.broadcast_to(focal, count)]),
     )
     thickness = boxes.fit.thickness.numpy()
     flags = _flags(confidence, corners, size, config, boxes.distance[:count], thickness[:count])

@@ -27,8 +27,20 @@ _FRAME_COLUMNS = (
     *("clip", "frame_index", "timestamp", "width", "height", "cards", "cards_std", "thickness_mm", "flag"),
     *("running_cards", "running_low", "running_high", "settled"),
     *(f"{name}_{what}" for name in CORNERS for what in ("x", "y", "confidence", "visible_probability")),
+    *("method", "edges", "edges_probability", "pixels_a_card"),
 )
-_CLIP_COLUMNS = ("clip", "cards", "low", "high", "frames", "frames_used", "bad_frames", "settled", "answer")
+_CLIP_COLUMNS = (
+    "clip",
+    "cards",
+    "low",
+    "high",
+    "frames",
+    "frames_used",
+    "bad_frames",
+    "settled",
+    "answer",
+    "method",
+)
 
 
 class PredictionFolder:
@@ -109,7 +121,9 @@ class PredictionFolder:
         """
         numbers = (clip.cards, clip.low, clip.high, len(clip.used), clip.frames_used, bad_frames)
         with write_errors(self.path):
-            csv.writer(self._clips).writerow(map(_cell, (name, *numbers, clip.settled, str(clip))))
+            csv.writer(self._clips).writerow(
+                map(_cell, (name, *numbers, clip.settled, str(clip), clip.method))
+            )
 
     def _continue(self) -> None:
         """Read which clips are finished, and remove the lines of all others from the files."""
@@ -151,10 +165,13 @@ def json_line(
         "height": item.height,
         **{key: _plain(getattr(prediction, key)) for key in plain},
         "flag": prediction.flag.label,
+        "method": prediction.method,
+        "edges": _edges(prediction),
         "tracked": None if tracked is None else _plain(tracked),
         "running": {
             **{key: _plain(getattr(clip, key)) for key in ("cards", "low", "high")},
             "settled": clip.settled,
+            "method": clip.method,
         },
     }
 
@@ -167,6 +184,21 @@ def _frame_row(name: str, item: FrameItem, prediction: Prediction, clip: Clip) -
     columns = prediction.corners, prediction.confidence, prediction.visibility
     for (x, y), confidence, visibility in zip(*columns, strict=True):
         yield from (x, y, confidence, visibility)
+    edges = _edges(prediction) or {}
+    yield from (prediction.method, edges.get("cards"), edges.get("probability"), edges.get("pixels_a_card"))
+
+
+def _edges(prediction: Prediction) -> dict[str, Any] | None:
+    """What the edges say about a frame; None where they were not looked at."""
+    found = prediction.edges
+    if found is None:
+        return None
+    return {
+        "cards": None if found.reason else found.cards,
+        "probability": _plain(found.probability),
+        "pixels_a_card": _plain(found.pitch),
+        "reason": found.reason,
+    }
 
 
 def _plain(value: Any) -> Any:

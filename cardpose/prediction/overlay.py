@@ -15,6 +15,7 @@ from cardpose.common.packet import HIDDEN, VISIBLE
 from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.evaluation.report.drawing import PREDICTED_EDGES, draw_packet
 from cardpose.fusion.clips import Clip
+from cardpose.fusion.edge_votes import EDGES
 from cardpose.prediction.records import FrameItem, Prediction
 from cardpose.prediction.sources import Source
 
@@ -54,6 +55,8 @@ def count_line(prediction: Prediction, clip: Clip) -> str:
     if not clip.frames_used:
         return "no packet found"
     interval = "" if np.isnan(clip.low) else f" ({clip.low:.0f} to {clip.high:.0f})"
+    if clip.method == EDGES:
+        interval = " (edges counted)"
     notes = ["settled" if clip.settled else "", prediction.flag.label]
     return ", ".join([f"{clip.cards:.1f} cards{interval}", *filter(None, notes)])
 

@@ -17,6 +17,7 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.prefetch import prefetch
 from cardpose.fusion.clips import Clip, RunningCount
+from cardpose.fusion.edge_votes import Vote, with_edges
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.overlay import Overlay
 from cardpose.prediction.predictor import Predictor
@@ -78,6 +79,7 @@ class ClipAggregator:
         self._count = RunningCount(predictor.fusion, predictor.interval)
         self._converged = ConvergenceDetector()
         self._tracker: CornerTracker | None = None
+        self._votes: list[Vote] = []
         self.clip: Clip = self._count.add(*np.empty((3, 0)))
 
     def __call__(self, item: FrameItem, prediction: Prediction) -> np.ndarray | None:
@@ -89,7 +91,9 @@ class ClipAggregator:
         """
         values = prediction.cards, prediction.cards_std, prediction.flag
         clip = self._count.add(*(np.array([value]) for value in values))
-        self.clip = replace(clip, settled=self._converged(clip))
+        if prediction.edges and prediction.edges.vote:
+            self._votes.append(prediction.edges.vote)
+        self.clip = with_edges(replace(clip, settled=self._converged(clip)), self._votes)
         if not self._source.rate:
             return None
         self._tracker = self._tracker or CornerTracker(max(prediction.width, prediction.height))
@@ -174,7 +178,7 @@ def read(
     Args:
         predictor: prepares the frames.
         batch_size: frames per batch; those of a camera come one by one, so that none waits.
-        keep: keep the source frames, to draw on.
+        keep: keep the source frames, to draw on; those large enough to count edges in are kept anyway.
         fail: receives a line for each source that cannot be read.
     """
     batch: list[FrameItem] = []
@@ -182,12 +186,14 @@ def read(
         size = 1 if source.endless else batch_size
         try:
             for frame in source.frames():
+                item = predictor.prepare(frame.image)
                 item = replace(
-                    predictor.prepare(frame.image),
+                    item,
                     index=frame.index,
                     timestamp=frame.timestamp,
                     source=source,
-                    picture=frame.image if keep else None,
+                    picture=frame.image if keep else item.picture,
+                    focal=frame.focal,
                 )
                 batch.append(item)
                 if len(batch) >= size or _bytes(batch) > MAX_BATCH_BYTES:

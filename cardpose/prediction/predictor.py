@@ -9,6 +9,8 @@ a whole clip in `cardpose.fusion.clips`, smoothing over time in `cardpose.predic
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -16,14 +18,23 @@ import numpy as np
 import torch
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import read_image
+from cardpose.common.images import read_focal, read_image
 from cardpose.common.packet import MAX_CARDS
+from cardpose.edges.counting import EdgeCounter
 from cardpose.fusion.clips import Flag, check_and_fit
+from cardpose.fusion.edge_votes import choose
 from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, TorchBackend, is_onnx
 from cardpose.prediction.records import FrameItem, Prediction
+
+MIN_SIDE = 1200
+"""Longer side of a frame, in pixels, below which the pitch is too small to count edges, however near the camera is."""
+
+
+LOOKED_AT = (Flag.GOOD, Flag.CUT_OFF)
+"""Frames with a box."""
 
 
 class Predictor:
@@ -32,15 +43,21 @@ class Predictor:
     Args:
         backend: what computes; it holds the interval and the fusion settings of the model.
         field_of_view: of the camera, in degrees across the longer side of its frames, for thickness and box; None: what
-            the model was calibrated for, else a phone's.
+            a photograph says itself, else what the model was calibrated for, else a phone's.
     """
 
     def __init__(self, backend: Backend, field_of_view: float | None = None) -> None:
         self.backend = backend
         self.interval, self.fusion = backend.interval, backend.fusion
         view = field_of_view or backend.field_of_view
+        self._given = field_of_view is not None
         self.focal = PHONE_FOCAL if view is None else focal_length(view)
         """Focal length, in longer sides of the frames."""
+
+    @cached_property
+    def edges(self) -> EdgeCounter:
+        """The counter of edges, read when the first frame is large enough for it."""
+        return EdgeCounter.from_file()
 
     @classmethod
     def from_file(
@@ -84,7 +101,8 @@ class Predictor:
             ValueError: an array of another shape or type.
         """
         image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
-        return self.batch([image])[0]
+        focal = None if isinstance(picture, np.ndarray) else read_focal(Path(picture))
+        return self.predict([replace(self.prepare(image), focal=focal)])[0]
 
     def batch(self, images: Sequence[np.ndarray] | np.ndarray) -> list[Prediction]:
         """Predict (B, H, W, 3) uint8 RGB, or a list of images that may differ in size, as one batch.
@@ -112,7 +130,9 @@ class Predictor:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"expected uint8 RGB (height, width, 3), got {image.dtype} {image.shape}")
-        return FrameItem(*letterbox(image, self.backend.size), width=image.shape[1], height=image.shape[0])
+        height, width = image.shape[:2]
+        picture = image if max(height, width) >= MIN_SIDE else None
+        return FrameItem(*letterbox(image, self.backend.size), width=width, height=height, picture=picture)
 
     def predict(self, items: Sequence[FrameItem]) -> list[Prediction]:
         """Predict a batch of prepared frames, in their order."""
@@ -123,8 +143,9 @@ class Predictor:
         to_source = np.stack([item.to_source for item in items]).astype(np.float64)  # (B, 2, 3)
         corners = output.corners @ to_source[:, :, :2].transpose(0, 2, 1) + to_source[:, None, :, 2]
         size = np.array([(item.width, item.height) for item in items])
-        flags, thickness, boxes = check_and_fit(output.confidence, corners, size, self.fusion, self.focal)
-        return [
+        focal = np.array([self._focal(item) for item in items])
+        flags, thickness, boxes = check_and_fit(output.confidence, corners, size, self.fusion, focal)
+        predictions = [
             Prediction(
                 width=items[i].width,
                 height=items[i].height,
@@ -140,6 +161,20 @@ class Predictor:
             )
             for i in range(len(items))
         ]
+        return [self._with_edges(*pair) for pair in zip(items, predictions, strict=True)]
+
+    def _focal(self, item: FrameItem) -> float:
+        return self.focal if item.focal is None or self._given else item.focal
+
+    def _with_edges(self, item: FrameItem, found: Prediction) -> Prediction:
+        """A prediction after a look at the edges in the source frame, if that is large enough."""
+        if item.picture is None or max(item.width, item.height) < MIN_SIDE or found.flag not in LOOKED_AT:
+            return found
+        weights = np.where(found.found, found.confidence, 0.0)
+        edges = self.edges(item.picture, found.corners, weights, self._focal(item))
+        low, high = self.interval.bounds(found.cards, 1) if self.interval else (np.nan, np.nan)
+        cards, _, _, method = choose(found.cards, float(low), float(high), edges.vote)
+        return replace(found, edges=edges, cards=cards, method=method)
 
 
 def choose_device(accelerator: str) -> str:

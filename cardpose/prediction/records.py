@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cardpose.edges.counting import EdgeCount
 from cardpose.fusion.clips import Flag
 
 if TYPE_CHECKING:  # sources need PyAV and OpenCV's cameras, a prediction of an array does not
@@ -23,7 +24,9 @@ class FrameItem:
         index: position of the frame in its clip.
         timestamp: seconds from the start of the clip, NaN for pictures.
         source: the clip; None for a picture that is not part of one.
-        picture: (height, width, 3) uint8 RGB, the source frame; None where nothing will be drawn on it.
+        picture: (height, width, 3) uint8 RGB, the source frame; None where nothing will be drawn on it and no edges
+            counted.
+        focal: focal length in longer sides of the frame, as a photograph says it; None where it does not.
     """
 
     image: np.ndarray
@@ -34,6 +37,7 @@ class FrameItem:
     timestamp: float = math.nan
     source: "Source | None" = None
     picture: np.ndarray | None = None
+    focal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,13 @@ class Prediction:
         confidence: (8,) height of each heatmap's peak, 0 to 1.
         found: (8,) bool, whether the peak is high enough to count as a corner.
         visibility: (8,) probability that the corner is visible, 0 to 1.
-        cards: estimated count in cards.
-        cards_std: estimated standard deviation of `cards`, NaN where the model does not estimate it.
+        cards: estimated count in cards, by `method`.
+        cards_std: estimated standard deviation of the count by the thickness, NaN where the model does not estimate it.
         thickness_mm: thickness of the box fitted to the corners; NaN where they do not determine it.
         box: (8, 2) corners of that box, hidden ones too; NaN where there is no box.
         flag: why the frame is not used for the count of its clip, or `Flag.GOOD`.
+        edges: what the edges say; None where they were not looked at.
+        method: what `cards` is from: "thickness", "edges" or "both".
     """
 
     width: int
@@ -64,6 +70,8 @@ class Prediction:
     thickness_mm: float
     box: np.ndarray
     flag: Flag
+    edges: EdgeCount | None = None
+    method: str = "thickness"
 
     def completed(self) -> np.ndarray:
         """(8, 2) the corners that were found, those of the box for the others; NaN where there is neither."""

@@ -14,7 +14,7 @@ import cv2
 
 from cardpose.common.errors import InputError
 from cardpose.common.file_names import printable
-from cardpose.common.images import read_image
+from cardpose.common.images import read_focal, read_image
 from cardpose.data.footage.media import Kind, kind_of, pages_note, sort_out, taken
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
 
@@ -125,7 +125,7 @@ class PictureSource:
                 if self.bad_frames == self.num_frames:
                     raise
                 continue
-            yield VideoFrame(index, float("nan"), image)
+            yield VideoFrame(index, float("nan"), image, read_focal(path))
 
 
 class CameraSource:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from cardpose.common.errors import InputError
-from cardpose.common.images import encode_image, read_header, read_image, small_jpeg, write_image
+from cardpose.common.images import encode_image, read_focal, read_header, read_image, small_jpeg, write_image
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -130,3 +130,32 @@ def test_what_is_no_image_is_one_line(tmp_path: Path, content: bytes) -> None:
     for path in (tmp_path / "a.jpg", tmp_path / "missing.jpg", tmp_path):
         with pytest.raises(InputError, match="missing or not a whole image"):
             read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("equivalent", "recorded", "focal"),
+    [
+        (26, None, 26 / 43.27 * 1.25),
+        (26, (4032, 3024), 26 / 43.27 * 1.25),
+        (26, (4032, 2268), None),  # cut to another shape
+        (0, None, None),  # unknown, by the standard
+        (None, None, None),
+    ],
+)
+def test_the_focal_length_of_a_photograph(
+    tmp_path: Path, equivalent: int | None, recorded: tuple[int, int] | None, focal: float | None
+) -> None:
+    exif = Image.Exif()
+    camera = exif.get_ifd(0x8769)
+    if equivalent is not None:
+        camera[0xA405] = equivalent
+    if recorded:
+        camera[0xA002], camera[0xA003] = recorded
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (400, 300)).save(path, exif=exif)
+    found = read_focal(path)
+    assert found == (None if focal is None else pytest.approx(focal, rel=1e-3))
+
+
+def test_no_picture_has_no_focal_length(tmp_path: Path) -> None:
+    assert read_focal(tmp_path / "missing.jpg") is None

@@ -46,11 +46,13 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One frame: position from 0, seconds since the first frame, and (H, W, 3) uint8 RGB as shown."""
+    """One frame: position from 0, seconds since the first frame, and (H, W, 3) uint8 RGB as shown; the focal
+    length in longer sides where a photograph says it."""
 
     index: int
     timestamp: float
     image: np.ndarray
+    focal: float | None = None
 
 
 @contextmanager

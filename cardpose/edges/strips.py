@@ -1,0 +1,130 @@
+"""Cut the visible sides of a packet out of the source frame.
+
+A strip runs along the cards, its rows across them. Where a card of `CARD_MM` lies straight, it is `ROWS` rows high,
+whatever its height in the source.
+"""
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM
+from cardpose.geometry.boxes import fit_frames
+
+CARD_MM = 0.30
+"""Nominal thickness of a card; packets have 0.26 to 0.35 mm."""
+ROWS = 6
+"""Rows of a strip a nominal card."""
+COLUMNS = 96
+"""Columns of a strip; a column is the mean of the source pixels along 0.6 to 0.8 mm of the edge."""
+MARGIN_MM = 3.0
+"""Above and below the box: its corners are off by up to two pixels of the network's image."""
+_ROUNDED_MM = 4.5  # at each end of a side, the rounded corner of a card and a little more
+_MAX_THICKNESS = 45.0  # mm, 104 loose cards and more
+LEAST_FACING = 0.15
+"""Cosine between the normal of a side and the view, below which it is seen too much from beside."""
+TOLERANCE = 0.024  # of `fit_frames`, as `FusionConfig.tolerance`
+_SIDES = (
+    (0.0, CARD_WIDTH_MM / 2, CARD_HEIGHT_MM),
+    (math.pi / 2, CARD_HEIGHT_MM / 2, CARD_WIDTH_MM),
+    (math.pi, CARD_WIDTH_MM / 2, CARD_HEIGHT_MM),
+    (-math.pi / 2, CARD_HEIGHT_MM / 2, CARD_WIDTH_MM),
+)  # direction of the normal from above, its distance from the middle and the length of the side, mm
+
+
+class Side(NamedTuple):
+    """Where a side of a packet is in the frame.
+
+    Args:
+        quad: (4, 2) source pixels of the strip's corners, clockwise from its upper left.
+        pitch: source pixels a nominal card.
+        height_mm: of the strip, from its upper to its lower border.
+        ends: (2,) mm below the upper border, between which the geometry expects the packet.
+    """
+
+    quad: np.ndarray
+    pitch: float
+    height_mm: float
+    ends: np.ndarray
+
+
+class Strip(NamedTuple):
+    """A side of a packet, levelled.
+
+    Args:
+        image: (rows, COLUMNS, 3) uint8 RGB.
+        seen: (COLUMNS,) bool, the columns that lie inside the frame from top to bottom.
+        pitch: source pixels a nominal card, from the geometry.
+        ends: (2,) rows between which the geometry expects the packet.
+    """
+
+    image: np.ndarray
+    seen: np.ndarray
+    pitch: float
+    ends: np.ndarray
+
+
+def find_sides(corners: np.ndarray, weights: np.ndarray, size: tuple[int, int], focal: float) -> list[Side]:
+    """The sides that face the camera, the one with the highest pitch first; empty where the corners fit no box.
+
+    Args:
+        corners: (8, 2) in source pixels, order of `packet.CORNERS`.
+        weights: (8,) 0 for a corner that was not found.
+        size: width and height of the source frame.
+        focal: focal length in longer sides of the frame.
+    """
+    frame = np.array([size])
+    points = np.where(weights[:, None] > 0, corners, 0.0)
+    fit = fit_frames(points[None], weights[None], frame, tolerance=np.array([TOLERANCE]), focal=focal).fit
+    thickness = float(fit.thickness[0])
+    if not -2 < thickness < _MAX_THICKNESS:  # NaN where nothing is determined
+        return []
+    thickness = max(thickness, CARD_MM)
+    rotation, translation = fit.rotation[0].numpy(), fit.translation[0].numpy()
+    zoom, middle = max(size) * focal, (frame[0] - 1) / 2
+
+    def project(points: np.ndarray) -> np.ndarray:
+        seen = points @ rotation.T + translation
+        return zoom * seen[:, :2] / np.maximum(seen[:, 2:], 1.0) + middle
+
+    up, down = np.array([0, 0, MARGIN_MM]), np.array([0, 0, -thickness - MARGIN_MM])
+    sides = []
+    for turn, out, length in _SIDES:
+        normal = np.array([np.cos(turn), np.sin(turn), 0.0])
+        place = normal * out - np.array([0, 0, thickness / 2])
+        view = rotation @ place + translation
+        if -(rotation @ normal) @ view / np.linalg.norm(view) < LEAST_FACING:
+            continue
+        half = np.array([-normal[1], normal[0], 0.0]) * (length / 2 - _ROUNDED_MM)
+        flat = normal * out
+        quad = project(np.stack([flat - half + up, flat + half + up, flat + half + down, flat - half + down]))
+        pitch = float(np.linalg.norm(np.diff(project(np.stack([place, place - [0, 0, CARD_MM]])), axis=0)))
+        ends = np.array([MARGIN_MM, MARGIN_MM + thickness])
+        sides.append(Side(quad, pitch, thickness + 2 * MARGIN_MM, ends))
+    return sorted(sides, key=lambda side: -side.pitch)
+
+
+def cut_strip(image: np.ndarray, side: Side) -> Strip:
+    """Cut a side out of the source frame (H, W, 3) uint8 RGB.
+
+    Sampled at the source's resolution or above, then averaged down, so that no source row is skipped.
+    """
+    quad, pitch = side.quad, side.pitch
+    rows = round(side.height_mm / CARD_MM * ROWS)
+    length = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]))
+    wide, tall = max(1, int(np.ceil(length / COLUMNS))), max(1, int(np.ceil(pitch / ROWS)))
+    # OpenCV addresses at most 32767 pixels a side.
+    shape = np.minimum(np.array([COLUMNS * wide, rows * tall]), 32000)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * shape - 0.5
+    warp = cv2.getPerspectiveTransform(quad.astype(np.float32), corners.astype(np.float32))
+    fine = cv2.warpPerspective(
+        image, warp, shape.tolist(), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    strip = cv2.resize(fine, (COLUMNS, rows), interpolation=cv2.INTER_AREA)
+    share = ((np.arange(COLUMNS) + 0.5) / COLUMNS)[:, None]
+    borders = quad[0] + share * (quad[1] - quad[0]), quad[3] + share * (quad[2] - quad[3])
+    limit = np.array(image.shape[1::-1]) - 1
+    seen = np.all([((line >= 0) & (line <= limit)).all(1) for line in borders], 0)
+    return Strip(strip, seen, pitch, side.ends / CARD_MM * ROWS)
