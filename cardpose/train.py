@@ -55,6 +55,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     if trials and trainer.world_size > 1:
         raise InputError("sweep: a trial of a search trains on one device: set trainer.devices=1")
     build.prepare_data(data, trainer.world_size)
+    build.start_spatial(config, net, data)
     description = checkpoints.describe(config, data.split.to_dict())
     module = build.build_module(config, net, build.mean_cards(data), description)
     if trainer.is_global_zero:

@@ -46,6 +46,7 @@ GROUPS = {
     "augment": "Random changes of the training images.",
     "heatmap": "How corners are drawn as heatmaps, and how peaks are found.",
     "model": "The network.",
+    "spatial": "How the heatmaps are corrected by where the other corners are.",
     "count_features": "What the count is estimated from, beside the deepest features of the encoder.",
     "count_head": "How the count is estimated from these features.",
     "loss": "Weights and kinds of the losses.",

@@ -2,6 +2,8 @@
 
 encoders/         image -> feature maps; "Adding a new backbone" is described there
 decoder.py        feature maps -> eight heatmaps
+hourglass.py      the stacked hourglass in the decoder's place
+spatial.py        heatmaps corrected by each other: priors of offsets, the fitted box (conf/spatial)
 heatmaps.py       corners <-> heatmaps
 peaks.py          sub-pixel localisation of a heatmap's peak (heatmap.decode)
 head.py           deepest features and detached heatmaps -> count and visibility; the features of the heatmaps

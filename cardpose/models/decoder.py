@@ -1,6 +1,7 @@
 """The UNet decoder: from the deepest feature map back to the stride of the heatmaps."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,27 @@ from torch.nn import functional as F
 from cardpose.common.errors import InputError
 from cardpose.common.packet import NUM_CORNERS
 from cardpose.models.encoders.conv import conv_block
+
+
+class Maps(NamedTuple):
+    """What a decoder gives.
+
+    Args:
+        heatmaps: (B, S, 8, h, w) of its S stages, the last one's are the network's.
+        deepest: (B, C, h', w') features that count and visibility are read from, C being `deepest_channels` of the
+            decoder.
+    """
+
+    heatmaps: Tensor
+    deepest: Tensor
+
+
+def heatmap_layer(channels: int) -> nn.Conv2d:
+    """The 1x1 convolution to eight heatmaps. Almost every target pixel is 0: starting near 0 saves the first epochs."""
+    layer = nn.Conv2d(channels, NUM_CORNERS, 1)
+    nn.init.normal_(layer.weight, std=1e-3)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 class UNetDecoder(nn.Module):
@@ -43,6 +65,7 @@ class UNetDecoder(nn.Module):
                 f"heatmap.stride={stride} is not a stride of the encoder's maps: choose "
                 f"{' or '.join(map(str, strides[:-1]))}"
             )
+        self.deepest_channels, self.deepest_stride = channels[-1], strides[-1]
         skips = list(channels)[list(strides).index(stride) : -1][::-1]  # deepest first
         widths = [min(max_width, width * 2**i) for i in reversed(range(len(skips)))]
         inputs = [channels[-1], *widths[:-1]]
@@ -50,15 +73,12 @@ class UNetDecoder(nn.Module):
             conv_block(below + skip, width, depth=depth)
             for below, skip, width in zip(inputs, skips, widths, strict=True)
         )
-        self.to_heatmaps = nn.Conv2d(widths[-1], NUM_CORNERS, 1)
-        # Almost every target pixel is 0: starting near 0 saves the first epochs.
-        nn.init.normal_(self.to_heatmaps.weight, std=1e-3)
-        nn.init.zeros_(self.to_heatmaps.bias)  # type: ignore[arg-type]
+        self.to_heatmaps = heatmap_layer(widths[-1])
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """[(B, channels[i], H / strides[i], W / strides[i])] -> (B, 8, H / stride, W / stride)."""
+    def forward(self, features: Sequence[Tensor]) -> Maps:
+        """[(B, channels[i], H / strides[i], W / strides[i])] -> heatmaps (B, 1, 8, H / stride, W / stride)."""
         below = features[-1]
         for join, skip in zip(self.joins, reversed(features[:-1]), strict=False):  # finer skips stay unused
             above = F.interpolate(below, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             below = join(torch.cat([above, skip], dim=1))
-        return self.to_heatmaps(below)
+        return Maps(self.to_heatmaps(below).unsqueeze(1), features[-1])

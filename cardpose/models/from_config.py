@@ -34,7 +34,7 @@ def build_net(config: Mapping[str, Any], *, trained: bool = False) -> UNet:
     if trained and "pretrained" in model["encoder"]:
         model["encoder"] = {**model["encoder"], "pretrained": False}
     net: UNet = build(model, "model")
-    size, stride, deepest = config["data"]["size"], config["heatmap"]["stride"], net.encoder.strides[-1]
+    size, stride, deepest = config["data"]["size"], config["heatmap"]["stride"], net.decoder.deepest_stride
     if any(side < deepest or side % deepest for side in size):
         raise InputError(f"data.size={list(size)}: choose multiples of {deepest}, the encoder's stride")
     if min(size) < MIN_MAP * stride:

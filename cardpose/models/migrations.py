@@ -62,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "heatmap.decode": "quadratic",
     "loss.coordinates": 0.0,
     "loss.distribution": 0.0,
+    "loss.intermediate": 0.0,
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
     "fusion": asdict(FusionConfig()),
     "keep_start": False,

@@ -1,13 +1,16 @@
-"""The network: encoder, decoder and head."""
+"""The network: encoder, decoder, spatial model and head."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders.base import Encoder
 from cardpose.models.head import CountVisibilityHead
+from cardpose.models.hourglass import HourglassDecoder
+from cardpose.models.spatial import NoSpatial, Spatial
 
 
 class Output(NamedTuple):
@@ -19,6 +22,8 @@ class Output(NamedTuple):
         visibility: (B, 8) logits.
         cards_std: (B,) standard deviation of `cards`; NaN if the count head does not estimate it.
         count_logits: (B, N) of the count's distribution, used by the loss only; N is 0 if there is none.
+        intermediate: (B, S, 8, h, w) heatmaps before the last ones, used by the loss only: of the earlier stacks, then
+            those that the spatial model was given; S is 0 if there are none.
     """
 
     heatmaps: Tensor
@@ -26,28 +31,55 @@ class Output(NamedTuple):
     visibility: Tensor
     cards_std: Tensor
     count_logits: Tensor
+    intermediate: Tensor
 
 
 class UNet(nn.Module):
-    """Encoder -> decoder -> eight heatmaps -> detach -> count and visibility.
+    """Encoder -> decoder -> eight heatmaps -> spatial model -> detach -> count and visibility.
 
     Args:
         encoder: see `Encoder`.
-        decoder: `UNetDecoder`, still without the encoder's channels and strides.
-        head: `CountVisibilityHead`, still without the encoder's deepest channels.
+        decoder: `UNetDecoder` or `HourglassDecoder`, still without the encoder's channels and strides.
+        head: `CountVisibilityHead`, still without the channels of the deepest features.
+        spatial: see `cardpose.models.spatial`; None: `NoSpatial`. Unless it is `joint`, all else keeps its weights and
+            batch statistics in training.
     """
 
     def __init__(
-        self, encoder: Encoder, decoder: partial[UNetDecoder], head: partial[CountVisibilityHead]
+        self,
+        encoder: Encoder,
+        decoder: partial[UNetDecoder] | partial[HourglassDecoder],
+        head: partial[CountVisibilityHead],
+        spatial: Spatial | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder(channels=encoder.channels, strides=encoder.strides)
-        self.head = head(channels=encoder.channels[-1])
+        self.head = head(channels=self.decoder.deepest_channels)
+        self.spatial = spatial or NoSpatial()
+        if not self.spatial.joint:
+            for part in self._fixed:
+                part.requires_grad_(False)
+
+    @property
+    def _fixed(self) -> tuple[nn.Module, ...]:
+        """What is trained together with the spatial model or not at all."""
+        return self.encoder, self.decoder, self.head
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`; what is not trained stays in evaluation mode."""
+        super().train(mode)
+        if not self.spatial.joint:
+            for part in self._fixed:
+                part.eval()
+        return self
 
     def forward(self, image: Tensor) -> Output:
-        """(B, 3, H, W) normalised float image; H and W multiples of the encoder's deepest stride."""
-        features = self.encoder(image)
-        heatmaps = self.decoder(features)
-        count, visibility = self.head(features[-1], heatmaps)
-        return Output(heatmaps.float(), count.cards, visibility, count.cards_std, count.logits)
+        """(B, 3, H, W) normalised float image; H and W multiples of the decoder's deepest stride."""
+        stages, deepest = self.decoder(self.encoder(image))
+        stages = stages.float()
+        if self.spatial.changes:
+            stages = torch.cat([stages, self.spatial(stages[:, -1]).unsqueeze(1)], 1)
+        heatmaps = stages[:, -1]
+        count, visibility = self.head(deepest, heatmaps)
+        return Output(heatmaps, count.cards, visibility, count.cards_std, count.logits, stages[:, :-1])

@@ -7,16 +7,20 @@ the entries know its keys.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
 from cardpose.common.errors import InputError
+from cardpose.common.packet import NOT_LABELLED
 from cardpose.data.datamodule import CardDataModule
+from cardpose.data.dataset import MixedDataset
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.builder import build
 from cardpose.models.from_config import build_decoder
 from cardpose.models.released import find_checkpoint
+from cardpose.models.spatial import GraphicalModel
 from cardpose.models.unet import UNet
 from cardpose.training.hardware import choose_memory_format
 from cardpose.training.lightning_module import CardposeModule
@@ -80,7 +84,7 @@ def _select(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-ARCHITECTURE = ("model", "heatmap", "count_features", "count_head", "data.size")
+ARCHITECTURE = ("model", "heatmap", "spatial", "count_features", "count_head", "data.size")
 """Keys that a new run takes from the checkpoint that it starts from, where the command line names none of them."""
 
 
@@ -100,7 +104,9 @@ def adopt_architecture(config: Mapping[str, Any], overrides: Sequence[str]) -> d
         return dict(config)
     trained = checkpoints.read(find_checkpoint(config["init_from"]))[checkpoints.KEY]["config"]
     same = {
-        key: trained[key] for key in ("model", "heatmap", "count_features", "count_head") if key in trained
+        key: trained[key]
+        for key in ("model", "heatmap", "spatial", "count_features", "count_head")
+        if key in trained
     }
     data = {key: trained["data"][key] for key in ("size", "encode_heatmaps")}
     return {**config, **same, "data": {**config["data"], **data}}
@@ -125,6 +131,20 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
 def build_data(config: Mapping[str, Any], net: UNet) -> CardDataModule:
     """Build the data module of `data`; it normalises images as the network's encoder expects."""
     return build({**config["data"], "mean": net.encoder.mean, "std": net.encoder.std}, "data")
+
+
+def start_spatial(config: Mapping[str, Any], net: UNet, data: CardDataModule) -> None:
+    """Start the priors of `spatial=graphical` from the footage's training labels, unless they were loaded."""
+    loaded = config["init_modules"] or [name for name, _ in net.named_children()]
+    if not isinstance(net.spatial, GraphicalModel) or (config["init_from"] and "spatial" in loaded):
+        return
+    data.setup("fit")
+    dataset = data.train_dataset
+    footage = dataset.footage if isinstance(dataset, MixedDataset) else dataset
+    if footage is not None:  # a stream alone has no labels yet
+        net.spatial.start_from(
+            torch.from_numpy(footage.corners), torch.from_numpy(footage.visibility != NOT_LABELLED)
+        )
 
 
 def build_callbacks(config: Mapping[str, Any]) -> list[Callback]:

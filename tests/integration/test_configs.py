@@ -85,6 +85,7 @@ def test_every_group_is_looked_at() -> None:
         "augment",
         "model",
         "count_head",
+        "spatial",
         "loss",
         "optim",
         "scheduler",

@@ -2,6 +2,7 @@
 
 base.py                the interface: `Encoder`, and `LevelEncoder` for a chain of levels
 conv.py                the plain convolutional encoder (model=unet)
+stem.py                the stacked hourglass's first layers (model=hourglass)
 mobilenetv3.py         MobileNetV3, small and large
 efficientnet_lite.py   EfficientNet-Lite with ImageNet weights (extra "pretrained")
 timm_features.py       any model of timm that returns feature maps (extra "timm")

@@ -3,6 +3,7 @@
 | term         | loss                              | divided by                               | is 1 for               |
 | ------------ | --------------------------------- | ---------------------------------------- | ---------------------- |
 | heatmaps     | squared error, summed over a map  | pi sigma^2, the energy of one Gaussian   | empty maps             |
+| intermediate | the same of earlier maps, added   | the same                                 | is S for S empty maps  |
 | coordinates  | distance of the soft-argmax       | a quarter of the map's width or height   | flat maps              |
 | cards        | squared error, 52 cards = 1       | 1/12, the variance of a uniform count    | the mean count         |
 | distribution | see `cardpose.models.counts`      | its value for uniform probabilities      | uniform probabilities  |
@@ -27,7 +28,7 @@ from cardpose.models.counts import mean_of_known
 from cardpose.models.unet import Output
 from cardpose.training.losses.heatmaps import coordinates, heatmap_mse
 
-TERMS = ("heatmaps", "coordinates", "cards", "distribution", "visibility")
+TERMS = ("heatmaps", "intermediate", "coordinates", "cards", "distribution", "visibility")
 
 
 def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def visibility_bce(logits: Tensor, visibility: Tensor) -> Tensor:
 
 
 class PacketLoss(nn.Module):
-    """L = w_h heatmaps + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
+    """L = w_h heatmaps + w_i intermediate + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
         weights: one for each of `TERMS`. A term with weight 0 is logged, but not part of the sum.
@@ -83,19 +84,31 @@ class PacketLoss(nn.Module):
         self.distribution = distribution
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Each term unweighted under its name, and their weighted sum as "loss"."""
+        """Each term unweighted under its name, their weighted sum as "loss", and the parts of "intermediate" as
+        "intermediate_1", ..., earliest first.
+        """
+        earlier = {
+            f"intermediate_{number}": heatmap_mse(maps, batch["heatmaps"], self.sigma)
+            for number, maps in enumerate(output.intermediate.unbind(1), 1)
+        }
         terms = {
             "heatmaps": heatmap_mse(output.heatmaps, batch["heatmaps"], self.sigma),
+            "intermediate": sum(earlier.values(), output.heatmaps.new_zeros(())),
             "coordinates": coordinates(output.heatmaps, batch["heatmaps"]),
             "cards": card_mse(output.cards, batch["cards"]),
             "distribution": self.distribution(output.count_logits, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }
-        return terms | {
-            "loss": sum(
-                (self.weights[name] * term for name, term in terms.items()), terms["heatmaps"].new_zeros(())
-            )
-        }
+        return (
+            terms
+            | earlier
+            | {
+                "loss": sum(
+                    (self.weights[name] * term for name, term in terms.items()),
+                    terms["heatmaps"].new_zeros(()),
+                )
+            }
+        )
 
 
 class EpochLoss(GatherMetric):
@@ -133,6 +146,7 @@ def _items(batch: Batch) -> Tensor:
     drawn = (batch["heatmaps"].amax((2, 3)) > 0).sum()
     items = {
         "heatmaps": frames,
+        "intermediate": frames,
         "coordinates": drawn,
         "cards": known,
         "distribution": known,

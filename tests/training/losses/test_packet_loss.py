@@ -16,7 +16,14 @@ from cardpose.training.losses.packet_loss import TERMS, PacketLoss, card_mse, vi
 
 SIGMA = 1.5
 COUNT = Distribution(sigma=1.0)
-WEIGHTS = {"heatmaps": 0.5, "coordinates": 0.75, "cards": 2.0, "distribution": 1.5, "visibility": 0.25}
+WEIGHTS = {
+    "heatmaps": 0.5,
+    "intermediate": 0.4,
+    "coordinates": 0.75,
+    "cards": 2.0,
+    "distribution": 1.5,
+    "visibility": 0.25,
+}
 TAUGHT = {name: name for name in TERMS} | {"coordinates": "heatmaps", "distribution": "count_logits"}
 """The output that each term is of."""
 
@@ -46,14 +53,16 @@ def perfect(batch: Batch) -> Output:
     visibility = 60.0 * (batch["visibility"] == 2) - 30.0
     cards, spread = batch["cards"] / CARDS_PER_DECK, torch.zeros_like(batch["cards"])
     logits = soft_labels(batch["cards"], COUNT.sigma).clamp_min(1e-30).log()
-    return Output(batch["heatmaps"].clone(), cards, visibility, spread, logits)
+    earlier = batch["heatmaps"].unsqueeze(1).repeat(1, 2, 1, 1, 1)
+    return Output(batch["heatmaps"].clone(), cards, visibility, spread, logits, earlier)
 
 
 def guess(batch: Batch, seed: int = 1) -> Output:
     """A prediction some way off, whose gradient can be asked for."""
     generator = torch.Generator().manual_seed(seed)
     shapes = [batch[key].shape for key in ("heatmaps", "cards", "visibility", "cards")]
-    shapes.append(torch.Size([len(batch["cards"]), MAX_CARDS + 1]))
+    frames, *rest = batch["heatmaps"].shape
+    shapes += [torch.Size([frames, MAX_CARDS + 1]), torch.Size([frames, 2, *rest])]
     return Output(*(torch.rand(shape, generator=generator).requires_grad_() for shape in shapes))
 
 
@@ -98,7 +107,9 @@ def test_the_heatmap_term_does_not_depend_on_the_stride() -> None:
 def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     batch = make_batch(every_count())
     losses = PacketLoss(WEIGHTS, SIGMA, COUNT.loss)(guess(batch), batch)
-    assert set(losses) == {*TERMS, "loss"}
+    assert set(losses) == {*TERMS, "loss", "intermediate_1", "intermediate_2"}
+    parts = losses["intermediate_1"] + losses["intermediate_2"]
+    assert losses["intermediate"].item() == pytest.approx(parts.item())
     assert all(losses[name] > 0 for name in TERMS)
     want = sum(weight * losses[name].item() for name, weight in WEIGHTS.items())
     assert losses["loss"].item() == pytest.approx(want, rel=1e-6)
@@ -177,7 +188,7 @@ def test_all_weights_0_is_a_loss_of_0() -> None:
 
 def test_an_unknown_term_is_named() -> None:
     with pytest.raises(
-        InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, coordinates, cards"
+        InputError, match=r"loss has the terms .*\bcount\b.*give exactly heatmaps, intermediate, coordinates"
     ):
         PacketLoss(WEIGHTS | {"count": 1.0}, SIGMA, COUNT.loss)
 
