@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 
-.PHONY: help venv train model test lint docs notebooks clean
+.PHONY: help venv train model app test lint docs notebooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,13 @@ train: venv  ## Train experiment=baseline on the embedded synthetic footage
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet hydra.run.dir=outputs/packet
 	$(BIN)/python -m cardpose.train experiment=packet_fast hydra.run.dir=outputs/packet_fast
+
+# Of each npm package only the files that the page loads; package-lock.json pins them.
+ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
+  ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs ort-wasm-simd-threaded.asyncify.wasm
+app:  ## Copy ONNX Runtime Web from npm for the page of `cardpose app`
+	cd cardpose/app && npm ci --ignore-scripts --no-audit --no-fund && mkdir -p vendor && \
+	  cp $(addprefix node_modules/onnxruntime-web/dist/,$(ORT)) vendor/ && rm -rf node_modules
 
 test: venv  ## Run the whole test suite
 	$(BIN)/python -m pytest -n auto

@@ -18,6 +18,7 @@ NAME = "cardpose"
 
 TOOLS = {
     "predict": "Corners, visibility and number of cards in footage.",
+    "app": "Count a packet before a phone's camera.",
     "label": "Label corners in the browser.",
     "evaluate": "Scores of one trained model, or of two side by side.",
     "export": "Write a model as ONNX or torch.export file.",

@@ -24,7 +24,8 @@ def label(
     ] = "packet",
     frames: Annotated[Path | None, typer.Option(metavar="LIST", help="Frames to label, CSV or JSON.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8600,
-    host: Annotated[str, typer.Option(help="0.0.0.0: also for a phone.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    lan: Annotated[bool, typer.Option("--lan", help="For a phone in this network, by HTTPS.")] = False,
     cache: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Pictures of videos.", show_default="user cache")
     ] = None,
@@ -34,7 +35,7 @@ def label(
         cardpose label my_footage                then open http://127.0.0.1:8600/
         cardpose label my_footage --model outputs/RUN
         cardpose label my_footage --frames suggest.csv
-        cardpose label my_footage --host 0.0.0.0    for a phone in the same network
+        cardpose label my_footage --lan      for a phone in the same network: scan the QR code
 
     Click the eight corners in the order that the page names, then Enter. The model proposes the corners:
     accept them with Enter or drag the wrong ones; the most uncertain frames come first. ? shows all keys.
@@ -42,7 +43,7 @@ def label(
     Every change is on the disk before the page says "Saved". A frame counts as labelled once each corner is visible,
     hidden or absent. annotations.json and videos.csv are updated every ten seconds and at the end.
 
-    With another host than this machine the link holds a token. Whoever has it can see the footage and change labels.
+    With --lan or another host the link holds a token. Whoever has it can see the footage and change labels.
 
     Returns:
         The progress in words.
@@ -51,7 +52,7 @@ def label(
         InputError: an argument is invalid, or the folder cannot be read or written.
     """
     try:
-        from cardpose.labelling import app, guard, serve
+        from cardpose.labelling import app, certificate, guard, serve
     except ImportError as error:
         raise InputError(NO_EXTRA) from error
     from platformdirs import user_cache_path
@@ -65,6 +66,7 @@ def label(
     from cardpose.prediction.predictor import Predictor
 
     share_cores()
+    host = "0.0.0.0" if lan and host == "127.0.0.1" else host
     with LabelFolder(folder) as labels:
         wanted = read_worklist(frames, labels) if frames else all_frames(labels)
         pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
@@ -74,8 +76,9 @@ def label(
         session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))
         token, local = secrets.token_urlsafe(16), guard.is_local(host)
         listener = serve.listen(host, port)
-        server = serve.server(app.build_app(session, token, local, listener.getsockname()[1]))
-        link = serve.link(host, listener, None if local else token)
+        secured = certificate.own_certificate(serve.reachable(host)) if lan else None
+        server = serve.server(app.build_app(session, token, local, listener.getsockname()[1]), secured)
+        link = serve.link(host, listener, None if local else token, secure=lan)
         print(f"{session.progress}. Open", link, flush=True)
         if not local:
             print(serve.qr_code(link, (sys.stdout.encoding or "").lower().startswith("utf")), flush=True)

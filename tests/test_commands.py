@@ -17,7 +17,7 @@ COMMANDS = {**front.TOOLS, **front.EXPERIMENTS}
 
 def test_every_command_has_a_module_and_every_module_is_listed() -> None:
     modules = {path.stem for path in Path(cardpose.__file__).parent.glob("*.py")}
-    packages = {"models"}
+    packages = {"app", "models"}
     assert modules - {"__init__", "__main__", "inference"} | packages == set(COMMANDS)
 
 

@@ -26,6 +26,7 @@ WINGS = (
     "deploy",
     "sweeps",
     "labelling",
+    "app",
     "benchmarks",
 )
 """A wing imports itself and the wings before it. Modules outside the wings are entries; no wing imports an entry."""
@@ -37,12 +38,20 @@ EXTRAS = {
     "onnxscript": ("deploy.onnx_model",),
     "sleap_io": ("data.formats.sleap",),
     "optuna": ("sweeps.search", "sweeps.trials", "training.callbacks.prune"),
-    "starlette": ("labelling.app", "labelling.guard", "labelling.serve"),
+    "starlette": ("labelling.app", "labelling.guard", "labelling.serve", "app.server"),
     "uvicorn": ("labelling.serve",),
+    "segno": ("labelling.serve",),
+    "cryptography": ("labelling.certificate",),
 }
 """Libraries that the base install lacks, and the modules that import each, when it is used."""
 
-NEED_THEIR_EXTRA = ("labelling.app", "labelling.guard", "labelling.serve")
+NEED_THEIR_EXTRA = (
+    "labelling.app",
+    "labelling.guard",
+    "labelling.serve",
+    "labelling.certificate",
+    "app.server",
+)
 """Modules that import an extra's library at the top; an entry imports them when it runs."""
 
 

@@ -3,6 +3,7 @@
 import socket
 from contextlib import suppress
 from io import StringIO
+from pathlib import Path
 
 import segno
 import uvicorn
@@ -36,8 +37,13 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server(app: Starlette) -> uvicorn.Server:
-    """The web server; start it with `run(sockets=[...])`."""
+def server(app: Starlette, certificate: tuple[Path, Path] | None = None) -> uvicorn.Server:
+    """The web server; start it with `run(sockets=[...])`.
+
+    Args:
+        certificate: files of the certificate and its key, for HTTPS.
+    """
+    chain, key = certificate or (None, None)
     config = uvicorn.Config(
         app,
         http="h11",
@@ -48,17 +54,23 @@ def server(app: Starlette) -> uvicorn.Server:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=3,
+        ssl_certfile=chain,
+        ssl_keyfile=key,
     )
     return uvicorn.Server(config)
 
 
-def link(host: str, listener: socket.socket, token: str | None) -> str:
+def link(host: str, listener: socket.socket, token: str | None, *, secure: bool = False) -> str:
     """The URL of the page; for 0.0.0.0 and ::, which are no address, that of this machine in its network."""
     port = listener.getsockname()[1]
-    if host in ANY_ADDRESS:
-        host = own_address()
+    host = reachable(host)
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http{'s' * secure}://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def reachable(host: str) -> str:
+    """The address of `host` for other devices: of 0.0.0.0 and ::, which are no address, that of this machine."""
+    return own_address() if host in ANY_ADDRESS else host
 
 
 def own_address() -> str:

@@ -121,7 +121,7 @@ class OnnxBackend:
             raise InputError(f"{path}: not a whole ONNX file ({reason}): export it again") from None
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
-        about = self._metadata(path)
+        self.about = about = self._metadata(path)
         self.size = (int(about["size"][0]), int(about["size"][1]))
         self.interval = checkpoints.interval(about)
         self.fusion = FusionConfig.from_dict(about["fusion"])

@@ -1,0 +1,81 @@
+// The camera: start, switch, torch, photo, and its newest frame.
+
+const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
+
+export class Camera {
+  constructor(video, lost) {
+    Object.assign(this, { video, lost, facing: "environment", stream: null });
+  }
+
+  async start() {
+    this.stop();
+    if (!navigator.mediaDevices) throw new Error("insecure");
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({
+        audio: false, video: { ...WANTED, facingMode: { ideal: this.facing } },
+      });
+    } catch (error) {
+      throw new Error(["NotAllowedError", "SecurityError"].includes(error.name) ? "refused" : "absent");
+    }
+    this.track.addEventListener("ended", this.lost);
+    this.video.srcObject = this.stream;
+    await this.video.play();
+  }
+
+  get track() {
+    return this.stream?.getVideoTracks()[0];
+  }
+
+  stop() {
+    this.track?.removeEventListener("ended", this.lost);
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = this.video.srcObject = null;
+  }
+
+  async switch() {
+    this.facing = this.facing === "environment" ? "user" : "environment";
+    await this.start();
+  }
+
+  async several() {
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    return devices.filter((device) => device.kind === "videoinput").length > 1;
+  }
+
+  get hasTorch() {
+    return Boolean(this.track?.getCapabilities?.().torch);
+  }
+
+  torch(on) {
+    return this.track.applyConstraints({ advanced: [{ torch: on }] });
+  }
+
+  /** A picture of full resolution where the browser takes one, else the newest frame. */
+  async photo() {
+    if (self.ImageCapture) {
+      try {
+        return await createImageBitmap(await new ImageCapture(this.track).takePhoto());
+      } catch { /* a camera that takes no photos */ }
+    }
+    return createImageBitmap(this.video);
+  }
+}
+
+/**
+ * Call `work` with each newest frame of a video as an ImageBitmap and the time it was shown. The next frame is taken
+ * once `work` is done: frames in between are never queued. Returns a function that stops.
+ */
+export function eachFrame(video, work) {
+  let running = true;
+  const next = (then) => (video.requestVideoFrameCallback
+    ? video.requestVideoFrameCallback((now) => then(now)) : requestAnimationFrame(then));
+  const step = async (now) => {
+    if (!running) return;
+    if (video.videoWidth && video.readyState >= 2) {
+      await work(await createImageBitmap(video), now);
+    }
+    if (running) next(step);
+  };
+  next(step);
+  return () => { running = false; };
+}

@@ -1,0 +1,112 @@
+// From estimates of single frames to one count: cardpose/fusion/clips.py, intervals.py and prediction/tracking.py.
+
+import { fitFrame, MIN_CORNERS } from "./box_fit.js";
+
+const MAX_CARDS = 104;
+const MAD_TO_SIGMA = 1.4826;
+const SETTLE_FRAMES = 10, SETTLE_CARDS = 0.5;
+export const GOOD = 0, NO_PACKET = 1, CUT_OFF = 2, NO_BOX = 3, OUTLIER = 4;
+
+const clip = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** Longest distance between two found corners. */
+export function extent(corners, found) {
+  let longest = 0;
+  corners.forEach((a, i) => corners.forEach((b, j) => {
+    if (found[i] && found[j]) longest = Math.max(longest, Math.hypot(a[0] - b[0], a[1] - b[1]));
+  }));
+  return longest;
+}
+
+/**
+ * Flag a frame and fit the box to show, as check_and_fit: the flag by a plain fit with a phone's camera, the box by a
+ * robust one. `confidence` [8], `corners` [8][2] in source pixels, `size` [width, height], `config` of the model.
+ */
+export function checkAndFit(confidence, corners, size, config, focal) {
+  const found = confidence.map((height) => height > config.found);
+  const weights = confidence.map((height, i) => (found[i] ? height : 0));
+  const plain = fitFrame(corners, weights, size);
+  const shown = fitFrame(corners, weights, size, config.tolerance, focal);
+  const margin = config.border * Math.max(...size);
+  const outside = corners.some((corner, i) => found[i] &&
+    corner.some((value, j) => value < margin || value > size[j] - 1 - margin));
+  const near = plain.distance <= config.max_residual * extent(corners, found);
+  let flag = GOOD;
+  if (found.filter(Boolean).length < MIN_CORNERS) flag = NO_PACKET;
+  else if (outside) flag = CUT_OFF;
+  else if (!(near && plain.thickness > config.min_thickness_mm)) flag = NO_BOX; // NaN is not above
+  return { flag, found, thickness: shown.thickness, box: shown.corners, steepness: shown.steepness };
+}
+
+/** The value with half of the weight on each side, interpolated between two values. */
+export function weightedMedian(values, weights) {
+  const items = values.map((value, i) => [value, weights[i]]).filter(([, weight]) => weight > 0);
+  if (items.some(([value]) => Number.isNaN(value))) return NaN;
+  items.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const half = items.reduce((sum, [, weight]) => sum + weight, 0) / 2;
+  let total = 0, before = null;
+  for (const [value, weight] of items) {
+    const position = total + weight / 2;
+    if (position >= half) {
+      if (!before) return value;
+      return before.value + ((value - before.value) * (half - before.position)) / (position - before.position);
+    }
+    before = { value, position };
+    total += weight;
+  }
+  return before ? before.value : NaN;
+}
+
+/** Interval [low, high] of a count from `frames` frames; NaN without a calibration. */
+export function bounds(interval, cards, frames) {
+  if (!interval) return [NaN, NaN];
+  const half = Math.max(interval.floor + interval.slope * cards, 0) * Math.sqrt(1 + interval.noise / frames);
+  return [clip(cards - half, 1, MAX_CARDS), clip(cards + half, 1, MAX_CARDS)];
+}
+
+/** Fuse frames { cards, std, flag }: the weighted median of the good ones; frames: how many were used. */
+export function fuse(frames, config, interval) {
+  let used = frames.filter((frame) => frame.flag === GOOD);
+  if (!used.length) used = frames.filter((frame) => frame.flag !== NO_PACKET);
+  if (!used.length) return { cards: NaN, low: NaN, high: NaN, frames: 0 };
+  const equal = used.some((frame) => Number.isNaN(frame.std));
+  const weight = (frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std));
+  const weights = used.map(weight);
+  const middle = weightedMedian(used.map((frame) => frame.cards), weights);
+  const away = used.map((frame) => Math.abs(frame.cards - middle));
+  const deviation = MAD_TO_SIGMA * weightedMedian(away, weights);
+  const limit = Math.max(config.outlier_deviations * deviation, config.outlier_cards);
+  used = used.filter((_, i) => !(away[i] > limit));
+  const cards = clip(weightedMedian(used.map((frame) => frame.cards), used.map(weight)), 1, MAX_CARDS);
+  const [low, high] = bounds(interval, cards, used.length);
+  return { cards, low, high, frames: used.length };
+}
+
+/** `fuse` over the frames so far, and whether it has settled: it and its interval stopped changing. */
+export class RunningCount {
+  constructor(config, interval) {
+    Object.assign(this, { config, interval, frames: [], recent: [], used: 0 });
+  }
+
+  add(frame) {
+    this.frames.push({ cards: frame.cards, std: frame.std, flag: frame.flag });
+    if (this.frames.length > RunningCount.MOST) this.frames.shift();
+    const count = fuse(this.frames, this.config, this.interval);
+    if (count.frames !== this.used) {
+      this.used = count.frames;
+      this.recent.push([count.cards, count.low, count.high]);
+      if (this.recent.length > SETTLE_FRAMES) this.recent.shift();
+    }
+    return { ...count, settled: this.settled() };
+  }
+
+  settled() {
+    if (this.recent.length < SETTLE_FRAMES) return false;
+    return [0, 1, 2].every((column) => {
+      const values = this.recent.map((row) => row[column]);
+      return !(Math.max(...values) - Math.min(...values) > SETTLE_CARDS); // NaN without an interval
+    });
+  }
+}
+/** A camera that is left on would otherwise fill the memory: after so many frames the oldest leave. */
+RunningCount.MOST = 3000;

@@ -1,0 +1,208 @@
+// The page: frames of the camera or a file -> the network -> the running count.
+
+import { advise as advice } from "./advice.js";
+import { Camera, eachFrame } from "./camera.js";
+import { dialogs } from "./dialogs.js";
+import { drawBox, drawText } from "./drawing.js";
+import { GOOD, NO_PACKET, CUT_OFF, RunningCount } from "./fusion.js";
+import { kept, remember, rescaled, scale } from "./kept.js";
+import { gestures, vibrate } from "./magic.js";
+import { fastest, Network } from "./network.js";
+import { CornerTracker } from "./tracking.js";
+import { $, advise, complain, draw, enter, refresh, reveal, sentence, showAnswer } from "./view.js";
+import { say } from "./words.js";
+
+const AWAY = 1500; // milliseconds without a packet after which the next one is counted anew
+const now = () => performance.now();
+
+let network = null, problem = "", stopFrames = () => {}, can = {};
+let running = null, tracker = null, count = null, shown = null, seen = 0;
+const camera = new Camera($("video"), () => { stop(); enter("start"); complain("taken"); });
+/** Numbers for tests and for the curious: frames drawn, and the age of the last one in milliseconds. */
+export const stats = { frames: 0, age: 0, ages: [] };
+window.cardpose = { stats, get count() { return count; }, get backend() { return network?.backend; } };
+
+function restart() {
+  running = network && new RunningCount(network.about.fusion, rescaled(network.about.interval, scale()));
+  tracker = count = shown = null;
+  showAnswer(null);
+  draw([1, 1], null);
+}
+
+function stop() {
+  stopFrames();
+  camera.stop();
+  $("video").removeAttribute("src");
+  advise("");
+}
+
+/** The corners that were found, those of the box for the others; NaN where there is neither. */
+function completed({ corners, found, box, flag }) {
+  const boxed = flag === GOOD || flag === CUT_OFF;
+  return corners.map((corner, i) => (found[i] ? corner : boxed && box[i].every(Number.isFinite) ? box[i] : [NaN, NaN]));
+}
+
+function take(estimate, time) {
+  const was = count?.settled, factor = scale();
+  if (estimate.flag !== NO_PACKET) seen = time;
+  else if (count?.frames && time - seen > AWAY) restart();
+  tracker ??= new CornerTracker(Math.max(...estimate.size));
+  count = running.add({ ...estimate, cards: estimate.cards * factor, std: estimate.std * factor });
+  shown = { ...estimate, drawn: tracker.next(completed(estimate), time / 1000) };
+  draw(estimate.size, shown.drawn, estimate.visibility);
+  showAnswer(count, estimate.thickness);
+  if (count.settled && !was) {
+    remember({ text: sentence(count), cards: count.cards });
+    if (kept.magic) vibrate(Math.round(count.cards));
+  }
+}
+
+/** Count the frames of the video element until it stops. */
+function run() {
+  stopFrames();
+  let current = true;
+  const stopLoop = eachFrame($("video"), async (bitmap, time) => {
+    const estimate = await network.estimate(bitmap);
+    if (!current) return;
+    take(estimate, time);
+    advise(advice(estimate, tracker.speed()));
+    stats.frames += 1;
+    stats.age = now() - time;
+    stats.ages = [...stats.ages.slice(-599), stats.age];
+  });
+  stopFrames = () => { current = false; stopLoop(); };
+}
+
+async function ready() {
+  complain(problem ? "badModel" : "loading", problem);
+  await engine;
+  complain(problem ? "badModel" : "", problem);
+  return !problem;
+}
+
+async function live() {
+  if (!await ready()) return;
+  try {
+    await camera.start();
+  } catch (error) {
+    enter("start");
+    complain(error.message);
+    return;
+  }
+  can = { photo: true, switch: await camera.several(), torch: camera.hasTorch };
+  complain("");
+  enter("live", can);
+  restart();
+  run();
+}
+
+function hold() {
+  const state = document.body.dataset.state;
+  if (state === "live") {
+    stopFrames();
+    $("video").pause();
+    advise("");
+    enter("held");
+    if (count?.frames && !count.settled) remember({ text: sentence(count), cards: count.cards });
+  } else if (state === "held") {
+    $("video").play();
+    enter("live", can);
+    run();
+  }
+}
+
+/** Count one picture, an ImageBitmap. */
+async function still(bitmap) {
+  if (!await ready()) return;
+  stop();
+  const canvas = $("still");
+  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  enter("still");
+  restart();
+  const estimate = await network.estimate(bitmap);
+  take(estimate, now());
+  advise(advice(estimate, 0));
+  if (count.frames) remember({ text: sentence(count), cards: count.cards });
+}
+
+async function openFile(file) {
+  complain("");
+  if (!file.type.startsWith("video/")) {
+    await createImageBitmap(file).then(still, () => complain("badFile"));
+    return;
+  }
+  if (!await ready()) return;
+  stop();
+  const video = $("video");
+  video.src = URL.createObjectURL(file);
+  video.onended = () => document.body.dataset.state === "live" && hold();
+  try {
+    await video.play();
+  } catch {
+    complain("badFile");
+    return;
+  }
+  can = {};
+  enter("live", can);
+  restart();
+  run();
+}
+
+async function share() {
+  const picture = document.body.dataset.state === "still" ? $("still") : $("video");
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: $("overlay").width, height: $("overlay").height });
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  if (shown) drawBox(context, shown.drawn, shown.visibility);
+  if (count?.frames) drawText(context, sentence(count));
+  const blob = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.92); });
+  const file = new File([blob], "cardpose.jpg", { type: "image/jpeg" });
+  if (navigator.canShare?.({ files: [file] })) {
+    await navigator.share({ files: [file] }).catch(() => {}); // the person changed their mind
+    return;
+  }
+  const link = document.createElement("a");
+  Object.assign(link, { href: URL.createObjectURL(file), download: file.name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+const tellEngine = () => {
+  $("engine").textContent = network ? say("engine", network.backend, network.milliseconds.toFixed(0)) : "";
+};
+
+/** Load the network; measure what the browser has, WebGPU in the background since its runtime is large. */
+async function load() {
+  const forced = new URLSearchParams(location.search).get("backend");
+  network = await new Network(forced ?? "wasm").open();
+  await network.measure();
+  if (!forced) network = await fastest(network, "threads");
+  tellEngine();
+  if (!forced) fastest(network, "webgpu").then((better) => { network = better; tellEngine(); });
+}
+
+dialogs(() => (count?.frames ? count.cards / scale() : NaN), (anew) => {
+  if (anew && network) restart();
+  enter(document.body.dataset.state, can);
+  refresh();
+  tellEngine();
+});
+gestures($("stage"), reveal, hold);
+$("camera").onclick = live;
+$("hold").onclick = hold;
+$("again").onclick = restart;
+$("switch").onclick = () => camera.switch().then(run, (error) => complain(error.message));
+$("torch").onclick = () => {
+  const on = $("torch").getAttribute("aria-pressed") !== "true";
+  camera.torch(on).then(() => $("torch").setAttribute("aria-pressed", on), () => {});
+};
+$("photo").onclick = () => camera.photo().then(still, () => complain("taken"));
+$("open").onclick = () => $("file").click();
+$("file").onchange = () => { if ($("file").files[0]) openFile($("file").files[0]); $("file").value = ""; };
+$("share").onclick = share;
+enter("start");
+showAnswer(null);
+const engine = load().catch((error) => { problem = error.message; complain("badModel", problem); });
+if (navigator.serviceWorker && isSecureContext) navigator.serviceWorker.register("offline.js").catch(() => {});
