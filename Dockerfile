@@ -9,7 +9,7 @@ COPY requirements.lock /tmp/requirements.lock
 COPY --from=build /wheels /wheels
 # The lock file holds the versions; torch without CUDA comes from its own index.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu --constraint /tmp/requirements.lock \
-    "$(echo /wheels/cardpose-*.whl)[label,onnx,pretrained]" \
+    "$(echo /wheels/cardpose-*.whl)[app,pretrained]" \
     && rm -rf /wheels /tmp/requirements.lock \
     && useradd --uid 1000 --create-home cardpose
 USER 1000

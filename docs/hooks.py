@@ -33,6 +33,7 @@ WINGS = (
     ("deploy", "Export to ONNX and torch.export."),
     ("sweeps", "Many trainings: jobs, search, comparison."),
     ("labelling", "The label page, frame selection, checks."),
+    ("app", "The page that counts before the camera of a phone."),
     ("benchmarks", "What `cardpose.bench` measures."),
 )
 """Wings of the package, lowest first, each with what lives there."""

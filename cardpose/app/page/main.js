@@ -16,6 +16,7 @@ const AWAY = 1500; // milliseconds without a packet after which the next one is 
 const now = () => performance.now();
 
 let network = null, problem = "", stopFrames = () => {}, can = {};
+let remembered = false;
 let running = null, tracker = null, count = null, shown = null, seen = 0;
 const camera = new Camera($("video"), () => { stop(); enter("start"); complain("taken"); });
 /** Numbers for tests and for the curious: frames drawn, and the age of the last one in milliseconds. */
@@ -24,6 +25,7 @@ window.cardpose = { stats, get count() { return count; }, get backend() { return
 
 function restart() {
   running = network && new RunningCount(network.about.fusion, rescaled(network.about.interval, scale()));
+  remembered = false;
   tracker = count = shown = null;
   showAnswer(null);
   draw([1, 1], null);
@@ -42,6 +44,13 @@ function completed({ corners, found, box, flag }) {
   return corners.map((corner, i) => (found[i] ? corner : boxed && box[i].every(Number.isFinite) ? box[i] : [NaN, NaN]));
 }
 
+/** Keep the answer in the history, once a packet. */
+function note() {
+  if (!count?.frames || remembered) return;
+  remembered = true;
+  remember({ text: sentence(count), cards: count.cards });
+}
+
 function take(estimate, time) {
   const was = count?.settled, factor = scale();
   if (estimate.flag !== NO_PACKET) seen = time;
@@ -52,7 +61,7 @@ function take(estimate, time) {
   draw(estimate.size, shown.drawn, estimate.visibility);
   showAnswer(count, estimate.thickness);
   if (count.settled && !was) {
-    remember({ text: sentence(count), cards: count.cards });
+    note();
     if (kept.magic) vibrate(Math.round(count.cards));
   }
 }
@@ -103,7 +112,7 @@ function hold() {
     $("video").pause();
     advise("");
     enter("held");
-    if (count?.frames && !count.settled) remember({ text: sentence(count), cards: count.cards });
+    note();
   } else if (state === "held") {
     $("video").play();
     enter("live", can);
@@ -123,7 +132,7 @@ async function still(bitmap) {
   const estimate = await network.estimate(bitmap);
   take(estimate, now());
   advise(advice(estimate, 0));
-  if (count.frames) remember({ text: sentence(count), cards: count.cards });
+  note();
 }
 
 async function openFile(file) {

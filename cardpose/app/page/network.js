@@ -1,6 +1,6 @@
 // The worker that computes, and the choice of the fastest one.
 
-const MEASURED = 6; // frames a backend is timed on; the first warms it up
+const MEASURED = 4; // frames a backend is timed on; the first warms it up
 const FASTER = 0.9; // another backend has to take less than this share of the time
 
 export class Network {

@@ -1,0 +1,139 @@
+"""The page's arithmetic, run by Node, against Python's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cardpose.fusion.clips import RunningCount, check_and_fit, weighted_median
+from cardpose.fusion.intervals import Interval
+from cardpose.fusion.settings import FusionConfig
+from cardpose.geometry.letterbox import letterbox
+from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
+
+Node = Callable[[str, Any], Any]
+PRINT = "console.log(JSON.stringify(result, (_, value) => (Number.isNaN(value) ? 'nan' : value)));"
+CONFIG = FusionConfig()
+INTERVAL = Interval(2.0, 0.1, 0.5, 9)
+
+
+def numbers(values: Any) -> np.ndarray:
+    return np.array(values, dtype=float)  # "nan" becomes NaN
+
+
+def test_boxes_and_flags(node: Node) -> None:
+    """Boxes of noisy, missing, outlying and collapsed corners: one of each flag at least."""
+    random = np.random.default_rng(0)
+    base = np.array(
+        [[70, 60], [150, 50], [70, 52], [150, 42], [90, 130], [190, 115], [90, 120], [190, 105]], float
+    )
+    corners = base * 2.5 + random.normal(0, 4, (60, 8, 2))
+    corners[10:20] += [250, 0]  # cut off
+    corners[20:30, 3] += 150  # one misplaced
+    corners[30:40] = random.uniform(50, 400, (10, 8, 2))
+    confidence = random.uniform(0.2, 1, (60, 8))
+    confidence[40:50] *= 0.5
+    size = np.tile([640, 480], (60, 1))
+    flags, thickness, boxes = check_and_fit(confidence, corners, size, CONFIG)
+    script = (
+        "import { checkAndFit } from './fusion.js';\nconst result = input.corners.map((corners, i) =>"
+        " checkAndFit(input.confidence[i], corners, [640, 480], input.config));\n" + PRINT
+    )
+    given = {"corners": corners.tolist(), "confidence": confidence.tolist(), "config": CONFIG.__dict__}
+    found = node(script, given)
+    assert set(flags) == {0, 1, 2, 3}
+    assert [row["flag"] for row in found] == flags.tolist()
+    good = np.isin(flags, (0, 2))
+    np.testing.assert_allclose(numbers([row["thickness"] for row in found])[good], thickness[good], atol=1e-6)
+    np.testing.assert_allclose(numbers([row["box"] for row in found])[good], boxes[good], atol=1e-6)
+
+
+@pytest.mark.parametrize("interval", [INTERVAL, None], ids=["interval", "no interval"])
+@pytest.mark.parametrize("known", [True, False], ids=["std", "no std"])
+def test_the_running_count(node: Node, interval: Interval | None, known: bool) -> None:
+    random = np.random.default_rng(1)
+    cards = random.normal(23, 1, 80)
+    cards[::9] += 30
+    std = random.uniform(0.05, 3, 80) if known else np.full(80, np.nan)
+    flags = random.choice([0, 0, 0, 1, 2, 3], 80)
+    flags[:6] = [1, 1, 3, 2, 1, 0]
+    running, settle, expected = RunningCount(CONFIG, interval), ConvergenceDetector(), []
+    for row in zip(cards, std, flags, strict=True):
+        clip = running.add(*(np.array([value]) for value in row))
+        expected.append([clip.cards, clip.low, clip.high, clip.frames_used, settle(clip)])
+    script = (
+        "import { RunningCount } from './fusion.js';\n"
+        "const running = new RunningCount(input.config, input.interval);\n"
+        "const result = input.frames.map(([cards, std, flag]) => running.add({ cards, std: std ?? NaN, flag }))"
+        ".map((c) => [c.cards, c.low, c.high, c.frames, Number(c.settled)]);\n" + PRINT
+    )
+    frames = [[c, s if known else None, f] for c, s, f in zip(cards, std, flags.tolist(), strict=True)]
+    given = {"frames": frames, "config": CONFIG.__dict__, "interval": interval and interval.__dict__}
+    np.testing.assert_allclose(numbers(node(script, given)), numbers(expected), atol=1e-9)
+
+
+def test_the_weighted_median(node: Node) -> None:
+    cases = [([3, 1, 2, 10], [1, 1, 1, 1]), ([3, 1, 2, 10], [1, 1, 1, 0]), ([5], [2]), ([1, 1, 4], [1, 3, 1])]
+    script = (
+        "import { weightedMedian } from './fusion.js';\n"
+        "const result = input.map(([values, weights]) => weightedMedian(values, weights));\n" + PRINT
+    )
+    expected = [weighted_median(np.array(v, float), np.array(w, float)) for v, w in cases]
+    np.testing.assert_allclose(node(script, cases), expected)
+
+
+def test_tracked_corners(node: Node) -> None:
+    random = np.random.default_rng(2)
+    frames = random.uniform(0, 640, (1, 8, 2)) + random.normal(0, 3, (40, 8, 2)).cumsum(0)
+    frames[5:30, 2] = np.nan
+    frames[12:15, 4] = np.nan
+    tracker = CornerTracker(640)
+    expected = [tracker(corners, i / 15) for i, corners in enumerate(frames)]
+    script = (
+        "import { CornerTracker } from './tracking.js';\nconst tracker = new CornerTracker(640);\nconst result ="
+        " input.map((corners, i) => tracker.next(corners.map((c) => c.map((v) => v ?? NaN)), i / 15));\n"
+        + PRINT
+    )
+    given = np.where(np.isnan(frames), None, frames).tolist()
+    np.testing.assert_allclose(numbers(node(script, given)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (91, 333), (50, 60), (1, 1)], ids=str)
+def test_the_letterbox(node: Node, shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (*shape, 3), np.uint8)
+    inner, to_source = letterbox(image, (192, 256))
+    rgba = np.concatenate([image, np.full((*shape, 1), 255, np.uint8)], -1)
+    script = (
+        "import { letterbox } from './letterbox.js';\nconst made = letterbox(input, [192, 256]);\n"
+        "const result = { planes: Array.from(made.planes), at: made.toSource([10, 20]) };\n" + PRINT
+    )
+    made = node(script, {"data": rgba.ravel().tolist(), "height": shape[0], "width": shape[1]})
+    planes = numbers(made["planes"]).reshape(3, 192, 256)
+    away = np.abs(planes.transpose(1, 2, 0) - inner)
+    assert away.max() <= 1
+    assert (away > 0).mean() < (0.2 if max(shape) < 192 else 0.02)  # OpenCV enlarges with rounded weights
+    np.testing.assert_allclose(made["at"], to_source.astype(float) @ [10, 20, 1], atol=1e-4)
+
+
+def test_vibration_and_calibration(node: Node) -> None:
+    script = (
+        "import { pattern } from './magic.js';\nimport { rescaled, scale } from './kept.js';\n"
+        "const result = { pattern: pattern(23), scale: scale(input), plain: scale([]),"
+        " floor: rescaled({ floor: 2, slope: 0.1 }, 1.5).floor };\n" + PRINT
+    )
+    found = node(script, [[20, 24], [10, 12]])
+    assert found["pattern"][::2] == [500, 500, 120, 120, 120]
+    assert found["scale"] == pytest.approx(1.2)
+    assert found["plain"] == 1
+    assert found["floor"] == INTERVAL.rescaled(1.5, 0).floor
+
+
+def test_both_languages_say_the_same(node: Node) -> None:
+    script = (
+        "import { WORDS } from './words.js';\nconst kinds = (words) => Object.fromEntries(Object.entries(words)"
+        ".map(([key, value]) => [key, typeof value === 'function' ? value.length : typeof value]));\n"
+        "const result = { en: kinds(WORDS.en), es: kinds(WORDS.es) };\n" + PRINT
+    )
+    found = node(script, None)
+    assert found["en"] == found["es"]

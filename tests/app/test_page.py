@@ -1,0 +1,179 @@
+"""The page in Chromium, with a film as its camera and a tiny model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from cardpose.app.model import PageModel
+from cardpose.app.site import Site
+
+Come = Callable[..., Any]
+
+
+def test_the_camera_counts_until_sure_and_a_tap_holds(phone: Come) -> None:
+    person = phone().counts()
+    assert person.text("count").startswith("23 cards (22 to 24)")
+    assert person.page.evaluate("cardpose.backend") in ("wasm", "threads")
+    person.page.click("#stage")
+    assert person.page.get_attribute("body", "data-state") == "held"
+    person.page.keyboard.press("Enter")  # the stage has the focus
+    assert person.page.get_attribute("body", "data-state") == "live"
+    person.page.click("#show-history")
+    assert "23 cards (22 to 24)" in person.text("answers")
+
+
+def test_no_request_leaves_the_origin(phone: Come, url: str) -> None:
+    person = phone().counts()
+    assert person.requests
+    assert all(request.startswith((url, "blob:")) for request in person.requests)
+    script = "fetch('https://192.0.2.1/').then(() => 'went', (error) => error.name)"
+    assert person.page.evaluate(script) == "TypeError"
+
+
+def test_it_works_offline_after_the_first_visit(phone: Come, serve: Any, site: Site) -> None:
+    person = phone(at=serve(site)).ready()
+    script = "navigator.serviceWorker.ready.then((found) => found.active.state)"
+    person.until(lambda: person.page.evaluate(script) == "activated")
+    person.until(lambda: person.page.evaluate("Boolean(navigator.serviceWorker.controller)"))
+    serve.stop()
+    person.page.reload()
+    person.counts()
+    assert person.page.evaluate("crossOriginIsolated")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "void (navigator.mediaDevices.getUserMedia = async () => "
+            "{ throw new DOMException('', 'NotAllowedError'); })",
+            "refused",
+        ),
+        ("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })", "HTTPS"),
+    ],
+    ids=["refused", "insecure"],
+)
+def test_a_camera_that_is_not_given(phone: Come, script: str, said: str) -> None:
+    person = phone().ready()
+    person.page.evaluate(script)
+    person.page.click("#camera")
+    person.until(lambda: said in person.text("message"))
+    assert person.page.is_visible("#camera")
+
+
+def test_no_camera(phone: Come) -> None:
+    person = phone(film=None).ready()
+    person.page.click("#camera")
+    person.until(lambda: "no camera" in person.text("message"))
+
+
+def test_a_camera_that_is_taken_away(phone: Come) -> None:
+    person = phone().counts()
+    script = (
+        "document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    person.page.evaluate(script)
+    person.until(lambda: "taken away" in person.text("message"))
+    person.page.click("#camera")
+    person.until(lambda: "sure" in person.text("detail"))
+
+
+def test_one_thread_only(phone: Come, url: str) -> None:
+    person = phone(at=f"{url}?backend=wasm").counts()
+    assert "wasm" in person.text("engine")
+
+
+def test_no_packet(phone: Come) -> None:
+    person = phone(film="dark").ready()
+    person.page.click("#camera")
+    person.until(lambda: person.text("advice") == "No packet in view")
+    assert "Point the camera" in person.text("detail")
+
+
+def test_a_photo_of_twelve_megapixels(phone: Come, tmp_path: Path) -> None:
+    picture = tmp_path / "large.jpg"
+    cv2.imwrite(str(picture), np.full((3000, 4000, 3), 230, np.uint8))
+    person = phone(film=None).ready()
+    person.page.set_input_files("#file", str(picture))
+    person.until(lambda: "23 cards" in person.text("count"))
+    assert person.page.is_visible("#share")
+    with person.page.expect_download() as saved:
+        person.page.click("#share")
+    shared = cv2.imread(str(saved.value.path()))
+    assert shared.shape == (3000, 4000, 3)
+
+
+def test_a_file_that_is_no_picture(phone: Come, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    person = phone(film=None).ready()
+    person.page.set_input_files("#file", str(tmp_path / "x.png"))
+    person.until(lambda: "cannot be shown" in person.text("message"))
+
+
+def test_a_broken_model(phone: Come, serve: Any, site: Site, model: PageModel) -> None:
+    person = phone(at=serve(Site(PageModel(b"\x08broken", model.about))))
+    person.until(lambda: "The model cannot be used" in person.text("message"))
+    person.page.click("#camera")
+    person.until(lambda: "The model cannot be used" in person.text("message"))
+
+
+def test_a_magician_sees_the_count_by_a_gesture(phone: Come) -> None:
+    person = phone()
+    person.page.evaluate("void (navigator.vibrate = (pattern) => { document.title = pattern.join(); })")
+    person.ready().page.click("#show-settings")
+    person.page.check("#magic")
+    person.page.keyboard.press("Escape")
+    person.page.click("#camera")
+    person.until(lambda: person.page.title().startswith("500,180,500,180,120"))
+    assert "23" not in person.text("answer")
+    person.page.keyboard.down("v")
+    person.until(lambda: "23 cards" in person.text("count"))
+    person.page.keyboard.up("v")
+    person.until(lambda: "23" not in person.text("answer"))
+
+
+def test_calibration_stays_on_the_phone(phone: Come) -> None:
+    person = phone().counts()
+    person.page.click("#show-settings")
+    person.page.fill("#known", "46")
+    person.page.click("#calibrate")
+    assert "times 2.00" in person.text("calibration")
+    person.page.reload()
+    person.counts()
+    assert person.text("count").startswith("46 cards (44 to 48)")
+
+
+def test_spanish(phone: Come) -> None:
+    person = phone(locale="es-ES").ready()
+    assert person.text("camera") == "Iniciar cámara"
+    assert person.page.get_attribute("html", "lang") == "es"
+    person.page.click("#show-settings")
+    person.page.select_option("#language", "en")
+    assert person.text("camera") == "Start camera"
+
+
+@pytest.mark.parametrize("size", [(360, 640), (640, 360), (1280, 800)], ids=str)
+def test_everything_fits_is_large_enough_and_has_a_name(phone: Come, size: tuple[int, int]) -> None:
+    person = phone(viewport={"width": size[0], "height": size[1]}).counts()
+    assert person.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    for button in person.page.get_by_role("button").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+        assert button.get_attribute("aria-label") or button.inner_text().strip()
+    assert person.page.get_attribute("#answer", "aria-live") == "polite"
+    overlay, stage = (person.page.locator(name).bounding_box() for name in ("#overlay", "#stage"))
+    assert overlay == stage
+
+
+def test_the_keyboard_reaches_everything(phone: Come) -> None:
+    person = phone().ready()
+    person.page.keyboard.press("Tab")
+    reached = []
+    for _ in range(6):
+        reached.append(person.page.evaluate("document.activeElement.id"))
+        person.page.keyboard.press("Tab")
+    assert reached[:5] == ["stage", "camera", "open", "show-history", "show-settings"]
