@@ -24,9 +24,16 @@ $(STAMP): requirements.lock pyproject.toml
 train: venv  ## Train experiment=baseline on the embedded synthetic footage
 	$(BIN)/python -m cardpose.train experiment=baseline
 
+# First any table, then others of any table and packets filmed as for counting, in turn.
+ANY_TABLE := data.read.footage.second=null
+BOTH := data.root=outputs/synthetic_both render.seed=3 render.clips=15600 optim.lr=0.002 trainer.max_epochs=2
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
-	$(BIN)/python -m cardpose.train experiment=packet hydra.run.dir=outputs/packet
-	$(BIN)/python -m cardpose.train experiment=packet_fast hydra.run.dir=outputs/packet_fast
+	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
+	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first
+	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_first $(BOTH) \
+	  +trainer.limit_train_batches=0.75 hydra.run.dir=outputs/packet
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_first $(BOTH) \
+	  hydra.run.dir=outputs/packet_fast
 
 # Of each npm package only the files that the page loads; package-lock.json pins them.
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
