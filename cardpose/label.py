@@ -35,7 +35,7 @@ def label(
         cardpose label my_footage                then open http://127.0.0.1:8600/
         cardpose label my_footage --model outputs/RUN
         cardpose label my_footage --frames suggest.csv
-        cardpose label my_footage --lan      for a phone in the same network: scan the QR code
+        cardpose label my_footage --lan      for a phone in the same network
 
     Click the eight corners in the order that the page names, then Enter. The model proposes the corners:
     accept them with Enter or drag the wrong ones; the most uncertain frames come first. ? shows all keys.

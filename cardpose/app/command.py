@@ -26,7 +26,7 @@ def app(
     """Count a packet before the camera, in the browser, until Ctrl-C.
 
         cardpose app                       then open http://127.0.0.1:8700/
-        cardpose app --lan                 for a phone in the same network: scan the QR code
+        cardpose app --lan                 for a phone in the same network
         cardpose app --export site         a folder for any web host with HTTPS
 
     The network runs in the browser: no picture leaves the device. A browser gives the camera only to this machine or

@@ -15,7 +15,7 @@ from cardpose.models.from_config import end_to_end
 
 MODELS = ("unet", "unet_small", "unet_mobilenetv3_small", "unet_efficientnet_lite0")
 FEATURES = sorted(path.stem for path in Path(CONF / "count_features").glob("*.yaml"))
-PARTS = ("model", "heatmap", "count_features", "count_head")
+PARTS = ("model", "heatmap", "spatial", "count_features", "count_head")
 
 
 def composed(*overrides: str) -> DictConfig:
