@@ -3,8 +3,8 @@
     counter = EdgeCounter.from_file()
     counter(frame, corners, weights, focal)     an EdgeCount
 
-Every column of a strip votes with its number of lines. The mode is the strip's count; its probability to be exact is a
-logistic regression, fitted to rendered packets that the network was not trained on.
+Every column of a strip votes with its number of marks and of lines at the packet's period. The mode is the strip's
+count; its probability to be exact is a logistic regression, fitted to rendered packets that training has not seen.
 """
 
 import math
@@ -18,6 +18,7 @@ import torch
 from cardpose.common.errors import InputError
 from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.strips import CARD_MM, ROWS, Strip, cut_strip, find_sides
+from cardpose.edges.tracing import brightness, find_period, trace_lines
 from cardpose.fusion.edge_votes import Vote, combine
 from cardpose.models.released import ZOO
 
@@ -26,7 +27,7 @@ MIN_PITCH = 2.5
 """Source pixels a nominal card below which nothing is said."""
 CARD_RANGE_MM = (0.23, 0.42)
 """Thickness of a card, from the geometry, outside of which the lines are not those of cards."""
-FEATURES = 9
+FEATURES = 15
 ALONE = 0.97
 """Probability above which one side needs no second."""
 _PEAK = 0.35
@@ -67,50 +68,58 @@ class Reading:
     features: np.ndarray
 
 
-def read_marks(marks: np.ndarray, seen: np.ndarray, pitch: float) -> Reading | None:
+def read_marks(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.ndarray) -> Reading | None:
     """Count the lines of a strip.
+
+    Columns vote twice: with the number of their marks, and with that of the chain of lines at about the period.
+    How often the period goes into the inside is a third count, that of the marks' period and that of the brightness':
+    it has no vote, as the inside's ends are not good to half a card, but it speaks for or against the others.
 
     Args:
         marks: (2, rows, columns) probabilities of a centre line and of the inside.
         seen: (columns,) bool.
         pitch: source pixels a nominal card.
+        grey: (rows, columns) of `tracing.brightness`.
 
     Returns:
         None where too few columns show a packet.
     """
     inside = cv2.blur(marks[1], (_GROUP, 1))
-    smooth = cv2.blur(marks[0], (_GROUP, 1)) * (inside > _INSIDE)
+    heat = cv2.blur(marks[0], (_GROUP, 1))
     columns = np.flatnonzero(seen & (inside.max(0) > 0.5))
     columns = columns[columns % 2 == 0]
     if len(columns) < _LEAST_COLUMNS:
         return None
-    heat = smooth[:, columns]
+    heat, inside, grey = heat[:, columns], inside[:, columns], grey[:, columns]
     padded = np.pad(heat, ((1, 1), (0, 0)))
-    peak = (heat > padded[:-2]) & (heat >= padded[2:])
-    lines = peak & (heat > _PEAK)
-    counts = lines.sum(0)
-    values, votes = np.unique(counts, return_counts=True)
-    cards = int(values[np.argmax(votes)])
+    peak = (heat > padded[:-2]) & (heat >= padded[2:]) & (inside > _INSIDE)
+    marked = (peak & (heat > _PEAK)).sum(0)
+    doubtful = (peak & (heat > _DOUBT[0]) & (heat < _DOUBT[1])).sum(0).mean()
+    period, _ = find_period(np.stack([heat * inside, grey * inside]))
+    own_periods = [find_period((signal * inside)[None]) for signal in (heat, grey)]
+    chains = trace_lines(heat, inside, period)
+    height = float(np.median((inside > 0.5).sum(0)))
+    votes = np.bincount(np.concatenate([marked, chains.counts]), minlength=2) / len(columns)
+    votes[0] = 0
+    cards = int(np.argmax(votes))
     if cards == 0:
         return None
-    own = np.flatnonzero(counts == cards)
-    # Strength and spacing of the lines in the columns that agree.
-    rows = np.stack([np.flatnonzero(lines[:, c]) for c in own]).astype(float)  # (k, cards)
-    height = np.stack([np.sort(heat[lines[:, c], c]) for c in own]).mean(0)
-    doubtful = (peak & (heat > _DOUBT[0]) & (heat < _DOUBT[1]))[:, own].sum(0).mean()
-    step = np.median(np.diff(rows, axis=1), 0) if cards > 1 else np.array([float(ROWS)])
-    typical = float(np.median(step))
-    span = (rows[:, -1] - rows[:, 0]).mean() + typical
+    own = chains.counts == cards if (chains.counts == cards).any() else np.ones(len(columns), bool)
+    span = chains.spans[own].mean() + period if cards > 1 else float(ROWS)
     features = np.array(
         [
-            votes.max() / votes.sum(),
-            (np.abs(counts - cards) <= 1).mean(),
-            height[: max(1, cards // 10)].mean(),
-            height.mean(),
+            (chains.counts == cards).mean(),
+            (np.abs(chains.counts - cards) <= 1).mean(),
+            (marked == cards).mean(),
+            (np.abs(marked - cards) <= 1).mean(),
+            chains.least[own].mean(),
+            chains.mean[own].mean(),
             min(doubtful, 5.0),
             math.log(pitch),
             min(abs(math.log(span / cards / ROWS)), 1.0),
-            min(float(step.max()) / typical, 3.0) + min(typical / max(float(step.min()), 1.0), 3.0),
+            *(min(abs(height / p - cards), 3.0) for p, _ in own_periods),
+            *(share for _, share in own_periods),
+            min(abs(math.log(own_periods[0][0] / own_periods[1][0])), 0.5),
             math.log(cards),
         ]
     )
@@ -155,7 +164,7 @@ class EdgeCounter:
     def read(self, strip: Strip) -> Reading | None:
         """Count the lines of a strip."""
         seen = strip.seen[::2] & strip.seen[1::2]
-        return read_marks(self.marks(strip), seen, strip.pitch)
+        return read_marks(self.marks(strip), seen, strip.pitch, brightness(strip.image))
 
     def probability(self, reading: Reading) -> float:
         """That a strip's count is exact."""

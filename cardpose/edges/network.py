@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CHANNELS = 24
-DILATIONS = (1, 2, 4, 2, 1)
-"""Across the cards: a mark depends on about five cards above and below it."""
+DILATIONS = (1, 2, 4, 8, 2)
+"""Across the cards: a mark depends on about six cards above and below it."""
 WINDOW = (25, 9)
 """Rows and columns of the neighbourhood that the brightness is compared with."""
 

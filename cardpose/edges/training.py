@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cardpose.common.files import replace_file
 from cardpose.common.packet import MAX_CARDS
-from cardpose.edges.counting import FEATURES, FILE, MIN_PITCH, EdgeCounter
+from cardpose.edges.counting import FILE, MIN_PITCH, EdgeCounter
 from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.rendering import KINDS, RenderedStrip, render_strip
 from cardpose.edges.strips import COLUMNS, ROWS, Strip
@@ -23,7 +23,7 @@ PEAK_ROWS = 0.9
 """Standard deviation of a mark across its line."""
 RATE = 4e-3
 SHOW = 100
-CALIBRATION_SEED = 1_000
+CALIBRATION_SEED, CALIBRATION_STRIPS = 1_000, 800
 
 
 def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -52,20 +52,27 @@ def targets(lines: np.ndarray, rows: int) -> np.ndarray:
 def loss(logits: Tensor, marks: Tensor) -> Tensor:
     """Binary cross-entropy of the marks, those of lines weighted up, and of the inside."""
     lines = F.binary_cross_entropy_with_logits(logits[:, 0], marks[:, 0], pos_weight=logits.new_tensor(2.0))
-    return lines + 0.3 * F.binary_cross_entropy_with_logits(logits[:, 1], marks[:, 1])
+    return lines + 0.5 * F.binary_cross_entropy_with_logits(logits[:, 1], marks[:, 1])
 
 
 def train(steps: int, seed: int, start: EdgeNetwork | None = None) -> EdgeNetwork:
     """Train for so many steps, over which the rate falls to 0; `start` is trained further."""
     torch.manual_seed(seed)
     rng, network = np.random.default_rng(seed), start or EdgeNetwork()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
-    mean = 0.0
+    mean, last = 0.0, [sample(rng) for _ in range(BATCH // 2)]
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, step / 50) * (1 + np.cos(np.pi * step / steps)) / 2
-        images, marks = (np.stack(part) for part in zip(*(sample(rng) for _ in range(BATCH)), strict=True))
-        value = loss(network(torch.from_numpy(images).permute(0, 3, 1, 2)), torch.from_numpy(marks))
+        # Rendering takes as long as the network: a strip is learned from twice, mirrored the second time.
+        fresh = [sample(rng) for _ in range(BATCH // 2)]
+        again = [(image[:, ::-1], marks[..., ::-1]) for image, marks in last]
+        images, marks = (np.stack(part) for part in zip(*fresh, *again, strict=True))
+        last = fresh
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(torch.from_numpy(images).permute(0, 3, 1, 2))
+        value = loss(logits.float(), torch.from_numpy(marks))
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -98,7 +105,7 @@ def held_out(seed: int, number: int) -> tuple[RenderedStrip, Strip, int]:
 
 
 def calibrate(network: EdgeNetwork, seed: int, strips: int) -> np.ndarray:
-    """Fit the probability that a strip's count is exact: (FEATURES + 1,), by Newton's method with a little ridge."""
+    """Fit the probability that a strip's count is exact: (FEATURES + 1,)."""
     counter, rows, exact = EdgeCounter(network, None), [], []
     for number in range(strips):
         _, strip, cards = held_out(seed, number)
@@ -106,8 +113,12 @@ def calibrate(network: EdgeNetwork, seed: int, strips: int) -> np.ndarray:
         if reading and strip.pitch >= MIN_PITCH:
             rows.append([*reading.features, 1.0])
             exact.append(reading.cards == cards)
-    x, y = np.array(rows), np.array(exact, float)
-    weights = np.zeros(FEATURES + 1)
+    return fit(np.array(rows), np.array(exact, float))
+
+
+def fit(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Logistic regression of y (n,) on x (n, k), by Newton's method with a little ridge: (k,) weights."""
+    weights = np.zeros(x.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-x @ weights))
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 0.1 * np.eye(len(weights))
@@ -115,20 +126,25 @@ def calibrate(network: EdgeNetwork, seed: int, strips: int) -> np.ndarray:
     return weights
 
 
-def save(network: EdgeNetwork, weights: np.ndarray, path: Path) -> None:
-    """Write the network in half precision, and the calibration."""
+def save(network: EdgeNetwork, weights: np.ndarray | None, path: Path) -> None:
+    """Write the network in half precision, and the calibration; None: without."""
     halves = {
         name: value.half() if value.is_floating_point() else value
         for name, value in network.state_dict().items()
     }
+    calibration = None if weights is None else torch.from_numpy(weights)
     with replace_file(path) as temporary:
-        torch.save({"state_dict": halves, "calibration": torch.from_numpy(weights)}, temporary)
+        torch.save({"state_dict": halves, "calibration": calibration}, temporary)
+
+
+def main(steps: int, seed: int, path: Path) -> None:
+    """Train, and calibrate what was written, in the precision it was written in."""
+    save(train(steps, seed), None, path)
+    network = EdgeCounter.from_file(path).network
+    save(network, calibrate(network, CALIBRATION_SEED + seed, CALIBRATION_STRIPS), path)
 
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    steps, seed = (int(word) for word in [*words[:2], *("3000", "0")[len(words) :]])
-    trained = train(steps, seed)
-    save(
-        trained, calibrate(trained, CALIBRATION_SEED + seed, 1500), Path(words[2]) if len(words) > 2 else FILE
-    )
+    steps, seed = (int(word) for word in [*words[:2], *("3600", "0")[len(words) :]])
+    main(steps, seed, Path(words[2]) if len(words) > 2 else FILE)

@@ -9,13 +9,18 @@ import torch
 from cardpose.common.errors import InputError
 from cardpose.common.packet import NUM_CORNERS
 from cardpose.edges.classical import COUNTERS
-from cardpose.edges.counting import FEATURES, FILE, EdgeCounter, read_marks
+from cardpose.edges.counting import FEATURES, FILE, EdgeCounter, Reading, read_marks
 from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.rendering import KINDS, render_strip
 from cardpose.edges.strips import COLUMNS, ROWS, Strip
 from cardpose.edges.training import held_out, targets
 
 SEEN = np.ones(COLUMNS // 2, bool)
+
+
+def read(marks: np.ndarray, seen: np.ndarray = SEEN) -> Reading | None:
+    """Of marks, with the brightness that would have made them."""
+    return read_marks(marks, seen, 5.0, 40 * (marks[0] - 0.35))
 
 
 def marks_of(cards: int, slope: float = 0.0) -> np.ndarray:
@@ -27,7 +32,7 @@ def marks_of(cards: int, slope: float = 0.0) -> np.ndarray:
 
 @pytest.mark.parametrize("cards", [1, 2, 3, 26, 104])
 def test_marks_without_a_fault_are_counted(cards: int) -> None:
-    reading = read_marks(marks_of(cards, slope=4.0), SEEN, 5.0)
+    reading = read(marks_of(cards, slope=4.0))
     assert reading is not None
     assert reading.cards == cards
     assert reading.features.shape == (FEATURES,)
@@ -40,15 +45,16 @@ def test_columns_that_disagree_are_outvoted() -> None:
     marks[0, 30 + 5 * ROWS : 30 + 6 * ROWS, : COLUMNS // 6] = (
         0  # a finger hides one line on a third of the side
     )
-    reading = read_marks(marks, SEEN, 5.0)
+    reading = read(marks)
     assert reading is not None
     assert reading.cards == 20
-    assert reading.features[0] < 0.8
+    assert reading.features[0] == 1  # the chain of lines goes on across the gap
+    assert reading.features[2] < 0.8
 
 
 def test_a_covered_or_unseen_side_has_no_count() -> None:
-    assert read_marks(np.zeros((2, 100, COLUMNS // 2), np.float32), SEEN, 5.0) is None
-    assert read_marks(marks_of(20), ~SEEN, 5.0) is None
+    assert read(np.zeros((2, 100, COLUMNS // 2), np.float32)) is None
+    assert read(marks_of(20), ~SEEN) is None
 
 
 @pytest.mark.parametrize(
