@@ -69,12 +69,13 @@ def sweep_table(
 
 
 def show(table: SweepTable) -> None:
-    """Print the table, and the path of the page."""
+    """Print which setting is best, the table, and the path of the page."""
     from rich.console import Console
 
-    from cardpose.sweeps.report.page import notes, terminal_tables
+    from cardpose.sweeps.report.page import notes, terminal_tables, verdict
 
     console = Console()
+    console.print(verdict(table.results), highlight=False, markup=False, soft_wrap=True)
     for one in terminal_tables(table.results):
         console.print(one)
     for note in notes(table.results):

@@ -45,6 +45,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     build.check(config)
     seed_everything(config["seed"], verbose=False)
     net = build_net(config)
+    build.build_loss(config).check_maps(net.earlier_maps)
     build.load_start(config, net)
     data = build.build_data(config, net)
     if config["resume"]:

@@ -20,7 +20,7 @@ class GridSweeper(BasicSweeper):
 
     Args:
         max_batch_size: jobs passed to the launcher at once; None: all.
-        params: sweeps besides those of the command line, key to values.
+        params: sweeps besides those of the command line, which replaces them, key to values.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -38,7 +38,9 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.launcher is not None
         loader = self.hydra_context.config_loader
-        given = [*(f"{key}={values}" for key, values in self.params.items()), *arguments]
+        typed = {argument.partition("=")[0] for argument in arguments}
+        own = {key: values for key, values in self.params.items() if key not in typed}
+        given = [*(f"{key}={values}" for key, values in own.items()), *arguments]
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(given)
         swept = {override.get_key_element() for override in overrides if override.is_sweep_override()}
         batches = self.split_arguments(overrides, self.max_batch_size)

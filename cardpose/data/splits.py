@@ -169,7 +169,7 @@ def explicit(
             where = f"{name}: {subset}"
             if video not in known:
                 raise InputError(f"{where} names {video}, which has no labelled frame in the data: remove it")
-            for index in known[video] if indices == "all" else _indices(indices, f"{where} {video}"):
+            for index in known[video] if indices == "all" else frame_numbers(indices, f"{where} {video}"):
                 if index not in known[video]:
                     raise InputError(
                         f"{where} names frame {index} of {video}, which is not labelled: remove it"
@@ -201,7 +201,12 @@ def from_file(
     return explicit(annotations, subsets=subsets, name=str(path))
 
 
-def _indices(value: Any, where: str) -> list[int]:
+def frame_numbers(value: Any, where: str) -> list[int]:
+    """A list of frame numbers of a file, checked; `where` is for the message.
+
+    Raises:
+        InputError: it is none.
+    """
     if not (isinstance(value, list) and all(isinstance(index, int) for index in value)):
         raise InputError(f'{where}: write a list of frame numbers or "all"')
     return value

@@ -50,6 +50,8 @@ class UNetDecoder(nn.Module):
         InputError: `stride` is not among the encoder's.
     """
 
+    stages = 1
+
     def __init__(
         self,
         channels: Sequence[int],

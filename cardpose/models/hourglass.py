@@ -64,7 +64,7 @@ class HourglassDecoder(nn.Module):
         for name, value in (("stacks", stacks), ("depth", depth)):
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"model.decoder.{name}={value}: choose a whole number from 1")
-        width = channels[0]
+        width, self.stages = channels[0], stacks
         self.deepest_channels, self.deepest_stride = width, strides[0] * 2**depth
         self.hourglasses = nn.ModuleList(Hourglass(width, depth) for _ in range(stacks))
         self.features = nn.ModuleList(

@@ -69,6 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "fusion": asdict(FusionConfig()),
     "keep_start": False,
     "data.read.footage.second": None,
+    "data.exclude_labels": None,
     **{
         f"{scene}.{key}": value
         for scene in ("scene", "data.read.footage.scene", "data.stream.scene")

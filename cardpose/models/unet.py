@@ -62,6 +62,11 @@ class UNet(nn.Module):
                 part.requires_grad_(False)
 
     @property
+    def earlier_maps(self) -> int:
+        """S of `Output.intermediate`."""
+        return self.decoder.stages - 1 + self.spatial.changes
+
+    @property
     def _fixed(self) -> tuple[nn.Module, ...]:
         """What is trained together with the spatial model or not at all."""
         return self.encoder, self.decoder, self.head

@@ -19,6 +19,7 @@ from cardpose.common.hydra_words import path_override
 from cardpose.common.json_files import read_json, read_yaml
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
+from cardpose.data.exclusion import exclude_from_training
 from cardpose.data.splits import Split
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models import builder
@@ -58,10 +59,15 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
     config = build.adopt_architecture(plain(cfg), overrides)
     build.check(config)
     net = build_net(config)
+    build.build_loss(config).check_maps(net.earlier_maps)
     build.load_start(config, net)
     data = build.build_data(config, net)
     splits = [
-        builder.build({**config["split"], "fold": fold}, "split")(data.annotations)
+        exclude_from_training(
+            builder.build({**config["split"], "fold": fold}, "split")(data.annotations),
+            data.footage.annotations,
+            config["data"]["exclude_labels"],
+        )
         for fold in range(cfg.split.folds)
     ]
     build.prepare_data(data, 1)

@@ -15,6 +15,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.packet import NOT_LABELLED
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.dataset import MixedDataset
+from cardpose.data.exclusion import exclude_from_training
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.builder import build
@@ -129,8 +130,19 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
 
 
 def build_data(config: Mapping[str, Any], net: UNet) -> CardDataModule:
-    """Build the data module of `data`; it normalises images as the network's encoder expects."""
-    return build({**config["data"], "mean": net.encoder.mean, "std": net.encoder.std}, "data")
+    """Build the data module of `data`; it normalises images as the network's encoder expects.
+
+    `data.exclude_labels` holds for the configuration's own split only: a checkpoint's is already without these frames.
+    """
+    settings = dict(config["data"])
+    exclude = settings.pop("exclude_labels", None)
+    data: CardDataModule = build({**settings, "mean": net.encoder.mean, "std": net.encoder.std}, "data")
+    if exclude is not None:
+        make_split = data.make_split
+        data.make_split = lambda kept: exclude_from_training(
+            make_split(kept), data.footage.annotations, exclude
+        )
+    return data
 
 
 def start_spatial(config: Mapping[str, Any], net: UNet, data: CardDataModule) -> None:
@@ -194,10 +206,16 @@ def build_loss(config: Mapping[str, Any]) -> PacketLoss:
 def build_module(
     config: Mapping[str, Any], net: UNet, mean_cards: float, description: dict[str, Any]
 ) -> CardposeModule:
-    """Build the LightningModule around the network."""
+    """Build the LightningModule around the network.
+
+    Raises:
+        InputError: a list of weights in the loss that does not fit the network.
+    """
+    loss = build_loss(config)
+    loss.check_maps(net.earlier_maps)
     return CardposeModule(
         net,
-        loss=build_loss(config),
+        loss=loss,
         optimizer=build(config["optim"], "optim"),
         scheduler=build(config["scheduler"], "scheduler"),
         decode=build_decoder(config),

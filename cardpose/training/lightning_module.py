@@ -86,7 +86,7 @@ class CardposeModule(LightningModule):
         self.fusion = fusion
         self.val_metrics = FrameMetrics(mean_cards, fusion)
         self.test_metrics = FrameMetrics(mean_cards, fusion)
-        self.epoch_loss = EpochLoss(loss.weights)
+        self.epoch_loss = EpochLoss(loss.weights, net.earlier_maps)
         self.interval: Interval | None = None
 
     def forward(self, image: Tensor) -> Output:

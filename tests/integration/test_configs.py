@@ -227,6 +227,23 @@ def test_every_experiment_can_be_debugged(
     assert plain(cfg)["name"] == debug
 
 
+@pytest.mark.parametrize("experiment", [choice for _, choice in choices("experiment")])
+def test_every_experiment_goes_with_every_model(
+    compose_entry: Compose, tmp_path: Path, missing_extra: Callable[[Exception], str], experiment: str
+) -> None:
+    """An experiment must set no key that only some models have: that belongs into a file of conf/model."""
+    needed = NEEDED.get(("experiment", experiment), [])
+    for _, model in choices("model"):
+        cfg = compose_entry("train", tmp_path / model, f"experiment={experiment}", f"model={model}", *needed)
+        try:
+            with torch.device("meta"):
+                net = build_net(plain(cfg), trained=True)
+        except MissingExtra as error:
+            missing_extra(error)
+            continue
+        assert net.encoder.channels, model
+
+
 @pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
 def test_an_experiment_begins_with_its_command(file: Path) -> None:
     assert f"# python -m cardpose.train experiment={file.stem}" in file.read_text().splitlines()[1]

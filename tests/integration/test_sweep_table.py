@@ -20,9 +20,9 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
 from cardpose.common.errors import InputError
-from cardpose.sweep_table import sweep_table
+from cardpose.sweep_table import show, sweep_table
 from cardpose.sweeps.folder import NOTE, Job, job_name
-from cardpose.sweeps.report.page import cells, headings, notes, terminal_tables, write_sweep_page
+from cardpose.sweeps.report.page import cells, headings, notes, terminal_tables, verdict, write_sweep_page
 from cardpose.sweeps.report.plots import PANELS, effect
 from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, read_sweep, run_rows
 from cardpose.training.hparams import log_hyperparameters
@@ -106,6 +106,38 @@ def test_the_better_by_chance_is_marked_and_the_worse_is_not(sweep: Path) -> Non
     marked = {line[1]: line[4] for line in cells(results, ERRORS) if line[2] == "1"}
     assert {marked["unet"][-1], marked["unet_large"][-1]} == {"*", "="}
     assert marked["unet_small"][-1] not in "*="
+
+
+def test_the_answer_is_one_sentence_before_the_table(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show(sweep_table(sweep, aggregate_over=list(OVER)))
+    answer = capsys.readouterr().out.splitlines()[0]
+    assert answer == verdict(read_sweep(sweep, OVER))
+    assert answer in (sweep / "table.html").read_text()
+    names = {f"model={model} loss.cards=1" for model in ("unet", "unet_large")}
+    assert {name for name in names if name in answer} == names
+    assert answer.startswith("best: ")
+    assert answer.endswith("is within the noise")
+
+
+@pytest.mark.parametrize(
+    ("errors", "end"),
+    [
+        ({"a": [1.0, 1.01, 1.02], "b": [2.0, 2.01, 2.02]}, "model=b with 2.01, is above the noise"),
+        ({"a": [1.0], "b": [2.0]}, "model=b with 2.00, may be noise, which is unknown without repeated runs"),
+        (
+            {"a": [1.0, 1.01], "b": [math.nan]},
+            "model=a with 1.00 cards (val/card_mae); no other setting has a score",
+        ),
+        ({"a": [math.nan], "b": [math.nan]}, "best: unknown, no run has val/card_mae"),
+    ],
+)
+def test_the_answer_says_how_sure_it_is(
+    write_run: Write, errors: Mapping[str, list[float]], end: str
+) -> None:
+    for model, values in errors.items():
+        for seed, value in enumerate(values):
+            run = write_run({"model": model, "seed": seed}, {"val/card_mae": value}, {})
+    assert verdict(read_sweep(run.parent, OVER)).endswith(end)
 
 
 def test_one_run_a_setting_states_that_seeds_are_missing(write_run: Write) -> None:

@@ -60,6 +60,18 @@ def test_every_job_has_a_folder_named_by_its_overrides(
         assert {"experiment=baseline", rate, seed} <= set(words)
 
 
+def test_the_example_sweeps_backbone_loss_and_augmentation_and_the_command_line_replaces_a_key(
+    trainings: Trainings, sweep_command: Command
+) -> None:
+    words = ("-m", "experiment=quick", "sweep=backbone_loss_augment", "seed=3", FIXED_DIR)
+    assert sweep_command(*words).code == 0
+    assert len(trainings.folders) == len(set(trainings.folders)) == 8
+    assert all("seed=3" in words for words in trainings.called)
+    names = " ".join(trainings.folders)
+    for word in ("model-unet_tiny", "model-hourglass", "loss.cards-0.5", "loss.cards-2", "augment-light"):
+        assert names.count(word) == 4, word
+
+
 def test_a_failed_job_is_reported_at_the_end_and_stops_no_other(
     trainings: Trainings, sweep_command: Command
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cardpose.evaluation.metrics.scores import OBJECTIVE
+from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import TITLES
 from cardpose.evaluation.report.html import Picture, Section, write_page
 from cardpose.evaluation.report.html import Table as PageTable
@@ -24,6 +24,29 @@ LEGEND = (
     "Choose by the validation scores, and report the test scores of the final choice."
 )
 NO_NOISE = "No setting was run twice, so the noise is unknown: sweep the seed too, seed=range(0,3)."
+
+
+def verdict(results: SweepResults) -> str:
+    """Which setting is best by the validation card error, and whether its lead is more than the noise: one sentence."""
+    found = results.compare(OBJECTIVE)
+    if found.best is None:
+        return f"best: unknown, no run has {OBJECTIVE}"
+    means, order = results.mean(OBJECTIVE), np.argsort(found.ratio)  # NaN last
+    named = [
+        " ".join(f"{key}={value}" for key, value in zip(results.swept, setting, strict=True))
+        or "the only setting"
+        for setting in results.settings
+    ]
+    best = f"best: {named[found.best]} with {means[found.best]:.2f} {score_of(OBJECTIVE).unit} ({OBJECTIVE})"
+    following = [int(k) for k in order if k != found.best and math.isfinite(found.ratio[k])]
+    if not following:
+        return f"{best}; no other setting has a score"
+    k = following[0]
+    if math.isnan(found.margin[k]):
+        where = "may be noise, which is unknown without repeated runs"
+    else:
+        where = f"is {'within' if found.inside_noise()[k] else 'above'} the noise"
+    return f"{best}; the difference to the next, {named[k]} with {means[k]:.2f}, {where}"
 
 
 def headings(results: SweepResults, keys: Iterable[str]) -> list[str]:
@@ -103,7 +126,11 @@ def write_sweep_page(path: Path, title: str, results: SweepResults) -> None:
     """
     fronts = [Picture("", pareto(results, cost), f"Card error against {SHOWN[cost]}") for cost in COSTS]
     sections = [
-        Section("Settings", notes(results), PageTable(headings(results, SHOWN), cells(results, SHOWN))),
+        Section(
+            "Settings",
+            [verdict(results), *notes(results)],
+            PageTable(headings(results, SHOWN), cells(results, SHOWN)),
+        ),
         Section("Error against cost", ["A dot a setting, with its row in the table."], pictures=fronts),
         *(_effects(results, key) for key in results.swept),
     ]

@@ -15,7 +15,7 @@ without a distribution.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from cardpose.models.unet import Output
 from cardpose.training.losses.heatmaps import coordinates, heatmap_mse
 
 TERMS = ("heatmaps", "intermediate", "coordinates", "cards", "distribution", "visibility")
+Weight = float | Sequence[float]
+"""Of a term; several of intermediate, earliest map first."""
 
 
 def card_mse(predicted: Tensor, cards: Tensor) -> Tensor:
@@ -59,7 +61,8 @@ class PacketLoss(nn.Module):
     """L = w_h heatmaps + w_i intermediate + w_x coordinates + w_c cards + w_d distribution + w_v visibility.
 
     Args:
-        weights: one for each of `TERMS`. A term with weight 0 is logged, but not part of the sum.
+        weights: one for each of `TERMS`; of intermediate also a list, one for each earlier map. A term with weight 0 is
+            logged, but not part of the sum.
         sigma: of the target heatmaps, in heatmap pixels.
         distribution: loss of count logits (B, N) for true counts (B,) in cards: the `loss` of a count head, see
             `cardpose.models.counts`.
@@ -69,7 +72,7 @@ class PacketLoss(nn.Module):
     """
 
     def __init__(
-        self, weights: Mapping[str, float], sigma: float, distribution: Callable[[Tensor, Tensor], Tensor]
+        self, weights: Mapping[str, Weight], sigma: float, distribution: Callable[[Tensor, Tensor], Tensor]
     ) -> None:
         super().__init__()
         if set(weights) != set(TERMS):
@@ -77,8 +80,10 @@ class PacketLoss(nn.Module):
                 f"loss has the terms {', '.join(sorted(weights))}: give exactly {', '.join(TERMS)} a weight"
             )
         for name, weight in weights.items():
-            if not (isinstance(weight, int | float) and weight >= 0):
-                raise InputError(f"loss.{name}={weight}: choose a number from 0")
+            several = name == "intermediate" and isinstance(weight, Sequence) and not isinstance(weight, str)
+            for one in weight if several else [weight]:  # type: ignore[union-attr]
+                if not (isinstance(one, int | float) and one >= 0):
+                    raise InputError(f"loss.{name}={weight}: choose a number from 0")
         self.weights = dict(weights)
         self.sigma = sigma
         self.distribution = distribution
@@ -87,10 +92,9 @@ class PacketLoss(nn.Module):
         """Each term unweighted under its name, their weighted sum as "loss", and the parts of "intermediate" as
         "intermediate_1", ..., earliest first.
         """
-        earlier = {
-            f"intermediate_{number}": heatmap_mse(maps, batch["heatmaps"], self.sigma)
-            for number, maps in enumerate(output.intermediate.unbind(1), 1)
-        }
+        stages = output.intermediate.unbind(1)
+        parts = [heatmap_mse(maps, batch["heatmaps"], self.sigma) for maps in stages]
+        earlier = dict(zip(part_names(len(parts)), parts, strict=True))
         terms = {
             "heatmaps": heatmap_mse(output.heatmaps, batch["heatmaps"], self.sigma),
             "intermediate": sum(earlier.values(), output.heatmaps.new_zeros(())),
@@ -99,16 +103,43 @@ class PacketLoss(nn.Module):
             "distribution": self.distribution(output.count_logits, batch["cards"]),
             "visibility": visibility_bce(output.visibility, batch["visibility"]),
         }
-        return (
-            terms
-            | earlier
-            | {
-                "loss": sum(
-                    (self.weights[name] * term for name, term in terms.items()),
-                    terms["heatmaps"].new_zeros(()),
-                )
-            }
-        )
+        losses = terms | earlier
+        return losses | {"loss": weighted_sum(self.weights, losses)}
+
+    def check_maps(self, earlier: int) -> None:
+        """Check that there is one weight, or one for each of the network's earlier maps.
+
+        Raises:
+            InputError: a list of another length.
+        """
+        given = self.weights["intermediate"]
+        if isinstance(given, Sequence) and len(given) != earlier:
+            raise InputError(
+                f"loss.intermediate={list(given)}: has {len(given)} weights, the network {earlier} earlier heatmaps "
+                "(stacks but the last, and one before spatial=...): give as many, or one number"
+            )
+
+
+def part_names(earlier: int) -> list[str]:
+    """Names of the parts of the term intermediate, for that many earlier maps.
+
+    >>> part_names(2)
+    ['intermediate_1', 'intermediate_2']
+    """
+    return [f"intermediate_{number}" for number in range(1, earlier + 1)]
+
+
+def weighted_sum(weights: Mapping[str, Weight], losses: Mapping[str, Tensor]) -> Tensor:
+    """The sum of the terms, each times its weight; a list of weights belongs to the parts of the term."""
+    total = losses["heatmaps"].new_zeros(())
+    for name in TERMS:
+        weight = weights[name]
+        if isinstance(weight, Sequence):
+            for part, one in zip(part_names(len(weight)), weight, strict=True):
+                total = total + one * losses[part]
+        else:
+            total = total + weight * losses[name]
+    return total
 
 
 class EpochLoss(GatherMetric):
@@ -118,38 +149,36 @@ class EpochLoss(GatherMetric):
 
     Args:
         weights: as in `PacketLoss`.
+        earlier: maps that the network gives before its last ones.
     """
 
     names = ("values", "items")
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    def __init__(self, weights: Mapping[str, Weight], earlier: int = 0) -> None:
         super().__init__()
         self.weights = dict(weights)
+        self.terms = (*TERMS, *part_names(earlier))
 
     def update(self, losses: Mapping[str, Tensor], batch: Batch) -> None:  # type: ignore[override]
         """Add a batch and the result of `PacketLoss` for it."""
-        values = torch.stack([losses[term].detach().double() for term in TERMS])
-        super().update(values[None], _items(batch)[None])
+        values = torch.stack([losses[term].detach().double() for term in self.terms])
+        super().update(values[None], _items(batch, self.terms)[None])
 
     def compute(self) -> dict[str, Tensor]:
         """As `PacketLoss.forward`, in float64."""
         values, items = self.gathered()  # (updates, terms)
         means = (values * items).sum(0) / items.sum(0).clamp_min(1)
-        terms = dict(zip(TERMS, means, strict=True))
-        weighted = torch.stack([self.weights[name] * term for name, term in terms.items()])
-        return terms | {"loss": weighted.sum()}
+        losses = dict(zip(self.terms, means, strict=True))
+        return losses | {"loss": weighted_sum(self.weights, losses)}
 
 
-def _items(batch: Batch) -> Tensor:
-    """(terms,) number of items in a batch that each of `TERMS` is a mean over."""
+def _items(batch: Batch, terms: Sequence[str]) -> Tensor:
+    """(terms,) number of items in a batch that each term is a mean over."""
     frames, known = torch.ones_like(batch["cards"]).sum(), (~batch["cards"].isnan()).sum()
     drawn = (batch["heatmaps"].amax((2, 3)) > 0).sum()
     items = {
-        "heatmaps": frames,
-        "intermediate": frames,
         "coordinates": drawn,
         "cards": known,
         "distribution": known,
-        "visibility": frames,
     }
-    return torch.stack([items[term].long() for term in TERMS])
+    return torch.stack([items.get(term, frames).long() for term in terms])

@@ -12,7 +12,7 @@ from cardpose.models.counts import Distribution, Regression, soft_labels
 from cardpose.models.heatmaps import encode
 from cardpose.models.unet import Output
 from cardpose.training.losses.heatmaps import heatmap_mse
-from cardpose.training.losses.packet_loss import TERMS, PacketLoss, card_mse, visibility_bce
+from cardpose.training.losses.packet_loss import TERMS, EpochLoss, PacketLoss, card_mse, visibility_bce
 
 SIGMA = 1.5
 COUNT = Distribution(sigma=1.0)
@@ -115,6 +115,37 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     assert losses["loss"].item() == pytest.approx(want, rel=1e-6)
 
 
+def test_each_earlier_map_can_have_its_own_weight() -> None:
+    batch = make_batch(every_count())
+    output = guess(batch)
+    weights = dict.fromkeys(TERMS, 0.0) | {"intermediate": [0.0, 3.0]}
+    loss = PacketLoss(weights, SIGMA, COUNT.loss)
+    losses = loss(output, batch)
+    assert losses["loss"].item() == pytest.approx(3 * losses["intermediate_2"].item())
+    losses["loss"].backward()
+    assert output.intermediate.grad is not None
+    assert (output.intermediate.grad[:, 0] == 0).all()
+    assert (output.intermediate.grad[:, 1] != 0).any()
+    loss.check_maps(2)
+    with pytest.raises(InputError, match=r"loss\.intermediate=\[0\.0, 3\.0\]: has 2 weights, the network 1 "):
+        loss.check_maps(1)
+
+
+@pytest.mark.parametrize("weight", [0.4, [0.25, 2.0]])
+def test_an_epoch_states_each_earlier_map_however_it_is_divided_into_batches(weight: Any) -> None:
+    batch = make_batch(every_count())
+    output, loss = guess(batch), PacketLoss(WEIGHTS | {"intermediate": weight}, SIGMA, COUNT.loss)
+    epoch = EpochLoss(loss.weights, 2)
+    for part in (slice(0, 7), slice(7, None)):
+        rows: Batch = {name: value[part] for name, value in batch.items()}  # type: ignore[assignment, index]
+        epoch.update(loss(Output(*(value[part] for value in output)), rows), rows)
+    whole = loss(output, batch)
+    found = epoch.compute()
+    assert set(found) == set(whole)
+    for name, value in whole.items():
+        assert found[name].item() == pytest.approx(value.item(), rel=1e-5), name
+
+
 @pytest.mark.parametrize("name", TERMS)
 def test_a_weight_changes_nothing_but_its_share_of_the_sum(name: str) -> None:
     batch = make_batch(every_count())
@@ -205,6 +236,12 @@ def test_a_missing_term_is_named(name: str) -> None:
 def test_a_weight_that_is_no_number_from_0_is_named(name: str, weight: Any) -> None:
     with pytest.raises(InputError, match=rf"loss\.{name}={weight}"):
         PacketLoss(WEIGHTS | {name: weight}, SIGMA, COUNT.loss)
+
+
+def test_a_list_of_weights_is_for_earlier_maps_only() -> None:
+    for name, weight in (("cards", [1.0, 1.0]), ("intermediate", [1.0, -1.0])):
+        with pytest.raises(InputError, match=rf"loss\.{name}=\["):
+            PacketLoss(WEIGHTS | {name: weight}, SIGMA, COUNT.loss)
 
 
 def test_the_mean_count_pays_1_for_cards() -> None:
