@@ -38,11 +38,14 @@ model: venv  ## Train the released models packet and packet-fast again (hours; s
 # Of each npm package only the files that the page loads; package-lock.json pins them.
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
   ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs ort-wasm-simd-threaded.asyncify.wasm
+RUNTIME := cardpose/app/vendor/$(lastword $(ORT))
 app:  ## Copy ONNX Runtime Web from npm for the page of `cardpose app`
 	cd cardpose/app && npm ci --ignore-scripts --no-audit --no-fund && mkdir -p vendor && \
 	  cp $(addprefix node_modules/onnxruntime-web/dist/,$(ORT)) vendor/ && rm -rf node_modules
 
-test: venv  ## Run the whole test suite
+test: venv  ## Run the whole test suite; with npm there, the page's too
+	@[ -f $(RUNTIME) ] || ! command -v npm >/dev/null || $(MAKE) --no-print-directory app || \
+	  echo "npm could not fetch ONNX Runtime Web: tests of the page are skipped"
 	$(BIN)/python -m pytest -n auto
 
 lint: venv  ## Ruff and the type checker
