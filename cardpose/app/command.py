@@ -58,7 +58,7 @@ def app(
         from cardpose.labelling.certificate import own_certificate
 
         certificate = own_certificate(serve.reachable(host))
-    server = serve.server(build_app(site), certificate)
+    server = serve.server(build_app(site, compress=lan), certificate)
     link = serve.link(host, listener, None, secure=lan)
     print("Open", link, flush=True)
     if lan:

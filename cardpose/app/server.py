@@ -8,13 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cardpose.app.site import HOME, Site, media_type
+from cardpose.app.site import HOME, POLICY, Site, media_type
 
-POLICY = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; img-src 'self' blob: data:; "
-    "media-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 HEADERS = {
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",  # this and the next: the page may use threads
@@ -28,8 +23,8 @@ HEADERS = {
 _SMALL = (".png",)  # compressed already
 
 
-def build_app(site: Site) -> Starlette:
-    """The server of a page."""
+def build_app(site: Site, compress: bool = True) -> Starlette:
+    """The server of a page; on one machine compressing takes longer than it saves."""
 
     @cache
     def compressed(name: str) -> bytes:
@@ -43,7 +38,7 @@ def build_app(site: Site) -> Starlette:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         content = site.files[name]
-        if "gzip" in request.headers.get("accept-encoding", "") and not name.endswith(_SMALL):
+        if compress and "gzip" in request.headers.get("accept-encoding", "") and not name.endswith(_SMALL):
             content = compressed(name)
             headers["content-encoding"] = "gzip"
         return Response(content, headers=headers, media_type=media_type(name))

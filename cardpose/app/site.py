@@ -22,6 +22,12 @@ TYPES = {
     ".png": "image/png",
     ".onnx": "application/octet-stream",
 }
+POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What the page may load and run, as a Content-Security-Policy: nothing from elsewhere."""
 _FOLDER = Path(__file__).parent
 _WORKER = "offline.js"
 RUNTIME = "ort-wasm-simd-threaded.wasm"
@@ -59,9 +65,9 @@ class Site:
         names = [name for name in self.files if name != _WORKER and not any(part in name for part in _LATER)]
         listed = json.dumps(["./", *(name for name in names if name != HOME)])
         worker = self.files[_WORKER].decode()
-        self.files[_WORKER] = (
-            worker.replace("{{version}}", self.version).replace('["{{files}}"]', listed).encode()
-        )
+        for mark, value in (("{{version}}", self.version), ('["{{files}}"]', listed), ("{{policy}}", POLICY)):
+            worker = worker.replace(mark, value)
+        self.files[_WORKER] = worker.encode()
 
 
 def media_type(name: str) -> str:

@@ -84,8 +84,8 @@ def model() -> PageModel:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[[Site], str]]:
-    """serve(site): its address; `serve.stop()` stops the last, and all stop at the end."""
+def serve() -> Iterator[Callable[..., str]]:
+    """serve(site, compress=False): its address; `serve.stop()` stops the last, and all stop at the end."""
     pytest.importorskip("starlette", reason='the page wants pip install -e ".[app]"')
     pytest.importorskip("uvicorn", reason='the page wants pip install -e ".[app]"')
     from cardpose.app.server import build_app
@@ -93,9 +93,9 @@ def serve() -> Iterator[Callable[[Site], str]]:
 
     stops: list[Callable[[], None]] = []
 
-    def start(site: Site) -> str:
+    def start(site: Site, compress: bool = False) -> str:
         listener = serve.listen("127.0.0.1", 0)
-        server = serve.server(build_app(site))
+        server = serve.server(build_app(site, compress))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

@@ -1,6 +1,9 @@
 """The page in Chromium, with a film as its camera and a tiny model."""
 
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,15 @@ import numpy as np
 import pytest
 
 from cardpose.app.model import PageModel
-from cardpose.app.site import Site
+from cardpose.app.site import POLICY, Site, write
 
 Come = Callable[..., Any]
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """A web host's files."""
+
+    def log_message(self, format: str, *args: Any) -> None: ...
 
 
 def test_the_camera_counts_until_sure_and_a_tap_holds(phone: Come) -> None:
@@ -43,6 +52,21 @@ def test_it_works_offline_after_the_first_visit(phone: Come, serve: Any, site: S
     person.page.reload()
     person.counts()
     assert person.page.evaluate("crossOriginIsolated")
+
+
+def test_a_web_host_that_sends_no_headers(phone: Come, site: Site, tmp_path: Path) -> None:
+    """From the second visit on the service worker adds them, for the worker that computes too."""
+    write(site, tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietFiles, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        person = phone(at=f"http://127.0.0.1:{server.server_port}/").ready()
+        person.until(lambda: person.page.evaluate("Boolean(navigator.serviceWorker.controller)"))
+        server.shutdown()
+    person.page.reload()
+    person.ready()
+    assert person.page.evaluate("crossOriginIsolated")
+    script = "fetch('worker.js').then((answer) => answer.headers.get('content-security-policy'))"
+    assert person.page.evaluate(script) == POLICY
 
 
 @pytest.mark.parametrize(
@@ -97,7 +121,7 @@ def test_no_packet(phone: Come) -> None:
 def test_a_photo_of_twelve_megapixels(phone: Come, tmp_path: Path) -> None:
     picture = tmp_path / "large.jpg"
     cv2.imwrite(str(picture), np.full((3000, 4000, 3), 230, np.uint8))
-    person = phone(film=None).ready()
+    person = phone().ready()
     person.page.set_input_files("#file", str(picture))
     person.until(lambda: "23 cards" in person.text("count"))
     assert person.page.is_visible("#share")
@@ -109,7 +133,7 @@ def test_a_photo_of_twelve_megapixels(phone: Come, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_picture(phone: Come, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
-    person = phone(film=None).ready()
+    person = phone().ready()
     person.page.set_input_files("#file", str(tmp_path / "x.png"))
     person.until(lambda: "cannot be shown" in person.text("message"))
 
