@@ -189,6 +189,11 @@ def test_everything_fits_is_large_enough_and_has_a_name(phone: Come, size: tuple
         assert min(box["width"], box["height"]) >= 44
         assert button.get_attribute("aria-label") or button.inner_text().strip()
     assert person.page.get_attribute("#answer", "aria-live") == "polite"
+    script = (
+        "(() => { const it = document.getElementById('count'); it.textContent = '104 cards (100 to 104)';"
+        " return it.scrollWidth - it.clientWidth; })()"
+    )
+    assert person.page.evaluate(script) <= 0  # the longest answer
     overlay, stage = (person.page.locator(name).bounding_box() for name in ("#overlay", "#stage"))
     assert overlay == stage
 
