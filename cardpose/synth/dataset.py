@@ -1,12 +1,13 @@
 """Synthetic footage as a dataset folder: rendered in parallel, resumable, recognised when it is complete."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any, Protocol
@@ -258,5 +259,8 @@ def _render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: in
 def _init_worker() -> None:
     """One core per worker; the parent handles Ctrl-C, so that a worker finishes its clip, and none outlives it."""
     end_with_parent(SIGTERM)
+    parent = parent_process()
+    if parent is None or os.getppid() != parent.pid:  # killed while this worker was starting
+        os._exit(1)
     cv2.setNumThreads(1)
     signal(SIGINT, SIG_IGN)

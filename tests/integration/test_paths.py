@@ -98,7 +98,7 @@ def test_footage_to_labels(
     assert len((place / f"{name}.csv").read_text().splitlines()) == 4
     assert len(suggest(Path(name), str(folder), out=Path("again.csv"), accelerator="cpu").frames) == 3
     served = SimpleNamespace(run=lambda sockets: [listener.close() for listener in sockets])
-    monkeypatch.setattr("cardpose.labelling.serve.server", lambda app: served)
+    monkeypatch.setattr("cardpose.labelling.serve.server", lambda app, keys=None: served)
     words = ["--port", "0", "--frames", f"{name}.csv", "--cache", f"{name}-cache"]
     run(in_process, "label", words, [name])
     assert label(Path(name), frames=Path(f"{name}.csv"), port=0) == "0 of 3 frames labelled"
