@@ -131,6 +131,32 @@ def test_a_photo_of_twelve_megapixels(phone: Come, tmp_path: Path) -> None:
     assert shared.shape == (3000, 4000, 3)
 
 
+def test_the_first_count_is_shown_at_once_and_later_ones_after_a_moment(phone: Come) -> None:
+    """Also after the answer was written again, as in another language."""
+    shown = (
+        phone()
+        .ready()
+        .page.evaluate(
+            """async () => {
+          const { showAnswer, refresh } = await import("./view.js"), shown = [];
+          const show = (cards) => {
+            showAnswer({ cards, low: NaN, high: NaN, frames: 1, settled: false }, NaN);
+            shown.push(document.getElementById("count").textContent);
+          };
+          showAnswer(null);
+          show(5);
+          show(6);
+          refresh();
+          shown.push(document.getElementById("count").textContent);
+          await new Promise((done) => setTimeout(done, 450));
+          show(7);
+          return shown;
+        }"""
+        )
+    )
+    assert shown == ["5 cards", "5 cards", "6 cards", "7 cards"]
+
+
 def test_a_file_that_is_no_picture(phone: Come, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
     person = phone().ready()

@@ -112,6 +112,7 @@ function hold() {
     $("video").pause();
     advise("");
     enter("held");
+    refresh();
     note();
   } else if (state === "held") {
     $("video").play();

@@ -24,10 +24,12 @@ export class Network {
 
   ask(message, transfer = []) {
     const id = this.next++;
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject });
       this.worker.postMessage({ id, ...message }, transfer);
     });
+    this.last = answer.catch(() => {});
+    return answer;
   }
 
   /** Load the runtime and the model; the model's description. */
@@ -52,8 +54,9 @@ export class Network {
     return this.milliseconds;
   }
 
+  /** End the worker, after the answer that somebody may still wait for. */
   close() {
-    this.worker.terminate();
+    Promise.resolve(this.last).then(() => this.worker.terminate());
   }
 }
 

@@ -19,11 +19,15 @@ export function sentence(count) {
   return Number.isNaN(count.low) ? text : `${text} (${say("range", count.low.toFixed(0), count.high.toFixed(0))})`;
 }
 
-/** Show a count { cards, low, high, frames, settled } and the thickness in mm; null: nothing counted yet. */
-export function showAnswer(count, thickness, now = performance.now()) {
-  const turned = Boolean(count?.settled) !== Boolean(last?.count?.settled);
+/**
+ * Show a count { cards, low, high, frames, settled } and the thickness in mm; null: nothing counted yet. The counts of
+ * a camera are written every `EVERY` milliseconds; the first one, another state, and `always` at once.
+ */
+export function showAnswer(count, thickness, always = false) {
+  const turned = Boolean(count?.settled) !== Boolean(last?.count?.settled) || !last;
   last = count ? { count, thickness } : null;
-  if (count && !turned && now - wrote < EVERY) return;
+  const now = performance.now();
+  if (count && !turned && !always && now - wrote < EVERY) return;
   wrote = now;
   const hidden = kept.magic && !revealed && count?.frames;
   $("count").dataset.sure = Boolean(count?.settled);
@@ -47,7 +51,7 @@ export function reveal(on) {
 }
 
 /** Write the answer again, as after another language. */
-export const refresh = () => showAnswer(last?.count ?? null, last?.thickness, Infinity);
+export const refresh = () => showAnswer(last?.count ?? null, last?.thickness, true);
 
 export const advise = (key) => write($("advice"), key ? say(key) : "");
 export const complain = (key, more = "") => write($("message"), key ? [say(key), more].filter(Boolean).join(": ") : "");
