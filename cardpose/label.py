@@ -79,9 +79,8 @@ def label(
         secured = certificate.own_certificate(serve.reachable(host)) if lan else None
         server = serve.server(app.build_app(session, token, local, listener.getsockname()[1]), secured)
         link = serve.link(host, listener, None if local else token, secure=lan)
-        print(f"{session.progress}. Open", link, flush=True)
+        serve.announce(f"{session.progress}. Open", link, phone=not local)
         if not local:
-            print(serve.qr_code(link, (sys.stdout.encoding or "").lower().startswith("utf")), flush=True)
             print("Whoever has this link can see the footage and change the labels.", file=sys.stderr)
         with suppress(KeyboardInterrupt):  # the usual end
             server.run(sockets=[listener])

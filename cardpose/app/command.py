@@ -60,9 +60,8 @@ def app(
         certificate = own_certificate(serve.reachable(host))
     server = serve.server(build_app(site, compress=lan), certificate)
     link = serve.link(host, listener, None, secure=lan)
-    print("Open", link, flush=True)
+    serve.announce("Open", link, phone=lan)
     if lan:
-        print(serve.qr_code(link, (sys.stdout.encoding or "").lower().startswith("utf")), flush=True)
         print("The phone asks once about the certificate, which this machine made.", file=sys.stderr)
     with suppress(KeyboardInterrupt):  # the usual end
         server.run(sockets=[listener])

@@ -1,6 +1,5 @@
 """The model of the page: an ONNX file, and its description as JSON."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from platformdirs import user_cache_path
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file
+from cardpose.common.files import file_digest, replace_file
 from cardpose.models import checkpoints
 from cardpose.models.released import find_model
 from cardpose.prediction.backends import OnnxBackend, is_onnx
@@ -52,8 +51,7 @@ def exported(name: str, cache: Path | None = None) -> PageModel:
 
 def _export(path: Path, folder: Path) -> Path:
     """The ONNX file of a checkpoint: its name holds the checkpoint's digest and the version that exports it."""
-    digest = hashlib.sha256(path.read_bytes() + __version__.encode()).hexdigest()[:16]
-    out = folder / f"{path.stem}-{digest}.onnx"
+    out = folder / f"{path.stem}-{file_digest(path)[:16]}-{__version__}.onnx"
     if out.is_file():
         return out
     from cardpose.deploy import graph, onnx_model

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM
+from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.boxes import fit_frames
 
 CARD_MM = 0.30
@@ -25,7 +26,7 @@ _ROUNDED_MM = 4.5  # at each end of a side, the rounded corner of a card and a l
 _MAX_THICKNESS = 45.0  # mm, 104 loose cards and more
 LEAST_FACING = 0.15
 """Cosine between the normal of a side and the view, below which it is seen too much from beside."""
-TOLERANCE = 0.024  # of `fit_frames`, as `FusionConfig.tolerance`
+TOLERANCE = FusionConfig().tolerance  # of `fit_frames`
 _SIDES = (
     (0.0, CARD_WIDTH_MM / 2, CARD_HEIGHT_MM),
     (math.pi / 2, CARD_HEIGHT_MM / 2, CARD_WIDTH_MM),

@@ -23,6 +23,10 @@ from cardpose.geometry.boxes import extent, fit_frames
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
 
+EDGES, THICKNESS, BOTH = "edges", "thickness", "both"
+"""What a count is from, see `cardpose.fusion.edge_votes`."""
+
+
 class Flag(IntEnum):
     """Why a frame is not used."""
 
@@ -57,7 +61,7 @@ class Clip:
     flags: np.ndarray
     used: np.ndarray
     settled: bool = False
-    method: str = "thickness"
+    method: str = THICKNESS
 
     @property
     def frames_used(self) -> int:
@@ -68,7 +72,7 @@ class Clip:
         if not self.frames_used:
             return "no packet found"
         interval = "" if np.isnan(self.low) else f" ({self.low:.1f} to {self.high:.1f})"
-        if self.method == "edges":
+        if self.method == EDGES:
             interval = " (edges counted)"
         return f"{self.cards:.1f} cards{interval}, from {self.frames_used} of {len(self.used)} frames"
 

@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from cardpose.common.packet import MAX_CARDS
-from cardpose.fusion.clips import Clip
+from cardpose.fusion.clips import BOTH, EDGES, THICKNESS, Clip
 
 SURE = 0.9
 """Probability above which a count is exact as far as anyone can know: no interval."""
 LIKELY = 0.5
 """Probability above which the edges choose the number within the range of the thickness."""
-EDGES, THICKNESS, BOTH = "edges", "thickness", "both"
 
 Vote = tuple[int, float]
 """A count and the probability that it is exact."""

@@ -1,6 +1,7 @@
 """The listening socket and the web server (uvicorn)."""
 
 import socket
+import sys
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -79,6 +80,13 @@ def own_address() -> str:
         probe.connect(OUTSIDE)  # of a datagram socket: nothing is sent
         return str(probe.getsockname()[0])
     return socket.gethostname()
+
+
+def announce(words: str, link: str, *, phone: bool) -> None:
+    """Print the link, and for a phone its QR code in signs that this terminal shows."""
+    print(words, link, flush=True)
+    if phone:
+        print(qr_code(link, (sys.stdout.encoding or "").lower().startswith("utf")), flush=True)
 
 
 def qr_code(text: str, unicode: bool) -> str:

@@ -14,8 +14,7 @@ from cardpose.common.images import write_image
 from cardpose.common.packet import HIDDEN, VISIBLE
 from cardpose.data.footage.video_writer import VideoWriter
 from cardpose.evaluation.report.drawing import PREDICTED_EDGES, draw_packet
-from cardpose.fusion.clips import Clip
-from cardpose.fusion.edge_votes import EDGES
+from cardpose.fusion.clips import EDGES, Clip
 from cardpose.prediction.records import FrameItem, Prediction
 from cardpose.prediction.sources import Source
 

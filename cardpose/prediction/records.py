@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cardpose.edges.counting import EdgeCount
-from cardpose.fusion.clips import Flag
+from cardpose.fusion.clips import THICKNESS, Flag
 
 if TYPE_CHECKING:  # sources need PyAV and OpenCV's cameras, a prediction of an array does not
     from cardpose.prediction.sources import Source
@@ -71,7 +71,7 @@ class Prediction:
     box: np.ndarray
     flag: Flag
     edges: EdgeCount | None = None
-    method: str = "thickness"
+    method: str = THICKNESS
 
     def completed(self) -> np.ndarray:
         """(8, 2) the corners that were found, those of the box for the others; NaN where there is neither."""

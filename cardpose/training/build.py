@@ -85,7 +85,8 @@ def _select(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-ARCHITECTURE = ("model", "heatmap", "spatial", "count_features", "count_head", "data.size")
+_PARTS = ("model", "heatmap", "spatial", "count_features", "count_head")
+ARCHITECTURE = (*_PARTS, "data.size")
 """Keys that a new run takes from the checkpoint that it starts from, where the command line names none of them."""
 
 
@@ -104,11 +105,7 @@ def adopt_architecture(config: Mapping[str, Any], overrides: Sequence[str]) -> d
     if named or not config["init_from"] or config["init_modules"]:
         return dict(config)
     trained = checkpoints.read(find_checkpoint(config["init_from"]))[checkpoints.KEY]["config"]
-    same = {
-        key: trained[key]
-        for key in ("model", "heatmap", "spatial", "count_features", "count_head")
-        if key in trained
-    }
+    same = {key: trained[key] for key in _PARTS if key in trained}
     data = {key: trained["data"][key] for key in ("size", "encode_heatmaps")}
     return {**config, **same, "data": {**config["data"], **data}}
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from browsing import chromium, serve_in_thread
 
 from cardpose.app.model import PageModel
 from cardpose.app.site import RUNTIME, Site
@@ -91,21 +91,12 @@ def serve() -> Iterator[Callable[..., str]]:
     from cardpose.app.server import build_app
     from cardpose.labelling import serve
 
-    stops: list[Callable[[], None]] = []
+    stops: list[Callable[[], bool]] = []
 
     def start(site: Site, compress: bool = False) -> str:
         listener = serve.listen("127.0.0.1", 0)
         server = serve.server(build_app(site, compress))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
-
-        def stop() -> None:
-            server.should_exit = True
-            thread.join()
-
+        stop = serve_in_thread(server, listener)
         stops.append(stop)
         start.stop = stop  # type: ignore[attr-defined]
         return f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -149,9 +140,7 @@ def playwright() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def launch(playwright: Any, footage: dict[str, Path]) -> Iterator[Callable[[str | None], Any]]:
     """launch(film): Chromium with that film as its camera, or with none; one each for all tests."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine")
+    program = chromium()
     browsers: dict[str | None, Any] = {}
 
     def start(film: str | None) -> Any:

@@ -3,21 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from poses import look
 from torch import Tensor
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 from cardpose.geometry.box_fit import BoxFit, fit_box, solve
 
 FOCAL, CENTRE = 680.0, (319.5, 239.5)
-
-
-def look(heading: Tensor, elevation: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-    """Poses (N, 3, 3), (N, 3) of a box that a level camera sees in the middle of the image."""
-    sin, cos, zero = heading.sin(), heading.cos(), torch.zeros_like(heading)
-    right = torch.stack([cos, sin, zero], -1)
-    forward = torch.stack([-sin * elevation.cos(), cos * elevation.cos(), -elevation.sin()], -1)
-    rotation = torch.stack([right, torch.linalg.cross(forward, right), forward], 1)
-    return rotation, torch.stack([zero, zero, distance], -1)
 
 
 def boxes(number: int, seed: int = 0) -> tuple[Tensor, Tensor]:

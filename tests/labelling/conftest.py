@@ -3,15 +3,13 @@
 import http.client
 import json
 import re
-import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import chromium, serve_in_thread
 from labelling_footage import SIZE, drawn_box
 from person import PATIENCE, Person
 
@@ -106,16 +104,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         port = listener.getsockname()[1]
         local = guard.is_local(host) if local is None else local
         server = serve.server(app.build_app(session, TOKEN, local, port))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
+        end = serve_in_thread(server, listener)
 
         def stop() -> None:
-            if thread.is_alive():
-                server.should_exit = True
-                thread.join()
+            if end():
                 folder.close()
 
         stops.append(stop)
@@ -143,9 +135,7 @@ def page_token() -> Callable[[Client], str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Chromium without a window, once for all tests."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
+    found = chromium()
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from poses import look
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -98,14 +99,9 @@ def test_the_heatmaps_before_it_do_not_teach_the_spatial_model() -> None:
 
 def box_corners() -> Tensor:
     """(1, 8, 2) of a packet of 9 mm seen from the front above, in pixels of 64x48."""
-    heading, elevation = math.radians(30), math.radians(35)
-    right = torch.tensor([math.cos(heading), math.sin(heading), 0.0])
-    forward = torch.tensor([-math.sin(heading), math.cos(heading), -math.tan(elevation)]) * math.cos(
-        elevation
-    )
-    turn = torch.stack([right, torch.linalg.cross(forward, right), forward])
+    pose = look(*torch.deg2rad(torch.tensor([[30.0], [35.0]])), torch.tensor([250.0]))
     unknown = torch.zeros(1)
-    box = BoxFit(torch.tensor([9.0]), turn[None], torch.tensor([[0.0, 0.0, 250.0]]), *[unknown] * 3)
+    box = BoxFit(torch.tensor([9.0]), *pose, *[unknown] * 3)
     return project(box, PHONE_FOCAL * 64, (31.5, 23.5))
 
 

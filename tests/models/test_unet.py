@@ -1,11 +1,11 @@
 """The network: shapes, where gradients go, and what it says before it has learned anything."""
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
 import torch
+from poses import look
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -115,16 +115,10 @@ def test_without_the_heatmaps_the_count_is_left_with_the_encoder(detach: bool) -
 
 def test_the_count_of_thickness_is_a_line_of_it_alone() -> None:
     """Heatmaps of boxes of known thickness, seen from 35 degrees above and 30 beside; the head is untrained."""
-    heading, elevation = math.radians(30), math.radians(35)
-    right = torch.tensor([math.cos(heading), math.sin(heading), 0.0])
-    forward = torch.tensor([-math.sin(heading), math.cos(heading), -math.tan(elevation)]) * math.cos(
-        elevation
-    )
-    turn = torch.stack([right, torch.linalg.cross(forward, right), forward])
     thickness = torch.tensor([3.0, 9.0, 15.6])
-    place = torch.tensor([0.0, 0.0, 250.0])
+    pose = look(*torch.deg2rad(torch.tensor([[30.0] * 3, [35.0] * 3])), torch.full((3,), 250.0))
     unknown = torch.zeros(3)
-    box = BoxFit(thickness, turn.expand(3, 3, 3), place.expand(3, 3), unknown, unknown, unknown)
+    box = BoxFit(thickness, *pose, unknown, unknown, unknown)
     corners = project(box, PHONE_FOCAL * 256, (127.5, 95.5))
     maps = encode(corners, torch.full((3, 8), 2), size=(192, 256), stride=1, sigma=2.0)
     head = CountVisibilityHead(4, ThicknessFeatures(found=0.3, tolerance=0.024), hidden=16).eval()
