@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
+from cardpose.common.jpeg import is_whole_jpeg
 
 LIMIT = "CARDPOSE_MAX_MEGAPIXELS"
 """Environment variable that raises the largest size of an image, see `max_megapixels`."""
@@ -25,7 +27,14 @@ _JPEG = ("JPEG", "MPO")
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
 """The formats of Pillow that are read; others are stubs or drawings."""
 _BY_PILLOW = ("HEIF", "AVIF", "TIFF")
-"""Formats that OpenCV lacks or, like TIFF, rotates by other rules. Pillow applies their orientation itself."""
+"""Formats that OpenCV lacks or, like TIFF, rotates by other rules."""
+_TURNED_BY_PILLOW = ("HEIF", "TIFF")
+"""Formats whose orientation Pillow applies itself."""
+_RAW = (50706, 37398, 33421)
+"""Tags of raw photographs in a TIFF file: DNGVersion, TIFF/EP's version, and the pattern of a colour filter."""
+_RAW_NAMES = frozenset([".arw", ".cr2", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"])
+_REDUCED = 254
+"""NewSubfileType (TIFF 6.0, section 8), odd for a thumbnail: Nikon's and Sony's raw photographs begin with one."""
 _ORIENTATION = 0x0112
 _CAMERA, _EQUIVALENT, _RECORDED = 0x8769, 0xA405, (0xA002, 0xA003)
 _FILM_MM = math.hypot(36, 24)
@@ -86,8 +95,9 @@ def read_focal(path: Path) -> float | None:
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether the suffix of a file is that of a format that can be read."""
-    return _pillow().registered_extensions().get(path.suffix.lower()) in _FORMATS
+    """Whether the suffix of a file is that of a format that can be read, or of a raw photograph, which is refused."""
+    suffix = path.suffix.lower()
+    return suffix in _RAW_NAMES or _pillow().registered_extensions().get(suffix) in _FORMATS
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -104,18 +114,23 @@ def read_image(path: Path) -> np.ndarray:
     except OSError as error:
         raise _not_an_image(path) from error
     header = _header(path, io.BytesIO(data))
-    megapixels = header.width * header.height / 1e6
+    check_megapixels(path, header.width, header.height)
+    if header.format in _JPEG and not is_whole_jpeg(data):
+        raise InputError(f"{path}: the JPEG is cut short or damaged: copy it again from its source")
+    image = _decode_pillow(data) if header.format in _BY_PILLOW else _decode_opencv(data)
+    if image is None:
+        raise _not_an_image(path)
+    return _turned(image, header.orientation)
+
+
+def check_megapixels(path: Path, width: int, height: int) -> None:
+    """Raise an `InputError` about a picture of more than `max_megapixels`; sizes are in pixels."""
+    megapixels = width * height / 1e6
     if megapixels > max_megapixels():
         raise InputError(
             f"{path}: {megapixels:.0f} megapixels, more than the limit of {max_megapixels():.0f}: make it smaller, or "
             f"raise the limit with {LIMIT}={math.ceil(megapixels)}"
         )
-    if header.format in _JPEG and not _is_whole_jpeg(data):
-        raise InputError(f"{path}: the JPEG ends before its last row: copy it again from its source")
-    image = _decode_pillow(data) if header.format in _BY_PILLOW else _decode_opencv(data)
-    if image is None:
-        raise _not_an_image(path)
-    return _turned(image, header.orientation)
 
 
 def max_megapixels() -> float:
@@ -135,6 +150,8 @@ def max_megapixels() -> float:
 
 
 def _not_an_image(path: Path) -> InputError:
+    if path.suffix.lower() in _RAW_NAMES:
+        return InputError(f"{path}: a camera's raw photograph, or damaged: save it as JPEG")
     return InputError(f"{path}: missing or not a whole image: copy it again from its source")
 
 
@@ -143,21 +160,36 @@ def _header(path: Path, file: BinaryIO) -> ImageHeader:
         with _pillow().open(file, formats=_FORMATS) as image:
             # The further pictures of a phone's JPEG (MPO) are its depth and gain maps.
             pages = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
-            orientation = 1 if image.format in _BY_PILLOW else image.getexif().get(_ORIENTATION, 1)
+            if image.format == "TIFF" and _is_raw(image):
+                raise InputError(f"{path}: a camera's raw photograph: save it as JPEG")
+            orientation = 1 if image.format in _TURNED_BY_PILLOW else image.getexif().get(_ORIENTATION, 1)
             valid = isinstance(orientation, int) and 1 <= orientation <= 8
             width, height = image.size
             return ImageHeader(image.format or "", width, height, pages, orientation if valid else 1)
+    except InputError:
+        raise
     except Exception as error:  # each reader raises other types for damaged files
         raise _not_an_image(path) from error
 
 
+def _is_raw(image: Any) -> bool:
+    """Whether an opened TIFF file is a camera's raw photograph, of which Pillow would show a thumbnail."""
+    tags = image.tag_v2
+    return any(tag in tags for tag in _RAW) or bool(int(tags.get(_REDUCED, 0)) & 1)
+
+
 @cache
 def _pillow() -> Any:
-    """Pillow's `Image` module, with HEIC and without its own size limit: `read_image` checks the size first."""
+    """Pillow's `Image` module, with HEIC and without its own size limit: `read_image` checks the size first.
+
+    Neither it nor OpenCV prints lines of its own about a damaged file.
+    """
     import pi_heif
     from PIL import Image
 
     pi_heif.register_heif_opener()
+    warnings.filterwarnings("ignore", module="PIL")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     Image.MAX_IMAGE_PIXELS = None
     return Image
 
@@ -180,26 +212,6 @@ def _decode_opencv(data: bytes) -> np.ndarray | None:
     except cv2.error:
         return None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-
-
-def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the end marker exists; OpenCV silently fills missing rows with grey.
-
-    Markers and their lengths: ITU-T T.81, annex B. The segments before the first scan are skipped by their lengths,
-    since an EXIF thumbnail has an end marker of its own.
-    """
-    place = 2
-    while place + 4 <= len(data):
-        if data[place] != 0xFF:
-            return False
-        marker = data[place + 1]
-        if marker == 0xFF:  # fill byte
-            place += 1
-        elif marker == 0xDA:  # start of the first scan
-            return data.find(b"\xff\xd9", place) >= 0
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return False
 
 
 def _turned(image: np.ndarray, orientation: int) -> np.ndarray:

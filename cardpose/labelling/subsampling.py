@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +95,9 @@ def _add(source: VideoSource, folder: LabelFolder, how: Subsampling, bar: Progre
     row = known or Video(file, cards, {"source": printable(path.name), _DIGEST: digest})
     folder.add(row, times.items(), (info.width, info.height))
     count = f"{row.cards} cards" if row.cards else "no count yet"
-    return f"{path}: {len(times)} frames to label as {file}, {count}"
+    damaged = len(indices) - len(times)
+    left = f", left out {damaged} damaged ones: copy or record it again" if damaged else ""
+    return f"{path}: {len(times)} frames to label as {file}, {count}{left}"
 
 
 def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tuple[str, Video | None]:
@@ -122,20 +124,39 @@ def _digest(path: Path) -> str:
 
 
 def _counted_frames(path: Path, bar: ProgressBar) -> Iterator[VideoFrame]:
-    """All frames, counted on the progress bar."""
-    for frame in iterate(path):
-        bar.advance()
-        yield frame
+    """All frames that are whole, counted on the progress bar."""
+    return _whole(iterate(path), path, lambda _: bar.advance())
 
 
 def _frames_at(path: Path, indices: list[int], info: VideoInfo, bar: ProgressBar) -> Iterator[VideoFrame]:
-    """The frames at `indices`; the bar also counts the frames between them, which are decoded as well."""
+    """The whole frames at `indices`; the bar also counts the frames between them, which are decoded as well."""
     done = 0
-    for frame in iterate(path, indices=indices):
+
+    def advance_to(frame: VideoFrame) -> None:
+        nonlocal done
         bar.advance(frame.index + 1 - done)
         done = frame.index + 1
-        yield frame
+
+    yield from _whole(iterate(path, indices=indices), path, advance_to)
     bar.advance(info.num_frames - done)
+
+
+def _whole(
+    frames: Iterator[VideoFrame], path: Path, seen: Callable[[VideoFrame], object]
+) -> Iterator[VideoFrame]:
+    """The frames that are not damaged; `seen` is called with each frame.
+
+    Raises:
+        InputError: there is none.
+    """
+    empty = True
+    for frame in frames:
+        seen(frame)
+        if not frame.damaged:
+            empty = False
+            yield frame
+    if empty:
+        raise InputError(f"{path}: the frames are damaged: copy or record it again")
 
 
 def _keep_frames(

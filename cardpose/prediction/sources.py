@@ -55,7 +55,7 @@ class Source(Protocol):
 
 
 class VideoSource:
-    """A video; one that is truncated ends early.
+    """A video; one that is truncated ends early, and damaged frames are left out.
 
     Args:
         path: the file.
@@ -82,18 +82,27 @@ class VideoSource:
 
     def frames(self) -> Iterator[VideoFrame]:
         """See `Source.frames`."""
-        expected, read = self.info.num_frames, 0
+        expected, read, damaged = self.info.num_frames, 0, 0
+        problems: list[str] = []
         try:
             for frame in iterate(self.path):
                 read += 1
-                yield frame
+                if frame.damaged:
+                    damaged += 1
+                else:
+                    yield frame
         except InputError:
-            if not read:
+            if read == damaged:
                 raise
             self.bad_frames = max(expected - read, 1)
-            self.problem = (
-                f"{self.path}: truncated after {read} of {expected} frames: copy or record it again"
-            )
+            problems.append(f"truncated after {read} of {expected} frames")
+        if damaged:
+            self.bad_frames += damaged
+            problems.append(f"{damaged} of {read} frames are damaged and left out")
+        if problems:
+            self.problem = f"{self.path}: {', '.join(problems)}: copy or record it again"
+        if read == damaged:
+            raise InputError(self.problem)
 
 
 class PictureSource:

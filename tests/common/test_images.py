@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,10 @@ from PIL import Image, ImageOps
 from cardpose.common.errors import InputError
 from cardpose.common.images import encode_image, read_focal, read_header, read_image, small_jpeg, write_image
 
+LOSSY: dict[str, dict[str, Any]] = {
+    "jpg": {"quality": 95, "subsampling": 0},
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+}
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
 
@@ -36,7 +41,8 @@ def test_a_small_jpeg_looks_like_its_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(
-    ("suffix", "format"), [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF")]
+    ("suffix", "format"),
+    [("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("tif", "TIFF"), ("avif", "AVIF")],
 )
 def test_every_format_is_turned_by_its_orientation(
     tmp_path: Path, suffix: str, format: str, orientation: int
@@ -48,11 +54,11 @@ def test_every_format_is_turned_by_its_orientation(
         path,
         format,
         exif=exif,
-        **({"quality": 95, "subsampling": 0} if suffix == "jpg" else {"lossless": True}),
+        **(LOSSY.get(suffix) or {"lossless": True}),
     )
     shown = np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
     assert shown.shape == ((32, 24, 3) if orientation > 4 else (24, 32, 3))
-    np.testing.assert_allclose(read_image(path), shown, atol=8 if suffix == "jpg" else 0)
+    np.testing.assert_allclose(read_image(path), shown, atol=8 if suffix in LOSSY else 0)
 
 
 def test_a_format_that_opencv_lacks(tmp_path: Path) -> None:
@@ -72,10 +78,34 @@ def test_a_tiled_heic_is_one_picture(faults: Path) -> None:
 def test_a_jpeg_that_is_cut_short_is_refused(tmp_path: Path, share: float) -> None:
     whole = encode_image(np.kron(IMAGE, np.ones((8, 8, 1), np.uint8)), ".jpg")
     (tmp_path / "a.jpg").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(InputError, match=r"a\.jpg: the JPEG ends before its last row"):
+    with pytest.raises(InputError, match=r"a\.jpg: the JPEG is cut short or damaged"):
         read_image(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(whole + b"\0" * 100)  # as some cameras pad it
     assert read_image(tmp_path / "b.jpg").shape == (192, 256, 3)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_with_a_missing_block_is_refused(tmp_path: Path, progressive: bool) -> None:
+    """Its end marker is there: a copy that lost a part, or half a picture before that of a phone's video."""
+    path = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, quality=90, progressive=progressive)
+    read_image(path)
+    data = path.read_bytes()
+    half = len(data) // 2
+    for damaged in (data[:half] + b"\xff\xd9", data[:half] + data[half + 4096 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="cut short or damaged"):
+            read_image(path)
+    path.write_bytes(data + bytes(100) + data[:half])
+    assert read_image(path).shape == (480, 640, 3), "what follows the end is no part of the picture"
+
+
+@pytest.mark.parametrize("tag", [50706, 254])
+def test_a_raw_photograph_is_refused_instead_of_its_thumbnail(tmp_path: Path, tag: int) -> None:
+    Image.fromarray(IMAGE).save(tmp_path / "a.dng", "TIFF", tiffinfo={tag: 1})
+    with pytest.raises(InputError, match="raw photograph: save it as JPEG"):
+        read_image(tmp_path / "a.dng")
 
 
 def test_the_end_of_an_exif_thumbnail_is_not_the_end_of_the_picture(tmp_path: Path) -> None:
@@ -83,7 +113,7 @@ def test_the_end_of_an_exif_thumbnail_is_not_the_end_of_the_picture(tmp_path: Pa
     thumbnail = encode_image(IMAGE, ".jpg")
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     (tmp_path / "a.jpg").write_bytes((whole[:2] + segment + whole[2:])[: -len(whole) // 2])
-    with pytest.raises(InputError, match="ends before its last row"):
+    with pytest.raises(InputError, match="cut short or damaged"):
         read_image(tmp_path / "a.jpg")
 
 

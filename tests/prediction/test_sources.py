@@ -253,3 +253,16 @@ def test_a_picture_of_too_many_pixels_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"huge\.png") as refused:
         read_image(tmp_path / "huge.png")
     assert "\n" not in str(refused.value)
+
+
+def test_damaged_frames_are_left_out_and_counted(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    """Not only those that are missing: a decoder fills in what it cannot decode, and raises nothing."""
+    path = make_clip(tmp_path / "a.mp4", num_frames=40, size=(320, 240))
+    data = bytearray(path.read_bytes())
+    for place in np.random.default_rng(1).integers(len(data) // 2, len(data) * 3 // 4, 8):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    source = VideoSource(path)
+    read = [frame.index for frame in source.frames()]
+    assert 0 < source.bad_frames == 40 - len(read)
+    assert source.problem == f"{path}: {source.bad_frames} of 40 frames are damaged and left out: copy or record it again"

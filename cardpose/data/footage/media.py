@@ -4,7 +4,7 @@
 by all.
 """
 
-import mimetypes
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,14 @@ from cardpose.data.footage.video import has_video
 
 _ANIMATIONS = ("GIF",)
 """Image formats that FFmpeg plays if they contain more than one image."""
+
+
+_VIDEO_NAMES = re.compile(
+    r"\.(3g[2p]|asf|avi|divx|dv|f4v|flv|h26[45]|hevc|m2ts?|m[24]v|mjpeg|mkv|mov|mp4|mpe?g|mpe|mts|mxf|og[mv]|qt|rm|rmvb|ts"
+    r"|vob|webm|wmv|y4m)",
+    re.IGNORECASE,
+)
+"""Suffixes of videos, for damaged files only; the system's own table differs between computers."""
 
 
 class Kind(Enum):
@@ -39,8 +47,7 @@ def kind_of(path: Path) -> Kind:
             return Kind.VIDEO
         if is_image_name(path):
             return Kind.PICTURE
-        named = mimetypes.guess_type(path.name)[0] or ""
-        return Kind.VIDEO if named.startswith("video/") else Kind.OTHER
+        return Kind.VIDEO if _VIDEO_NAMES.fullmatch(path.suffix) else Kind.OTHER
     return Kind.VIDEO if header.format in _ANIMATIONS and header.pages > 1 else Kind.PICTURE
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from cardpose.common.errors import InputError
@@ -32,10 +33,11 @@ def encode(
     aspect: Fraction | None = None,
     size: tuple[int, int] = SIZE,
     format: str | None = None,
+    rate: int = 15,
 ) -> Path:
     """Noise, so that every frame has many bytes and a cut falls where it is wanted."""
     with av.open(str(path), "w", format=format) as container:
-        stream = container.add_stream(codec, rate=15)
+        stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
@@ -152,3 +154,103 @@ def test_pages_that_are_not_read_are_said(tmp_path: Path) -> None:
     pages[0].save(tmp_path / "b.tif")
     assert "holds 2 pictures, only the first is read" in pages_note(tmp_path / "a.tif")
     assert pages_note(tmp_path / "b.tif") == ""
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mkv", "libx264"), ("wmv", "wmv2"), ("gif", "gif")])
+def test_the_last_part_of_a_short_recording_is_missed(tmp_path: Path, container: str, codec: str) -> None:
+    """A third of a second: less than a player would notice."""
+    path = tmp_path / f"a.{container}"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for number in range(20):
+            noise = np.random.default_rng(number).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        file.mux(stream.encode())
+    assert probe(path).num_frames == len(list(iterate(path))) == 20
+    cut(path, 0.6)
+    with pytest.raises(InputError, match="breaks off after"):
+        probe(path)
+    with pytest.raises(InputError, match="only the first"):
+        list(iterate(path))
+
+
+def test_a_fragmented_recording_that_breaks_off_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(
+        str(path), "w", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    ) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "5"})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        for number in range(20):
+            noise = np.random.default_rng(number).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        container.mux(stream.encode())
+    assert probe(path).num_frames == len(list(iterate(path))) == 20
+    cut(path, 0.9)
+    with pytest.raises(InputError, match="breaks off after"):
+        probe(path)
+    with pytest.raises(InputError, match="only the first"):
+        list(iterate(path))
+
+
+@pytest.mark.parametrize("container", ["mp4", "ts", "mpg"])
+def test_frames_that_the_decoder_had_to_fill_in_are_known(tmp_path: Path, container: str) -> None:
+    path = encode(tmp_path / f"a.{container}", codec=CODECS[container])
+    assert not any(frame.damaged for frame in iterate(path))
+    data = bytearray(path.read_bytes())
+    for place in np.random.default_rng(0).integers(len(data) // 3, len(data) // 2, 12):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    damaged = [frame.index for frame in iterate(path) if frame.damaged]
+    assert damaged
+    assert 0 not in damaged
+
+
+@pytest.mark.parametrize("name", ["a.tga", "a.ico", "a.pcx", "a.pdf", "a.dds"])
+def test_a_picture_that_is_not_read_is_no_video(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / name)
+    assert kind_of(tmp_path / name) is Kind.OTHER
+    with pytest.raises(InputError, match=r"save it as PNG or JPEG|holds no video|not a whole video"):
+        probe(tmp_path / name)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "cover.jpg")
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
+        sound = container.add_stream("aac", rate=44100)
+        cover = container.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.rate = 44100
+        container.mux(sound.encode(frame))
+        container.mux(cover.encode(av.VideoFrame.from_image(Image.open(tmp_path / "cover.jpg"))))
+        container.mux(cover.encode())
+        container.mux(sound.encode())
+    assert kind_of(tmp_path / "song.m4a") is Kind.OTHER
+    with pytest.raises(InputError, match="holds no video stream"):
+        probe(tmp_path / "song.m4a")
+
+
+@pytest.mark.parametrize("name", ["a.3gp", "a.mkv", "a.MTS", "a.wmv", "a.m4v"])
+def test_a_damaged_video_is_still_one_by_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bytes(500))
+    assert kind_of(tmp_path / name) is Kind.VIDEO
+
+
+def test_a_shape_of_pixels_that_makes_frames_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(tmp_path / "a.mp4", frames=2, aspect=Fraction(100, 1))
+    monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", "1")
+    with pytest.raises(InputError, match="2 megapixels, more than the limit of 1"):
+        probe(path)
+    monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", "2")
+    assert probe(path).width == 100 * SIZE[0]
+
+
+def test_a_tape_states_the_rate_of_its_frames(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.dv", frames=3, codec="dvvideo", size=(720, 576), rate=25)
+    assert probe(path).rate == 25

@@ -1,0 +1,42 @@
+"""Whether a JPEG is whole; OpenCV silently fills what is missing with grey."""
+
+import av
+
+
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end marker exists and no block between is missing or damaged, as far as a decoder notices."""
+    return _has_end(data) and (_decodes(data, "explode") or not _decodes(data, "0"))
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether an end marker follows the first scan.
+
+    Markers and their lengths: ITU-T T.81, annex B. The segments before the first scan are skipped by their lengths,
+    since an EXIF thumbnail has an end marker of its own.
+    """
+    place = 2
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            return False
+        marker = data[place + 1]
+        if marker == 0xFF:  # fill byte
+            place += 1
+        elif marker == 0xDA:  # start of the first scan
+            return data.find(b"\xff\xd9", place) >= 0
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
+
+
+def _decodes(data: bytes, errors: str) -> bool:
+    """Whether FFmpeg decodes a JPEG; `errors` is its option err_detect, "explode" to refuse damaged blocks.
+
+    libjpeg only warns of those, and OpenCV and Pillow do not pass its warnings on.
+    """
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.options = {"err_detect": errors}
+    decoder.thread_count = 1
+    try:
+        return bool(decoder.decode(av.Packet(data)))
+    except av.FFmpegError:
+        return False
