@@ -132,16 +132,13 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                 except (HydraException, OmegaConfBaseException) as error:
                     if started:
                         raise
-                    keys = keys_of_entry(config_name, words)
-                    raise InputError(composition_line(error, keys)) from None
+                    raise _composition_error(error, config_name, words) from None
                 except BrokenPipeError:  # closed by the reader: `--help | head`
                     silence_output()
                 except OSError as error:
                     if started:
                         raise
-                    raise InputError(
-                        f"{error.filename}: {error.strerror}: choose another hydra.run.dir"
-                    ) from None
+                    raise _no_run_folder(error) from None
                 finally:
                     _leave_folders()
             return None
@@ -149,6 +146,20 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
         return main
 
     return decorate
+
+
+def _composition_error(error: Exception, config_name: str, words: list[str]) -> InputError:
+    """The line about a configuration that cannot be composed, or about the run folder that is made with it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return _no_run_folder(cause)
+    return InputError(composition_line(error, keys_of_entry(config_name, words)))
+
+
+def _no_run_folder(error: OSError) -> InputError:
+    return InputError(f"{error.filename}: {error.strerror}: choose another hydra.run.dir")
 
 
 @contextmanager

@@ -15,13 +15,13 @@ _LARGEST = 2**20  # pixels of a side; OpenCV opens no larger image
 
 
 def read_json(path: Path, fix: str = "is this the right file?") -> Any:
-    """The document of a UTF-8 JSON file.
+    """The document of a JSON file, in UTF-8 or, as Windows writes it, in UTF-16 with its mark.
 
     Raises:
         InputError: the file is missing, not a file, or not JSON; `fix` ends the message if it cannot be opened.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file: {fix}") from error
     except OSError as error:

@@ -6,6 +6,7 @@ A command that cannot do its work prints one line, exits with code 2, and leaves
 import json
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ import torch
 from in_process import Command, Done
 
 from cardpose import (
+    bench,
     calibrate,
     check,
     convert,
@@ -124,6 +126,15 @@ def test_a_file_in_a_folders_place_is_one_line(work: Path, in_process: Command, 
     before = content(work)
     assert "mine" in refused(in_process(main, *words, "mine/result"))
     assert content(work) == before
+
+
+@pytest.mark.parametrize("entry", [train, bench])
+def test_no_place_for_a_run_folder_is_one_line(work: Path, in_process: Command, entry: Any) -> None:
+    """The folder of runs is a file, or read-only: Hydra meets it as it resolves the name of the run."""
+    Path("outputs").write_text("mine")
+    line = refused(in_process(entry.main, *(TINY if entry is train else ())))
+    assert re.search(r"outputs: .*: choose another hydra\.run\.dir$", line), line
+    assert Path("outputs").read_text() == "mine"
 
 
 def test_synthesize_in_a_folders_place(work: Path, in_process: Command) -> None:

@@ -265,4 +265,7 @@ def test_damaged_frames_are_left_out_and_counted(tmp_path: Path, make_clip: Call
     source = VideoSource(path)
     read = [frame.index for frame in source.frames()]
     assert 0 < source.bad_frames == 40 - len(read)
-    assert source.problem == f"{path}: {source.bad_frames} of 40 frames are damaged and left out: copy or record it again"
+    assert (
+        source.problem
+        == f"{path}: {source.bad_frames} of 40 frames are damaged and left out: copy or record it again"
+    )

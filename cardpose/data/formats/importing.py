@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.file_names import plain
+from cardpose.common.file_names import plain, printable
 from cardpose.common.packet import VISIBLE, Annotation
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.media import Kind, kind_of
@@ -184,11 +184,11 @@ def naming_notes(labels: Labels) -> list[str]:
     if groups:
         shown = ", ".join(f"{name} ({count} images)" for name, count in list(groups.items())[:5])
         more = ", ..." if len(groups) > 5 else ""
-        lines.append(f"taken for frames of one video, since a number names them: {shown}{more}")
+        lines.append(f"taken for frames of one video, since a number names them: {printable(shown)}{more}")
     if alone:
         shown = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
         lines.append(
-            f"{len(alone)} images are each taken for a video of its own ({shown}): name those of one video "
+            f"{len(alone)} images are each taken for a video of its own ({printable(shown)}): name those of one video "
             "<video>_frame_<index>"
         )
     return lines

@@ -35,6 +35,9 @@ _FIXES = {
     _JSON: "--from coco, cvat and label_studio read JSON",
     _ARCHIVE: "unpack it and give the folder",
 }
+_SMALL, _MOST_EXPANDED = 100_000_000, 100
+"""A zip of more bytes than the first, unpacked, and of more than so many times its size, is a bomb: pictures do not
+shrink, and tables to a tenth."""
 _DEEPLABCUT = "give the table CollectedData_<scorer>.csv, which DeepLabCut writes beside it"
 
 
@@ -93,11 +96,24 @@ def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive, write_errors(folder):
+            folder.mkdir()  # an empty zip makes none
             size = sum(entry.file_size for entry in archive.infolist())
+            if size > max(_SMALL, _MOST_EXPANDED * path.stat().st_size):
+                raise InputError(
+                    f"{path}: {size / 1e9:.1f} GB in a zip of {path.stat().st_size / 1e6:.1f} MB is no export: "
+                    "unpack it and give the folder, if you trust it"
+                )
             if size > shutil.disk_usage(folder.parent).free:
                 raise InputError(
                     f"{path}: needs {size / 1e9:.1f} GB unpacked: free some space in {folder.parent}"
                 )
             archive.extractall(folder)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+        NotImplementedError,
+        EOFError,
+        FileExistsError,
+    ) as error:
         raise InputError(f"{path}: not a whole zip ({error}): export it again, or unpack it") from None

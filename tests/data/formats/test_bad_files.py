@@ -5,6 +5,7 @@ import json
 import random
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from cardpose.common.errors import InputError
+from cardpose.common.json_files import read_json
 from cardpose.data.formats.converting import convert, export_to, put_into
 from cardpose.data.formats.known import FORMATS
 
@@ -271,3 +273,22 @@ def test_an_interrupted_conversion_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         export_to("cvat", "folder", tiny_folder, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_zip_that_expands_a_thousandfold_is_refused_unread(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", bytes(101_000_000))
+    with pytest.raises(InputError, match=r"a\.zip: 0\.1 GB in a zip of 0\.1 MB is no export"):
+        convert("cvat", tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_an_empty_zip_is_one_line(tmp_path: Path) -> None:
+    zipfile.ZipFile(tmp_path / "a.zip", "w").close()
+    with pytest.raises(InputError, match=r"a\.zip/annotations\.xml: no such file"):
+        convert("cvat", tmp_path / "a.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_as_windows_writes_it(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.json").write_text('{"é": 1}', encoding=encoding)
+    assert read_json(tmp_path / "a.json") == {"é": 1}
