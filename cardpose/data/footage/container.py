@@ -32,7 +32,11 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             stream = container.streams.best("video")
             if stream is None or container.format.name == _TEXT or _is_cover(stream):
                 raise InputError(f"{path}: holds no video stream: remove it or choose another file")
-            check_megapixels(path, stream.width, stream.height)
+            if stream.codec_context is None:
+                raise InputError(
+                    f"{path}: FFmpeg has no decoder for this video: convert it to MP4 with H.264"
+                )
+            check_megapixels(path, stream.codec_context.width, stream.codec_context.height)
             stream.thread_type = "AUTO"
             yield container, stream
     except av.FFmpegError as error:

@@ -254,3 +254,11 @@ def test_a_shape_of_pixels_that_makes_frames_too_large(
 def test_a_tape_states_the_rate_of_its_frames(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.dv", frames=3, codec="dvvideo", size=(720, 576), rate=25)
     assert probe(path).rate == 25
+
+
+def test_a_codec_without_a_decoder_is_said(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    path = make_clip(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    assert kind_of(path) is Kind.VIDEO
+    with pytest.raises(InputError, match=r"a\.mp4: FFmpeg has no decoder for this video"):
+        probe(path)
