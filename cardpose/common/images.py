@@ -162,6 +162,8 @@ def _header(path: Path, file: BinaryIO) -> ImageHeader:
             pages = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
             if image.format == "TIFF" and _is_raw(image):
                 raise InputError(f"{path}: a camera's raw photograph: save it as JPEG")
+            if image.format == "PNG":  # Pillow would decode the whole picture to find it
+                image.info.setdefault("exif", _png_exif(file))
             orientation = 1 if image.format in _TURNED_BY_PILLOW else image.getexif().get(_ORIENTATION, 1)
             valid = isinstance(orientation, int) and 1 <= orientation <= 8
             width, height = image.size
@@ -170,6 +172,17 @@ def _header(path: Path, file: BinaryIO) -> ImageHeader:
         raise
     except Exception as error:  # each reader raises other types for damaged files
         raise _not_an_image(path) from error
+
+
+def _png_exif(file: BinaryIO) -> bytes:
+    """The chunk eXIf of a PNG file, before or after the pixels; empty if there is none."""
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        length = int.from_bytes(head[:4], "big")
+        if head[4:] == b"eXIf":
+            return file.read(length)
+        file.seek(length + 4, os.SEEK_CUR)
+    return b""
 
 
 def _is_raw(image: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from cardpose.common.errors import InputError
 from cardpose.common.images import encode_image, read_focal, read_header, read_image, small_jpeg, write_image
@@ -130,6 +130,26 @@ def test_a_picture_bomb_is_refused_by_its_header(
         read_image(path)
     monkeypatch.setenv("CARDPOSE_MAX_MEGAPIXELS", "2")
     assert read_image(path).shape == (1000, 2000, 3)
+
+
+def test_the_header_of_a_png_is_read_without_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the orientation stands behind them, as some tools write it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.png"
+    Image.fromarray(IMAGE).save(path, exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    chunk = data[start : start + 12 + int.from_bytes(data[start : start + 4], "big")]
+    end = data.index(b"IEND") - 4
+    path.write_bytes(data[:start] + data[start + len(chunk) : end] + chunk + data[end:])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("the pixels are read"))
+    assert read_header(path).orientation == 6
+    assert np.array_equal(read_image(path), np.rot90(IMAGE, -1))
+    Image.fromarray(IMAGE).save(path)
+    assert read_header(path).orientation == 1
 
 
 @pytest.mark.parametrize("limit", ["0", "-3", "many", "nan"])
