@@ -18,6 +18,7 @@ from cardpose.common.packet import CORNERS
 from cardpose.convert import main as convert_main
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.formats.converting import convert
+from cardpose.data.labels.validate import parse_cards
 from cardpose.data.splits import by_video
 from cardpose.prediction.sources import find_sources
 from cardpose.subsample import main as subsample_main
@@ -182,3 +183,8 @@ def test_a_package_of_sleap_needs_its_extra_or_is_read(tmp_path: Path, tiny_fold
     assert label.frame_id == ("frames/08.mp4", 4)
     ((_, want),) = DatasetFolder.read(tiny_folder).read_frames("videos/08.mp4", [4])
     assert np.abs(read_image(tmp_path / "out/frames/08.mp4/4.png").astype(int) - want).mean() < 2
+
+
+def test_a_count_of_thousands_of_digits() -> None:
+    with pytest.raises(InputError, match=r"row 2: cards is '9{59}: write a whole number from 1 to 104"):
+        parse_cards("9" * 5000, "row 2")

@@ -33,9 +33,9 @@ def parse_cards(value: object, where: str) -> int | None:
     text = "" if value is None else str(value).strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CARDS):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_CARDS):
         raise InputError(
-            f"{where}: cards is {text!r}: write a whole number from 1 to {MAX_CARDS}, or nothing"
+            f"{where}: cards is {text!r:.60}: write a whole number from 1 to {MAX_CARDS}, or nothing"
         )
     return int(text)
 
