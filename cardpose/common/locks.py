@@ -1,9 +1,10 @@
 """Locks of folders that one command at a time works in, released when the last process that holds them ends.
 
-Unlike the package filelock, they can be inherited by a child process.
+The locks of the package filelock cannot be inherited by a child process.
 """
 
 import fcntl
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 from cardpose.common.errors import InputError
 from cardpose.common.files import write_errors
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def wait_for(lock: Path) -> Iterator[int]:
+def wait_for(lock: Path, waiting: str = "") -> Iterator[int]:
     """Wait until no other process holds the lock, and hold it.
 
     Yields a file descriptor: a process that inherits it holds the lock as long as it runs, so that a training whose
@@ -21,9 +24,15 @@ def wait_for(lock: Path) -> Iterator[int]:
 
     Args:
         lock: a separate file in an existing folder.
+        waiting: logged if another process holds it.
     """
     with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                log.info(waiting)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
 

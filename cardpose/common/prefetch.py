@@ -3,15 +3,14 @@
 Decoding, the network and encoding release Python's lock for most of their time, so that such threads run in parallel.
 """
 
+from collections import deque
 from collections.abc import Generator
-from contextlib import closing
-from queue import Full, Queue
-from threading import Event, Thread
-from typing import Any, Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_POLL = 0.1  # seconds after which a waiting thread checks whether its consumer has stopped
+_END: Any = object()
 
 
 def prefetch(items: Generator[T, Any, None], depth: int = 2) -> Generator[T, None, None]:
@@ -23,46 +22,13 @@ def prefetch(items: Generator[T, Any, None], depth: int = 2) -> Generator[T, Non
     >>> list(prefetch(number * number for number in range(4)))
     [0, 1, 4, 9]
     """
-    producer = _Producer(items, depth)
-    producer.thread.start()
-    try:
-        while True:
-            item, end = producer.queue.get()
-            if end is not None:
-                break
-            yield item
-    finally:
-        producer.stopped.set()
-        producer.thread.join()
-    if not isinstance(end, StopIteration):
-        raise end
-
-
-class _Producer(Generic[T]):
-    """The other thread: puts (item, None), and last (None, the exception that ended the items)."""
-
-    def __init__(self, items: Generator[T, Any, None], depth: int) -> None:
-        self.items = items
-        self.queue: Queue[tuple[Any, BaseException | None]] = Queue(depth)
-        self.stopped = Event()
-        self.thread = Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        end: BaseException = StopIteration()
+    with ThreadPoolExecutor(1) as thread:
+        ahead = deque(thread.submit(next, items, _END) for _ in range(depth))
         try:
-            with closing(self.items):
-                for item in self.items:
-                    self._put(item, None)
-                    if self.stopped.is_set():
-                        return
-        except BaseException as error:
-            end = error
-        self._put(None, end)
-
-    def _put(self, item: T | None, end: BaseException | None) -> None:
-        while not self.stopped.is_set():
-            try:
-                self.queue.put((item, end), timeout=_POLL)
-            except Full:
-                continue
-            return
+            while (item := ahead.popleft().result()) is not _END:
+                ahead.append(thread.submit(next, items, _END))
+                yield item
+        finally:
+            for future in ahead:
+                future.cancel()
+            thread.submit(items.close).result()

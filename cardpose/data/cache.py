@@ -10,19 +10,18 @@ import json
 import logging
 import mmap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import new_folder, sync, write_errors
+from cardpose.common.locks import wait_for
 from cardpose.common.packet import FrameId
 from cardpose.common.progress import ProgressBar
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.geometry.letterbox import letterbox
 
 log = logging.getLogger(__name__)
@@ -32,17 +31,6 @@ FORMAT_VERSION = 1
 
 _WINDOW = 65536
 """Linux reads a mapped file in aligned windows of this many bytes; a multiple of every page size."""
-
-
-class FrameSource(Protocol):
-    """The part of a dataset folder that the cache uses."""
-
-    @property
-    def root(self) -> Path: ...
-
-    def read_frames(self, video: str, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]: ...
-
-    def fingerprint(self, video: str) -> str: ...
 
 
 class FrameCache:
@@ -86,7 +74,7 @@ class FrameCache:
         return {"path": self.path}
 
 
-def cache_key(footage: FrameSource, wanted: Sequence[FrameId], size: tuple[int, int]) -> str:
+def cache_key(footage: DatasetFolder, wanted: Sequence[FrameId], size: tuple[int, int]) -> str:
     """Hash of everything that determines the content of the cache: 16 hexadecimal digits."""
     videos = list(dict.fromkeys(video for video, _ in wanted))
     recipe = {
@@ -100,7 +88,7 @@ def cache_key(footage: FrameSource, wanted: Sequence[FrameId], size: tuple[int, 
 
 
 def open_or_build(
-    footage: FrameSource, wanted: Sequence[FrameId], size: tuple[int, int], folder: Path
+    footage: DatasetFolder, wanted: Sequence[FrameId], size: tuple[int, int], folder: Path
 ) -> FrameCache:
     """Open the cache of these frames, or build it if it does not exist.
 
@@ -125,7 +113,8 @@ def open_or_build(
     choose = f"set paths.cache to a folder for a frame cache of {megabytes:.0f} MB"
     with write_errors(folder, choose):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        waiting = f"another run is building the frame cache {key}, waiting for it"
+        with wait_for(path.with_suffix(".lock"), waiting):
             if not path.is_dir():
                 log.info("building the frame cache: %d frames, %.0f MB, %s", len(wanted), megabytes, path)
                 with new_folder(path, choose) as partial:
@@ -137,23 +126,8 @@ def open_or_build(
     return FrameCache(path)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file, with a message if another process holds it. The system releases it when its holder dies."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another run is building the frame cache %s, waiting for it", path.stem)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _letterboxed(
-    footage: FrameSource, wanted: Sequence[FrameId], size: tuple[int, int]
+    footage: DatasetFolder, wanted: Sequence[FrameId], size: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The frames in order, with their affine maps to source pixels."""
     for video, frames in groupby(wanted, key=lambda frame: frame[0]):
@@ -164,7 +138,7 @@ def _letterboxed(
             yield letterbox(image, size)
 
 
-def _write(folder: Path, footage: FrameSource, wanted: Sequence[FrameId], size: tuple[int, int]) -> None:
+def _write(folder: Path, footage: DatasetFolder, wanted: Sequence[FrameId], size: tuple[int, int]) -> None:
     """Write the files and sync them to disk.
 
     Images are written sequentially, not through a memory map: there a full disk is a SIGBUS that kills the process,

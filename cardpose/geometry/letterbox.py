@@ -40,11 +40,9 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.
 
 
 def invert_affine(affine: np.ndarray) -> np.ndarray:
-    """Invert a (2, 3) affine map, in float64; the result is float32.
+    """Invert a (2, 3) affine map; the result is float32.
 
     >>> invert_affine(np.array([[2.0, 0.0, 1.0], [0.0, 4.0, 2.0]])).tolist()
     [[0.5, 0.0, -0.5], [0.0, 0.25, -0.5]]
     """
-    linear = np.linalg.inv(affine[:, :2].astype(np.float64))
-    inverse = np.concatenate([linear, -linear @ affine[:, 2:].astype(np.float64)], axis=1)
-    return (inverse + 0.0).astype(np.float32)
+    return cv2.invertAffineTransform(affine.astype(np.float64)).astype(np.float32) + np.float32(0)  # no -0

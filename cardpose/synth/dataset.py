@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
+from cardpose.common.locks import wait_for
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
 from cardpose.common.progress import ProgressBar
 from cardpose.common.subprocesses import end_with_parent
@@ -154,7 +154,7 @@ def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Pat
         claim(footage, out)
         if _complete(footage, out):
             return out
-        with FileLock(out / ".lock"):
+        with wait_for(out / ".lock"):
             if not _complete(footage, out):
                 _render_missing(footage, out, workers or cores())
                 clips = map(footage.clip, range(footage.clips))

@@ -8,13 +8,13 @@ Commands that only read apply the journal in memory, see `LabelTables`.
 import shutil
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from cardpose.common.errors import InputError
 from cardpose.common.files import write_errors
+from cardpose.common.locks import only_command
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.labels.journal import Journal
 from cardpose.data.labels.label_tables import JOURNAL, LabelTables
@@ -43,20 +43,15 @@ class LabelFolder:
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder: check the path")
         self._mutex = threading.RLock()
-        self._lock = FileLock(self.root / LOCK)
-        try:
-            with write_errors(self.root):
-                self._lock.acquire(blocking=False)
-        except Timeout:
-            raise InputError(
-                f"{self.root}: another cardpose command (label, subsample or convert) has it open: stop that first"
-            ) from None
+        self._lock = ExitStack()
+        taken = f"{self.root}: another cardpose command (label, subsample or convert) has it open: stop that first"
+        self._lock.enter_context(only_command(self.root / LOCK, taken))
         try:
             self._tables = LabelTables(self.root, create=create)
             self._journal = Journal(self.root / JOURNAL)
             self.fold()
         except BaseException:
-            self._lock.release()
+            self._lock.close()
             raise
 
     def __enter__(self) -> "LabelFolder":
@@ -75,7 +70,7 @@ class LabelFolder:
             self.fold()
         finally:
             self._journal.close()
-            self._lock.release()
+            self._lock.close()
 
     @property
     def videos(self) -> tuple[Video, ...]:

@@ -55,7 +55,7 @@ def test_every_change_comes_back_from_the_tables_and_from_the_journal(root: Path
         if rng.random() < 0.5:
             folder.close()
         else:
-            folder._lock.release()  # as if killed: nothing is folded in
+            folder._lock.close()  # as if killed: nothing is folded in
         with LabelFolder(root) as again:
             assert {key: again.marks(key) for key in now} == now
     labelled = {key for key, marks in now.items() if state(marks) == "done"}
@@ -119,7 +119,7 @@ def kill_page(root: Path) -> FrameId:
     folder = LabelFolder(root)
     frame = next(iter(folder.listed()))
     folder.save_marks(frame, DONE, revision(folder.marks(frame)), SIZE)
-    folder._lock.release()
+    folder._lock.close()
     return frame
 
 
@@ -225,7 +225,7 @@ def test_a_full_disk_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch
                 folder.save_marks(("frames/a", 1), DONE, revision(NO_MARKS), SIZE)
         assert folder.marks(("frames/a", 1)) == NO_MARKS
         folder.save_marks(("frames/a", 2), DONE, revision(NO_MARKS), SIZE)
-        folder._lock.release()
+        folder._lock.close()
     with LabelFolder(root) as again:
         assert [again.marks(("frames/a", i)) == DONE for i in range(3)] == [True, False, True]
 
