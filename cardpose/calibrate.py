@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import AcceleratorOption, LayoutOption, SettingsOption, checked, command
+from cardpose.common.command_line import AcceleratorOption, LayoutOption, SettingsOption, Tool, checked
 from cardpose.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def show(calibrated: Calibrated) -> None:
     print(calibrated.path)
 
 
-main = command(
+main = Tool(
     calibrate,
     finish=show,
     old_words={"ckpt": "", "data": "--layout", "data.root": "--data"},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 from cardpose.common.errors import InputError
 from cardpose.labelling.checks import MAX_RESIDUAL
 
@@ -82,7 +82,7 @@ def show(checked: Check) -> int:
     return BROKEN if {Kind.RULE, Kind.GONE} & set(kinds) else 0
 
 
-main = command(
+main = Tool(
     check,
     finish=show,
     old_words={

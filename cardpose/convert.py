@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 from cardpose.common.errors import InputError
 
 Layout = Literal["folder", "cardcut", "coco", "cvat", "label_studio", "deeplabcut", "sleap"]
@@ -76,7 +76,7 @@ def show(converted: Converted) -> None:
     print(f"{converted.path}: {converted.summary}\n{converted.path}")
 
 
-main = command(convert, finish=show, old_words={"root": ""})
+main = Tool(convert, finish=show, old_words={"root": ""})
 
 if __name__ == "__main__":
     main()

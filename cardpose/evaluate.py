@@ -11,8 +11,8 @@ from cardpose.common.command_line import (
     LayoutOption,
     SettingsOption,
     SplitOption,
+    Tool,
     checked,
-    command,
 )
 from cardpose.common.errors import InputError
 
@@ -93,7 +93,7 @@ def show(result: Evaluation) -> None:
 
 
 OLD_WORDS = {"ckpt": "", "data": "--layout", "data.root": "--data", "hydra.run.dir": "--out"}
-main = command(evaluate, show, OLD_WORDS)
+main = Tool(evaluate, show, OLD_WORDS)
 
 if __name__ == "__main__":
     main()

@@ -11,8 +11,8 @@ from cardpose.common.command_line import (
     LayoutOption,
     SettingsOption,
     SplitOption,
+    Tool,
     checked,
-    command,
 )
 
 
@@ -94,7 +94,7 @@ OLD_WORDS = {
     "calibration.data": "--calibration-data",
     "calibration.frames": "--calibration-frames",
 }
-main = command(export, show, OLD_WORDS)
+main = Tool(export, show, OLD_WORDS)
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 from cardpose.common.errors import InputError
 
 NO_EXTRA = 'cardpose label needs a web server: pip install -e ".[label]"'
@@ -87,7 +87,7 @@ def label(
         return session.progress
 
 
-main = command(
+main = Tool(
     label, finish=print, old_words={"data": "", "data.root": "", "ckpt": "--model", "paths.cache": "--cache"}
 )
 

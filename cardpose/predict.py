@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cardpose import __version__
-from cardpose.common.command_line import AcceleratorOption, ModelOption, checked, command
+from cardpose.common.command_line import AcceleratorOption, ModelOption, Tool, checked
 from cardpose.common.errors import InputError
 
 
@@ -90,7 +90,7 @@ def predict(
     return out
 
 
-main = command(predict, print, {"ckpt": "--model", "source": "", "skip_existing": "--resume"})
+main = Tool(predict, print, {"ckpt": "--model", "source": "", "skip_existing": "--resume"})
 
 if __name__ == "__main__":
     main()

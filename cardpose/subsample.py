@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 
 
 @checked
@@ -64,7 +64,7 @@ def subsample(
     return out
 
 
-main = command(subsample, finish=print, old_words={"videos": ""})
+main = Tool(subsample, finish=print, old_words={"videos": ""})
 
 if __name__ == "__main__":
     main()

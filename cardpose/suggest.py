@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import AcceleratorOption, ModelOption, checked, command
+from cardpose.common.command_line import AcceleratorOption, ModelOption, Tool, checked
 from cardpose.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def show(suggestions: Suggestions) -> None:
     print(suggestions.path)
 
 
-main = command(suggest, finish=show, old_words={"ckpt": "--model", "data": "", "data.root": ""})
+main = Tool(suggest, finish=show, old_words={"ckpt": "--model", "data": "", "data.root": ""})
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 
 if TYPE_CHECKING:
     from cardpose.sweeps.report.results import SweepResults
@@ -85,7 +85,7 @@ def show(table: SweepTable) -> None:
     print(table.page)
 
 
-main = command(sweep_table, finish=show, old_words={"dir": "", "over": "--aggregate-over"})
+main = Tool(sweep_table, finish=show, old_words={"dir": "", "over": "--aggregate-over"})
 
 if __name__ == "__main__":
     main()

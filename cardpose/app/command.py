@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 from cardpose.common.errors import needs_extra
 
 DEFAULT = "packet-fast"
@@ -68,4 +68,4 @@ def app(
     return "stopped"
 
 
-main = command(app, finish=print)
+main = Tool(app, finish=print)

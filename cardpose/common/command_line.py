@@ -1,6 +1,6 @@
 """The command line of a tool: a function with annotated parameters becomes `cardpose NAME`.
 
-Adding a new tool: a module `cardpose/<name>.py` with a function of that name and `main = command(<function>)`, and a
+Adding a new tool: a module `cardpose/<name>.py` with a function of that name and `main = Tool(<function>)`, and a
 row in `cardpose.__main__`. The function imports what is slow inside its body, so that `--help` is quick.
 """
 
@@ -12,9 +12,9 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import typer
@@ -71,6 +71,7 @@ def checked(function: F) -> F:
     return cast(F, call)
 
 
+@dataclass
 class Tool:
     """A command line around a function; call it with the words after the command's name.
 
@@ -82,16 +83,15 @@ class Tool:
         several: options that take one or more values, `--clips a b`.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        finish: Callable[[Any], int | None] | None,
-        old_words: Mapping[str, str | None],
-        several: Collection[str] = (),
-    ) -> None:
-        self.function, self.finish, self.several = function, finish, several
-        self.name = function.__name__
-        self._renamed = dict(old_words)
+    function: Callable[..., Any]
+    finish: Callable[[Any], int | None] | None = None
+    old_words: Mapping[str, str | None] = field(default_factory=dict)
+    several: Collection[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the command."""
+        return self.function.__name__
 
     @functools.cached_property
     def app(self) -> typer.Typer:
@@ -124,7 +124,7 @@ class Tool:
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
-            OldWords(self.app, self.name, self._renamed).refuse(words)
+            OldWords(self.app, self.name, self.old_words).refuse(words)
             words = repeat_options(read_answers(words, flags(self.app)), self.several)
             code = run_app(self.app, words, f"cardpose {self.name}")
         if code:
@@ -140,16 +140,6 @@ class Tool:
                 return self.finish(result) if self.finish else None
 
         return callback
-
-
-def command(
-    function: Callable[..., Any],
-    finish: Callable[[Any], int | None] | None = None,
-    old_words: Mapping[str, str | None] = MappingProxyType({}),
-    several: Collection[str] = (),
-) -> Tool:
-    """The `main` of a tool's module, see `Tool`."""
-    return Tool(function, finish, old_words, several)
 
 
 def read_answers(words: Sequence[str], flags: Collection[str]) -> list[str]:

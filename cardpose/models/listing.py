@@ -3,7 +3,7 @@
 import json
 from typing import Any, NamedTuple
 
-from cardpose.common.command_line import checked, command
+from cardpose.common.command_line import Tool, checked
 from cardpose.models.released import DEFAULT, RELEASED, ZOO
 
 CARD = "models.json"
@@ -69,4 +69,4 @@ def show(found: list[Released]) -> None:
     Console().print(table)
 
 
-main = command(models, show)
+main = Tool(models, show)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,10 +86,8 @@ class Overlay:
     def __enter__(self) -> "Overlay":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def write(self, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip) -> None:
         """Draw a frame whose picture was kept; arguments as in `draw_frame`.

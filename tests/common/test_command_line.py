@@ -13,7 +13,7 @@ from in_process import Command
 
 from cardpose import __version__
 from cardpose.__main__ import TOOLS
-from cardpose.common.command_line import Tool, checked, command, run_app
+from cardpose.common.command_line import Tool, checked, run_app
 from cardpose.common.errors import InputError
 
 
@@ -44,7 +44,7 @@ def drill(
     return " ".join(sources)
 
 
-main = command(
+main = Tool(
     drill, print, {"source": "", "files": "", "skip_existing": "--overlay", "gone": None}, ("--clips",)
 )
 
@@ -94,7 +94,7 @@ def test_every_old_key_has_an_option(name: str) -> None:
     """What the line for an old word tells to type exists."""
     tool = tool_of(name)
     options = {option for parameter in typer.main.get_command(tool.app).params for option in parameter.opts}
-    renamed = {option for option in tool._renamed.values() if option}
+    renamed = {option for option in tool.old_words.values() if option}
     assert renamed <= options
 
 
