@@ -1,20 +1,16 @@
 """The network and the decoder of a configuration: of conf/ in a training, of a checkpoint afterwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor
-
 from cardpose.common.errors import InputError
 from cardpose.models.builder import build
-from cardpose.models.end_to_end import EndToEnd
+from cardpose.models.end_to_end import Decode, EndToEnd
 from cardpose.models.heatmaps import decode
 from cardpose.models.peaks import locator
 from cardpose.models.unet import UNet
 
-Decoder = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8)."""
 MIN_MAP = 3
 """Least rows and columns of a heatmap: a peak is located below a pixel by its neighbours."""
 
@@ -45,7 +41,7 @@ def build_net(config: Mapping[str, Any], *, trained: bool = False) -> UNet:
     return net
 
 
-def build_decoder(config: Mapping[str, Any]) -> Decoder:
+def build_decoder(config: Mapping[str, Any]) -> Decode:
     """Build the decoder that `config["heatmap"]["decode"]` names.
 
     Raises:

@@ -68,12 +68,36 @@ def _cells(size: int, cells: int) -> Tensor:
     return torch.tensor([[min(cell.start + i, cell.stop - 1) for i in range(most)] for cell in pixels])
 
 
-class BoxFeatures:
-    """The box fitted to the heatmaps' peaks: thickness, its uncertainty, residual and pose; and the peak heights.
+def camera(heatmaps: Tensor) -> tuple[float, tuple[float, float]]:
+    """Focal length of a phone and image centre, in pixels of the heatmaps (B, 8, h, w)."""
+    height, width = heatmaps.shape[-2:]
+    return PHONE_FOCAL * width, ((width - 1) / 2, (height - 1) / 2)
+
+
+def fit_peaks(heatmaps: Tensor, found: float, tolerance: float) -> tuple[BoxFit, Tensor]:
+    """Fit a box to the peaks of heatmaps (B, 8, h, w), as a phone sees it: another camera hardly changes it.
 
     Args:
         found: peak height above which a corner counts as detected.
         tolerance: of `geometry.box_fit.fit_box`, in image widths.
+
+    Returns:
+        The box in pixels of the heatmaps, and the weights (B, 8) of the corners: their peak heights, 0 if not found.
+    """
+    corners, peaks = decode(heatmaps, stride=1)
+    if heatmaps.requires_grad:
+        for decoded in (corners, peaks):  # an underdetermined box has no derivative
+            decoded.register_hook(_zero_nonfinite)
+    weights = torch.where(peaks > found, peaks, 0.0)
+    box = fit_box(corners, weights, *camera(heatmaps), tolerance=tolerance * heatmaps.shape[-1])
+    return box, weights
+
+
+class BoxFeatures:
+    """The box fitted to the heatmaps' peaks: thickness, its uncertainty, residual and pose; and the peak heights.
+
+    Args:
+        found, tolerance: see `fit_peaks`.
     """
 
     size = 4 + 3 + 9 + NUM_CORNERS
@@ -84,20 +108,8 @@ class BoxFeatures:
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         with torch.autocast(heatmaps.device.type, enabled=False):
-            corners, peaks = decode(heatmaps, stride=1)
-            if heatmaps.requires_grad:
-                for decoded in (corners, peaks):  # an underdetermined box has no derivative
-                    decoded.register_hook(_zero_nonfinite)
-            weights = torch.where(peaks > self.found, peaks, 0.0)
-            height, width = heatmaps.shape[-2:]
-            box = fit_box(
-                corners,
-                weights,
-                PHONE_FOCAL * width,  # an error of the focal length hardly changes the features
-                ((width - 1) / 2, (height - 1) / 2),
-                tolerance=self.tolerance * width,
-            )
-            return torch.cat([self._numbers(box, width), weights], 1).nan_to_num(0, 0, 0)
+            box, weights = fit_peaks(heatmaps, self.found, self.tolerance)
+            return torch.cat([self._numbers(box, heatmaps.shape[-1]), weights], 1).nan_to_num(0, 0, 0)
 
     def _numbers(self, box: BoxFit, width: int) -> Tensor:
         """(B, 16) thickness, residual, thickness uncertainty, determined, translation, rotation; each about 1."""
@@ -117,7 +129,7 @@ class ThicknessFeatures:
     """The thickness of that box alone, in decks: the count is a linear function of it.
 
     Args:
-        found, tolerance: see `BoxFeatures`.
+        found, tolerance: see `fit_peaks`.
     """
 
     size = 1

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import NUM_CORNERS
-from cardpose.geometry.box_fit import PHONE_FOCAL, fit_box, project
-from cardpose.models.heatmaps import decode, image_to_heatmap
+from cardpose.geometry.box_fit import project
+from cardpose.models.head import camera, fit_peaks
+from cardpose.models.heatmaps import image_to_heatmap
 
 FLOOR = 1e-6
 """Lower bound of what a logarithm is taken of."""
@@ -146,8 +147,7 @@ class BoxPrior:
     its place. Where the peaks determine no box the heatmaps stay. No gradient flows through the box.
 
     Args:
-        found: height of a peak above which its corner counts as found.
-        tolerance: of `geometry.box_fit.fit_box`, in image widths.
+        found, tolerance: see `cardpose.models.head.fit_peaks`.
         reach: in image widths.
 
     Raises:
@@ -167,12 +167,9 @@ class BoxPrior:
 
     def weights(self, heatmaps: Tensor) -> Tensor:
         """(B, 8, h, w) from 0 to 1."""
-        corners, peaks = decode(heatmaps, stride=1)
         height, width = heatmaps.shape[-2:]
-        found = torch.where(peaks > self.found, peaks, 0.0)
-        focal, centre = PHONE_FOCAL * width, ((width - 1) / 2, (height - 1) / 2)
-        box = fit_box(corners, found, focal, centre, tolerance=self.tolerance * width)
-        expected = project(box, focal, centre)  # (B, 8, 2)
+        box, _ = fit_peaks(heatmaps, self.found, self.tolerance)
+        expected = project(box, *camera(heatmaps))  # (B, 8, 2)
         expected = torch.where(box.determined[:, None, None], expected, 0.0)
         rows = torch.arange(height, device=heatmaps.device, dtype=torch.float32)[:, None]
         columns = torch.arange(width, device=heatmaps.device, dtype=torch.float32)

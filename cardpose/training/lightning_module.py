@@ -1,7 +1,7 @@
 """The LightningModule: the network, its loss and its metrics under training."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from cardpose.common.distributed.collectives import broadcast
 from cardpose.common.errors import InputError
-from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Batch, ModelOutput
+from cardpose.common.packet import Batch, ModelOutput
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import flag_frames, interval_scores
 from cardpose.geometry.affine import apply_affine
 from cardpose.models import checkpoints
+from cardpose.models.end_to_end import Decode, decoded
 from cardpose.models.unet import Output, UNet
 from cardpose.training.losses.packet_loss import EpochLoss, PacketLoss
 
@@ -50,7 +51,7 @@ class CardposeModule(LightningModule):
     Args:
         optimizer: takes the parameters.
         scheduler: takes the optimizer and `total_steps`; it is stepped once per optimizer step.
-        decode: heatmaps (B, 8, h, w) -> corners (B, 8, 2) in image pixels and heights of the peaks (B, 8).
+        decode: of the heatmaps, see `cardpose.models.end_to_end.Decode`.
         mean_cards: mean count of the training frames, the constant predictor of the results tables.
         fusion: settings by which the frames of a video are flagged and fused.
         seed: of what the network draws in training (dropout), by seed and step alone.
@@ -67,7 +68,7 @@ class CardposeModule(LightningModule):
         loss: PacketLoss,
         optimizer: partial[Optimizer],
         scheduler: partial[LRScheduler],
-        decode: Callable[[Tensor], tuple[Tensor, Tensor]],
+        decode: Decode,
         mean_cards: float,
         fusion: FusionConfig,
         seed: int = 0,
@@ -95,14 +96,8 @@ class CardposeModule(LightningModule):
 
     def to_prediction(self, output: Output, to_source: Tensor) -> ModelOutput[Tensor]:
         """Decode the network's output; `to_source` (B, 2, 3) maps image pixels to source pixels."""
-        corners, confidence = self.decode(output.heatmaps)
-        return ModelOutput(
-            corners=apply_affine(to_source, corners),
-            confidence=confidence,
-            visibility=output.visibility.sigmoid(),
-            cards=(output.cards * CARDS_PER_DECK).clamp(1, MAX_CARDS),
-            cards_std=output.cards_std * CARDS_PER_DECK,
-        )
+        found = decoded(output, self.decode)
+        return found._replace(corners=apply_affine(to_source, found.corners))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what this step draws, so that a resumed training draws what the uninterrupted one would.
