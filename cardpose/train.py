@@ -18,7 +18,6 @@ from cardpose.common.hydra_entry import entry, plain
 from cardpose.evaluation.metrics.scores import OBJECTIVE
 from cardpose.evaluation.report.tables import metrics_table
 from cardpose.models import checkpoints
-from cardpose.models.from_config import build_net
 from cardpose.sweeps.folder import PRUNED
 from cardpose.sweeps.trials import trial_callbacks
 from cardpose.training import build, keep_start, resume, run_folder
@@ -44,10 +43,7 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
     quiet_lightning()
     build.check(config)
     seed_everything(config["seed"], verbose=False)
-    net = build_net(config)
-    build.build_loss(config).check_maps(net.earlier_maps)
-    build.load_start(config, net)
-    data = build.build_data(config, net)
+    net, data = build.build_start(config)
     if config["resume"]:
         data.make_split = resume.own_split(config["resume"])
     collect, timer, trials = CollectFrames(), Timer(), trial_callbacks()

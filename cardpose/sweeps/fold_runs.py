@@ -19,11 +19,8 @@ from cardpose.common.hydra_words import path_override
 from cardpose.common.json_files import read_json, read_yaml
 from cardpose.common.subprocesses import INTERRUPTED, call
 from cardpose.data.datamodule import CardDataModule
-from cardpose.data.exclusion import exclude_from_training
 from cardpose.data.splits import Split
 from cardpose.evaluation.report.tables import check_begun
-from cardpose.models import builder
-from cardpose.models.from_config import build_net
 from cardpose.models.migrations import migrate
 from cardpose.training import build
 from cardpose.training.run_folder import is_finished, train_command
@@ -58,18 +55,9 @@ def check(cfg: DictConfig, overrides: Sequence[str]) -> tuple[CardDataModule, li
         raise InputError("data.test is the same footage in every fold: leave it out, or use cardpose.train")
     config = build.adopt_architecture(plain(cfg), overrides)
     build.check(config)
-    net = build_net(config)
-    build.build_loss(config).check_maps(net.earlier_maps)
-    build.load_start(config, net)
-    data = build.build_data(config, net)
-    splits = [
-        exclude_from_training(
-            builder.build({**config["split"], "fold": fold}, "split")(data.annotations),
-            data.footage.annotations,
-            config["data"]["exclude_labels"],
-        )
-        for fold in range(cfg.split.folds)
-    ]
+    _, data = build.build_start(config)
+    of_fold = ({**config["data"], "split": {**config["split"], "fold": i}} for i in range(cfg.split.folds))
+    splits = [build.build_split(settings, data)(data.annotations) for settings in of_fold]
     build.prepare_data(data, 1)
     return data, splits
 

@@ -12,14 +12,15 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import NOT_LABELLED
+from cardpose.common.packet import NOT_LABELLED, Annotation
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.dataset import MixedDataset
 from cardpose.data.exclusion import exclude_from_training
+from cardpose.data.splits import Split
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import checkpoints
 from cardpose.models.builder import build
-from cardpose.models.from_config import build_decoder
+from cardpose.models.from_config import build_decoder, build_net
 from cardpose.models.released import find_checkpoint
 from cardpose.models.spatial import GraphicalModel
 from cardpose.models.unet import UNet
@@ -126,20 +127,33 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
         net.head.reset_calibration()  # it was fitted to another network's counts
 
 
+def build_start(config: Mapping[str, Any]) -> tuple[UNet, CardDataModule]:
+    """Build the network with the weights that it starts from, and its data.
+
+    Raises:
+        InputError: see `build_net`, `PacketLoss.check_maps` and `load_start`.
+    """
+    net = build_net(config)
+    build_loss(config).check_maps(net.earlier_maps)
+    load_start(config, net)
+    return net, build_data(config, net)
+
+
 def build_data(config: Mapping[str, Any], net: UNet) -> CardDataModule:
     """Build the data module of `data`; it normalises images as the network's encoder expects.
 
     `data.exclude_labels` holds for the configuration's own split only: a checkpoint's is already without these frames.
     """
-    settings = dict(config["data"])
-    exclude = settings.pop("exclude_labels", None)
+    settings = {key: value for key, value in config["data"].items() if key != "exclude_labels"}
     data: CardDataModule = build({**settings, "mean": net.encoder.mean, "std": net.encoder.std}, "data")
-    if exclude is not None:
-        make_split = data.make_split
-        data.make_split = lambda kept: exclude_from_training(
-            make_split(kept), data.footage.annotations, exclude
-        )
+    data.make_split = build_split(config["data"], data)
     return data
+
+
+def build_split(settings: Mapping[str, Any], data: CardDataModule) -> Callable[[Sequence[Annotation]], Split]:
+    """Build the split of `settings`, a configuration of `data`, without the frames of its `exclude_labels`."""
+    make_split, exclude = build(settings["split"], "split"), settings.get("exclude_labels")
+    return lambda kept: exclude_from_training(make_split(kept), data.footage.annotations, exclude)
 
 
 def start_spatial(config: Mapping[str, Any], net: UNet, data: CardDataModule) -> None:
