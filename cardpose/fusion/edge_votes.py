@@ -1,6 +1,6 @@
 """Counts of edges (cardpose.edges) beside those of the thickness: several views to one count, one count to a clip."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +17,34 @@ Vote = tuple[int, float]
 """A count and the probability that it is exact."""
 
 
-def combine(votes: Sequence[Vote]) -> Vote:
+class Ballot:
     """One count of several views of the same packet: sides of a frame, or frames of a clip.
 
     Each vote weighs its odds. Views of one packet share their errors, so agreement adds nothing to the best of them,
     while disagreement takes away.
+    """
+
+    def __init__(self) -> None:
+        self._odds: dict[int, float] = {}
+        self._best: dict[int, float] = {}
+
+    def add(self, vote: Vote) -> None:
+        """Add a view."""
+        cards, probability = vote
+        self._odds[cards] = self._odds.get(cards, 0.0) + probability / max(1 - probability, 1e-3)
+        self._best[cards] = max(self._best.get(cards, 0.0), probability)
+
+    @property
+    def winner(self) -> Vote:
+        """The count of all views so far; 0 with probability 0 without one."""
+        if not self._odds:
+            return 0, 0.0
+        cards = max(self._odds, key=lambda count: self._odds[count])
+        return cards, self._best[cards] * (self._odds[cards] / max(sum(self._odds.values()), 1e-9))
+
+
+def combine(votes: Iterable[Vote]) -> Vote:
+    """The `Ballot` of some votes.
 
     >>> combine([(20, 0.95), (20, 0.9)])
     (20, 0.95)
@@ -29,13 +52,10 @@ def combine(votes: Sequence[Vote]) -> Vote:
     >>> count, round(probability, 2)
     (20, 0.78)
     """
-    odds: dict[int, float] = {}
-    best: dict[int, float] = {}
-    for cards, probability in votes:
-        odds[cards] = odds.get(cards, 0.0) + probability / max(1 - probability, 1e-3)
-        best[cards] = max(best.get(cards, 0.0), probability)
-    cards = max(odds, key=lambda count: odds[count])
-    return cards, best[cards] * (odds[cards] / max(sum(odds.values()), 1e-9))
+    ballot = Ballot()
+    for vote in votes:
+        ballot.add(vote)
+    return ballot.winner
 
 
 def choose(cards: float, low: float, high: float, vote: Vote | None) -> tuple[float, float, float, str]:
@@ -61,9 +81,9 @@ def choose(cards: float, low: float, high: float, vote: Vote | None) -> tuple[fl
     return cards, low, high, THICKNESS
 
 
-def with_edges(clip: Clip, votes: Sequence[Vote]) -> Clip:
-    """A clip's count by thickness and edges; unchanged without votes, or where no frame shows a packet."""
-    if not votes or not clip.frames_used or np.isnan(clip.cards):
+def with_edges(clip: Clip, vote: Vote) -> Clip:
+    """A clip's count by thickness and edges; unchanged without a view, or where no frame shows a packet."""
+    if not vote[1] or not clip.frames_used or np.isnan(clip.cards):
         return clip
-    cards, low, high, method = choose(clip.cards, clip.low, clip.high, combine(votes))
+    cards, low, high, method = choose(clip.cards, clip.low, clip.high, vote)
     return replace(clip, cards=cards, low=low, high=high, method=method)

@@ -17,7 +17,7 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.prefetch import prefetch
 from cardpose.fusion.clips import Clip, RunningCount
-from cardpose.fusion.edge_votes import Vote, with_edges
+from cardpose.fusion.edge_votes import Ballot, with_edges
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.overlay import Overlay
 from cardpose.prediction.predictor import Predictor
@@ -79,7 +79,7 @@ class ClipAggregator:
         self._count = RunningCount(predictor.fusion, predictor.interval)
         self._converged = ConvergenceDetector()
         self._tracker: CornerTracker | None = None
-        self._votes: list[Vote] = []
+        self._ballot = Ballot()
         self.clip: Clip = self._count.add(*np.empty((3, 0)))
 
     def __call__(self, item: FrameItem, prediction: Prediction) -> np.ndarray | None:
@@ -92,8 +92,8 @@ class ClipAggregator:
         values = prediction.cards, prediction.cards_std, prediction.flag
         clip = self._count.add(*(np.array([value]) for value in values))
         if prediction.edges and prediction.edges.vote:
-            self._votes.append(prediction.edges.vote)
-        self.clip = with_edges(replace(clip, settled=self._converged(clip)), self._votes)
+            self._ballot.add(prediction.edges.vote)
+        self.clip = with_edges(replace(clip, settled=self._converged(clip)), self._ballot.winner)
         if not self._source.rate:
             return None
         self._tracker = self._tracker or CornerTracker(max(prediction.width, prediction.height))
