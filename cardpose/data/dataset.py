@@ -29,6 +29,15 @@ def subsample(annotations: Sequence[Annotation], stride: int) -> tuple[Annotatio
     return kept
 
 
+def spread_rows(rows: int, most: int) -> list[int]:
+    """At most `most` of `rows` rows, evenly spread.
+
+    >>> spread_rows(101, 5), spread_rows(2, 5)
+    ([0, 25, 50, 75, 100], [0, 1])
+    """
+    return np.linspace(0, rows - 1, min(rows, most)).round().astype(int).tolist()
+
+
 class Augment(Protocol):
     """Change image (H, W, 3) uint8, corners (8, 2) and visibility (8,) together, determined by `seed` alone."""
 

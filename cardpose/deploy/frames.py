@@ -1,7 +1,7 @@
 """The frames on which an exported file is compared with PyTorch, and those that calibrate int8."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.images import read_image
 from cardpose.common.packet import Batch
 from cardpose.data.datamodule import CardDataModule
-from cardpose.data.dataset import unchanged
+from cardpose.data.dataset import spread_rows, unchanged
 from cardpose.data.footage.media import Kind, sort_out, taken
 from cardpose.geometry.affine import apply_affine
 from cardpose.geometry.letterbox import letterbox
@@ -79,12 +79,3 @@ def calibration_images(folder: Path | None, most: int, data: CardDataModule) -> 
         log.warning(taken(folder, len(files), others))
     for row in spread_rows(len(files), most):
         yield letterbox(read_image(files[row]), data.size)[0].transpose(2, 0, 1)
-
-
-def spread_rows(count: int, most: int) -> Sequence[int]:
-    """At most `most` of `count` rows, evenly spread.
-
-    >>> spread_rows(10, 3), spread_rows(2, 3)
-    ([0, 4, 9], [0, 1])
-    """
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()

@@ -1,7 +1,6 @@
 """Make a dataset folder out of videos, or add videos to one: frames to label, no labels yet."""
 
 import filecmp
-import hashlib
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from cardpose.common.errors import InputError
 from cardpose.common.file_names import plain, printable, shortened
-from cardpose.common.files import replace_file, sync, temporary_sibling, write_errors
+from cardpose.common.files import file_digest, replace_file, sync, temporary_sibling, write_errors
 from cardpose.common.images import write_image
 from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
@@ -119,8 +118,7 @@ def _name(path: Path, digest: str, videos: tuple[Video, ...], store: str) -> tup
 
 def _digest(path: Path) -> str:
     """Digest of the file; with a prefix, since a spreadsheet rounds a cell of digits only."""
-    with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
+    return f"sha256:{file_digest(path)[:16]}"
 
 
 def _counted_frames(path: Path, bar: ProgressBar) -> Iterator[VideoFrame]:

@@ -1,6 +1,5 @@
 """Run a model over the frames of a folder and list those that are most worth a label."""
 
-import csv
 import hashlib
 import logging
 import shutil
@@ -15,6 +14,7 @@ from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.layouts import read_any
 from cardpose.data.footage.video import probe
+from cardpose.evaluation.report.tables import Cell, write_csv
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
 from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.predictor import Predictor
@@ -22,7 +22,6 @@ from cardpose.prediction.predictor import Predictor
 log = logging.getLogger(__name__)
 
 COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
-BATCH = 16
 
 
 def suggest_frames(
@@ -59,7 +58,7 @@ def suggest_frames(
             if candidates[video] or labelled[video]:
                 videos[video] = scorer.observe(folder, video, sorted(frames), parts, bar.advance)
     suggestions = rank(videos, candidates, labelled, number)
-    _write(out, suggestions)
+    write_csv(out, map(_row, suggestions), COLUMNS)
     shutil.rmtree(parts, ignore_errors=True)
     return suggestions
 
@@ -100,17 +99,11 @@ class CandidateScorer:
                 tick(len(frames))
                 return Observations(**kept)
         self.features.take()
-        outputs, indices, batch = [], [], []
-        for index, image in folder.read_frames(video, frames):
-            indices.append(index)
-            batch.append(self.predictor.prepare(image))
-            if len(batch) == BATCH:
-                outputs += self.predictor.predict(batch)
-                tick(len(batch))
-                batch = []
-        outputs += self.predictor.predict(batch)
-        tick(len(batch))
-        seen = Observations.of(indices, outputs, self.features.take())
+        outputs = []
+        for output in self.predictor.stream(image for _, image in folder.read_frames(video, frames)):
+            outputs.append(output)
+            tick(1)
+        seen = Observations.of(frames, outputs, self.features.take())
         with replace_file(part) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **vars(seen))
         return seen
@@ -158,12 +151,6 @@ def _with_neighbours(folder: DatasetFolder, video: str, frames: set[int]) -> set
     }
 
 
-def _write(path: Path, suggestions: Sequence[Suggestion]) -> None:
-    with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for one in suggestions:
-            figures = [
-                f"{value:.4f}" for value in (one.score, one.uncertainty, one.disagreement, one.distance)
-            ]
-            table.writerow([one.video, one.frame_index, *figures, one.why])
+def _row(one: Suggestion) -> dict[str, Cell]:
+    figures = (f"{value:.4f}" for value in (one.score, one.uncertainty, one.disagreement, one.distance))
+    return dict(zip(COLUMNS, (one.video, one.frame_index, *figures, one.why), strict=True))

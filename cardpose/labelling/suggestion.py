@@ -68,16 +68,9 @@ class Observations:
         cls, index: Sequence[int], predictions: Sequence[Prediction], features: np.ndarray
     ) -> "Observations":
         """Stack predictions."""
-        return cls(
-            np.array(index),
-            np.stack([one.corners for one in predictions]),
-            np.stack([one.confidence for one in predictions]),
-            np.stack([one.found for one in predictions]),
-            np.stack([one.visibility for one in predictions]),
-            np.array([one.cards for one in predictions]),
-            np.array([int(one.flag) for one in predictions]),
-            features,
-        )
+        names = ("corners", "confidence", "found", "visibility", "cards", "flag")
+        columns = {name: np.array([getattr(one, name) for one in predictions]) for name in names}
+        return cls(index=np.array(index), features=features, **columns)
 
 
 @dataclass(frozen=True)

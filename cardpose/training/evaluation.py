@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cardpose.evaluation.report.comparison import NAMES, check_same_frames
-from cardpose.evaluation.report.comparison_page import write_comparison
+from cardpose.evaluation.report.comparison import NAMES, check_same_frames, write_comparison
 from cardpose.evaluation.report.sections import describe_run, write_report
 from cardpose.evaluation.report.tables import write_metrics
 from cardpose.evaluation.report.test_result import TestResult

@@ -1,6 +1,7 @@
 """Tables, plots and page of a cross-validation, from the run folders of its folds."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def commits(runs: Mapping[int, Path]) -> list[str]:
     return list(dict.fromkeys(str(description(run)["git_commit"]) for run in runs.values()))
 
 
+@cache
 def description(run: Path) -> dict[str, Any]:
     """The "cardpose" entry of a run's best checkpoint."""
     return checkpoints.read(run / "checkpoints" / "best.ckpt")[checkpoints.KEY]

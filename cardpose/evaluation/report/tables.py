@@ -117,11 +117,15 @@ def _pixel_columns(frames: Sequence[FrameResult]) -> dict[str, Cell]:
     }
 
 
-def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]]) -> None:
-    """Write at least one row under a header; floats with full precision, NaN as an empty cell."""
+def write_csv(path: Path, rows: Iterable[Mapping[str, Cell]], columns: Sequence[str] = ()) -> None:
+    """Write rows under a header; floats with full precision, NaN as an empty cell.
+
+    Args:
+        columns: of the header; by default those of the first row.
+    """
     rows = list(rows)
     with replace_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({key: "" if value != value else value for key, value in row.items()})
@@ -139,29 +143,29 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(finite, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def score_cells(metrics: Mapping[str, Any], prefix: str = "test/") -> list[list[str]]:
-    """The scores as text, one row each: title, then one cell for each of `VARIANTS`.
+def score_cells(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """The test scores as text, one row each: title, then one cell for each of `VARIANTS`.
 
     Args:
-        metrics: scores by prefix + key; those that are missing or NaN give empty cells, and no row if all are.
+        metrics: by the keys of metrics.json, test/...; missing ones and NaN give empty cells, and no row if all are.
     """
     rows = []
     for score in SCORES.values():
         keys = [score.key + suffix for suffix in VARIANTS] if score.per == "both" else [score.key]
-        cells = [score.text(float(metrics.get(prefix + key, math.nan))) for key in keys]
+        cells = [score.text(float(metrics.get(f"test/{key}", math.nan))) for key in keys]
         cells = ["", *cells] if score.per == "video" else cells
         if any(cells):
             rows.append([score.title, *cells, *[""] * (len(VARIANTS) - len(cells))])
     return rows
 
 
-def metrics_table(metrics: Mapping[str, Any], prefix: str = "test/", title: str = "") -> Table:
-    """The table of the scores for the terminal, 80 columns wide."""
-    table = Table(title=title or None, title_justify="left")
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """The table of the test scores for the terminal, 80 columns wide."""
+    table = Table()
     table.add_column("", no_wrap=True)
     for header in VARIANTS.values():
         table.add_column(header.replace(", ", "\n"), justify="right")
-    for row in score_cells(metrics, prefix):
+    for row in score_cells(metrics):
         table.add_row(*row)
     return table
 

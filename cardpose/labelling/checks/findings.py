@@ -1,13 +1,12 @@
 """A finding about footage or labels, and the table of all findings."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from cardpose.common.files import replace_file
+from cardpose.evaluation.report.tables import write_csv
 
 COLUMNS = ("kind", "video", "frame_index", "corners", "value", "finding")
 
@@ -64,16 +63,15 @@ class Finding:
 
 
 def write_findings(path: Path, findings: Sequence[Finding]) -> None:
-    """Write one CSV row per finding; the file is replaced atomically.
+    """Write one CSV row per finding.
 
     Raises:
         InputError: the disk is full or the folder may not be written to.
     """
-    with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for finding in findings:
-            frame = "" if finding.frame_index is None else finding.frame_index
-            value = "" if math.isnan(finding.value) else f"{finding.value:.4g}"
-            corners = " ".join(finding.corners)
-            table.writerow([finding.kind.value, finding.video, frame, corners, value, finding.text])
+    rows = []
+    for finding in findings:
+        frame = "" if finding.frame_index is None else finding.frame_index
+        value = "" if math.isnan(finding.value) else f"{finding.value:.4g}"
+        cells = (finding.kind.value, finding.video, frame, " ".join(finding.corners), value, finding.text)
+        rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    write_csv(path, rows, COLUMNS)

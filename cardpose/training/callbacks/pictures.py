@@ -7,19 +7,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from cardpose.common.packet import Batch
+from cardpose.data.dataset import spread_rows
 from cardpose.evaluation.metrics.results import FrameResult, frame_results
 from cardpose.evaluation.report.drawing import caption, contact_sheet, draw_sample, heatmap_grid
 from cardpose.evaluation.report.plots import scatter_cards
 from cardpose.training.loggers import WITH_IMAGES, log_images
-
-
-def spread_rows(rows: int, count: int) -> list[int]:
-    """`count` different rows (fewer if there are not enough), evenly spread over `rows`.
-
-    >>> spread_rows(101, 5), spread_rows(2, 5)
-    ([0, 25, 50, 75, 100], [0, 1])
-    """
-    return np.linspace(0, rows - 1, min(rows, count)).round().astype(int).tolist()
 
 
 class Pictures(Callback):
@@ -36,6 +28,9 @@ class Pictures(Callback):
     def __init__(self, every_n_epochs: int = 5, frames: int = 6) -> None:
         self.every_n_epochs = every_n_epochs
         self.frames = frames
+        self._clear()
+
+    def _clear(self) -> None:
         self._wanted: list[int] = []
         self._results: list[FrameResult] = []
         self._captions: list[str] = []
@@ -88,10 +83,3 @@ class Pictures(Callback):
         fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
         taken = any(isinstance(logger, WITH_IMAGES) for logger in trainer.loggers)
         return drawn and fitting and trainer.is_global_zero and taken
-
-    def _clear(self) -> None:
-        self._wanted = []
-        self._results = []
-        self._captions = []
-        self._pictures = []
-        self._heatmaps = []
