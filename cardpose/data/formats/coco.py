@@ -13,7 +13,7 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.json_files import get, identifier, number, read_json, side, whole_number
 from cardpose.common.packet import NOT_LABELLED
-from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns, one_packet
+from cardpose.data.formats.records import Label, Labels, Shot, blank, counted, find_columns, one_packet
 from cardpose.data.labels.coco import CATEGORY, dump_coco, image_name, to_coco
 from cardpose.data.labels.tables import ANNOTATIONS
 from cardpose.data.labels.validate import parse_cards
@@ -80,7 +80,7 @@ def read_shifted(path: Path, origin: float) -> Labels:
         labels += found
         extra += others
     notes = [f"left out keypoints that are no corners: {', '.join(dict.fromkeys(extra))}"] if extra else []
-    notes += [text.format(count) for text, count in left.items() if count]
+    notes += counted(left)
     base = path if path.is_dir() else _base(path)
     return Labels(tuple(labels), base, tuple(notes))
 

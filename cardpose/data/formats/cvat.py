@@ -20,7 +20,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.json_files import number, side, whole_number
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, MAX_CARDS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.formats.coco import find_tables, read_shifted
-from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index, one_packet
+from cardpose.data.formats.records import Label, Labels, Shot, blank, corner_index, counted, one_packet
 from cardpose.data.labels.validate import parse_cards
 
 TABLE, LABELS = "annotations.xml", "labels.json"
@@ -132,8 +132,7 @@ def read(path: Path) -> Labels:
         if video is not None and number:
             found = [replace(found[0], video=video.name, frame_index=int(number[1]))]
         labels.append(replace(found[0], subset=image.get("subset", "")))
-    notes = tuple(text.format(count) for text, count in left.items() if count)
-    return Labels(tuple(labels), path.parent, notes)
+    return Labels(tuple(labels), path.parent, tuple(counted(left)))
 
 
 def _table(folder: Path) -> Path:
@@ -202,8 +201,7 @@ def _read_tracks(root: Element, videos: dict[str, _Video], path: Path) -> Labels
         if len(several) > 1:
             raise InputError(f"{path}: frame {frame} has {len(several)} packets: remove all but one")
     labels = [found[place][0] for place in sorted(found)]
-    notes = tuple(text.format(count) for text, count in left.items() if count)
-    return Labels(tuple(labels), path.parent, notes)
+    return Labels(tuple(labels), path.parent, tuple(counted(left)))
 
 
 def _parse(path: Path) -> Element:

@@ -1,7 +1,7 @@
 """A label as another tool's file contains it, a frame exported to such a tool, and what a format can store."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -130,6 +130,15 @@ def one_packet(found: Sequence[Label]) -> tuple[list[Label], int]:
     full = [label for label in found if not label.empty]
     kept = full or list(found[:1])
     return kept, len(found) - len(kept)
+
+
+def counted(left: Mapping[str, int]) -> list[str]:
+    """A line for each text with its count, where that is not 0.
+
+    >>> counted({"left out {} images": 2, "left out {} rows": 0})
+    ['left out 2 images']
+    """
+    return [text.format(count) for text, count in left.items() if count]
 
 
 def corner_index(name: object, where: str) -> int:

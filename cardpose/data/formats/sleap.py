@@ -18,7 +18,7 @@ from cardpose.common.images import SUFFIXES, read_image, write_image
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE
 from cardpose.data.footage.video import probe
 from cardpose.data.formats.names import short_name
-from cardpose.data.formats.records import Label, Labels, Shot, blank, find_columns
+from cardpose.data.formats.records import Label, Labels, Shot, blank, counted, find_columns
 
 TABLE = "labels.slp"
 _SKELETON = "packet"
@@ -125,7 +125,7 @@ def _labels(document: Any, path: Path) -> Labels:
             embedded[full[0].image] = frame.video, int(frame.frame_idx)
     others = sorted({name for _, names in columns.values() for name in names})
     notes = [f"left out nodes that are no corners: {', '.join(others)}"] if others else []
-    notes += [text.format(count) for text, count in left.items() if count]
+    notes += counted(left)
     extract = partial(_extract, path, embedded) if embedded else None
     return Labels(tuple(labels), path.parent, tuple(notes), extract)
 

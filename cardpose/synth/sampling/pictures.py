@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import InputError
+from cardpose.common.files import file_digest
 from cardpose.common.images import read_image
 from cardpose.data.footage.media import Kind, sort_out, taken
 
@@ -41,8 +42,7 @@ def find(folder: str) -> tuple[str, ...]:
 @cache
 def digest(folder: str) -> str:
     """A hash of the folder's pictures."""
-    sums = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in find(folder)]
-    return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(map(file_digest, find(folder))).encode()).hexdigest()[:16]
 
 
 def read(path: str) -> np.ndarray:

@@ -4,7 +4,7 @@ A `Clip` is constant while the camera films; a `Shot` is one frame. Each part of
 that a new quantity in one part does not change the others.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -200,15 +200,7 @@ def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:
 
 
 def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
-    return Sensor(
-        defocus=draw(rng, ranges.defocus),
-        depth_blur=draw(rng, ranges.depth_blur),
-        noise=draw(rng, ranges.noise),
-        vignette=draw(rng, ranges.vignette),
-        sharpening=draw(rng, ranges.sharpening),
-        saturation=draw(rng, ranges.saturation),
-        contrast=draw(rng, ranges.contrast),
-    )
+    return Sensor(**{part.name: draw(rng, getattr(ranges, part.name)) for part in fields(ranges)})
 
 
 def sample_path(rng: np.random.Generator, ranges: CameraRanges) -> Path:
