@@ -4,6 +4,7 @@ Adding a logger: a file in conf/logger with its `_target_`, the name in `cardpos
 `log_images` if it takes pictures. A library that is not installed must raise an InputError that names the extra.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def mlflow(**settings: Any) -> MLFlowLogger:
     Raises:
         InputError: the library is not installed.
     """
+    # MLflow 3 takes a folder, which needs no server, only if this is set.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     return _with_extra("mlflow", MLFlowLogger, settings)
 
 
