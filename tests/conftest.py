@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from in_process import Command, Done
 from tiny_network import NETWORK
@@ -54,6 +55,8 @@ def pytest_configure() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    # OmegaConf's loader on libyaml: the same configuration in three quarters of the time.
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,17 @@ import json
 import multiprocessing
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from full_disk import largest_file
 from in_process import Command, Done
 
 from cardpose import (
@@ -77,17 +76,6 @@ def work(tiny_folder: Path, make_clip: Callable[..., Path], tmp_path: Path, monk
     (tmp_path / "clips" / "videos.csv").write_text("file,cards\nvideos/20_cards.mp4,20\n")
     shutil.copy(OLD, "old.ckpt")
     return tmp_path
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Within the block, a file of more bytes cannot be written: as on a full disk, and without a mount."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def content(folder: Path) -> dict[str, bytes]:

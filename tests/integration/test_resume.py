@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, open_dict
+from same_state import same
 
 from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import hydra_folder, run_folder
@@ -60,17 +60,6 @@ def resume(compose: Compose, folder: Path, *overrides: str) -> dict[str, float]:
     with open_dict(cfg):
         cfg.resume = str(last)
     return train(cfg, folder)
-
-
-def same(first: Any, second: Any) -> bool:
-    """Nested state, tensors bit for bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(same, first, second))
-    return first == second
 
 
 @pytest.fixture(scope="module")

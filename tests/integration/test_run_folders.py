@@ -20,6 +20,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from in_process import Command, Done
 from lightning.pytorch import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
+from same_state import same
 
 from cardpose import evaluate, train
 from cardpose.common.errors import InputError
@@ -127,17 +128,6 @@ def interrupted(work: Path, command: Command) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def same(first: Any, second: Any) -> bool:
-    """Nested state, tensors bit for bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(same, first, second))
-    return first == second
 
 
 def metrics(folder: Path) -> dict[str, float]:

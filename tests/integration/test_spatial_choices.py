@@ -28,14 +28,9 @@ SMALL = {
 
 @pytest.fixture(params=[(model, spatial) for model in SMALL for spatial in SPATIAL], ids="-".join)
 def config(request: pytest.FixtureRequest, compose_entry: Compose, tmp_path: Path) -> dict[str, Any]:
-    model, spatial = request.param
-    words = [
-        f"model={model}",
-        f"spatial={spatial}",
-        "data.size=[64,96]",
-        "model.head.hidden=8",
-        *SMALL[model],
-    ]
+    model, spatial, *others = request.param
+    words = [f"model={model}", f"spatial={spatial}", "data.size=[64,96]", "model.head.hidden=8", *others]
+    words += SMALL[model]
     return plain(compose_entry("train", tmp_path / "run", *words))
 
 
@@ -60,8 +55,8 @@ def test_all_choices_learn_together(config: dict[str, Any]) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-EXPORTED = [("unet", "box")]
-"""An export takes many seconds."""
+EXPORTED = [("unet", "box", "count_features=pooled")]
+"""An export takes many seconds, and more with a second box in the graph, which tests/integration/test_export.py has."""
 
 
 @pytest.mark.parametrize("config", EXPORTED, ids="-".join, indirect=True)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from hourglasses import images, make_net, touched
 from poses import look
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,7 +13,6 @@ from cardpose.common.errors import InputError
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
 from cardpose.models.heatmaps import decode, encode
 from cardpose.models.spatial import FLOOR, PAIRS, BoxPrior, GraphicalModel
-from tests.models.test_hourglass import images, make_net, touched
 
 ROWS, COLUMNS = 6, 8
 

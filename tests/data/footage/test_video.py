@@ -1,7 +1,5 @@
-import resource
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
+from full_disk import largest_file
 
 from cardpose.common.errors import InputError
 from cardpose.data.footage import video
@@ -52,17 +51,6 @@ def quadrants(image: np.ndarray) -> tuple[int, ...]:
     h, w = image.shape[0] // 2, image.shape[1] // 2
     parts = (image[:h, :w], image[:h, w:], image[h:, w:], image[h:, :w])
     return tuple(round(float(part.mean()) / 60) for part in parts)
-
-
-@contextmanager
-def file_limit(size: int) -> Iterator[None]:
-    """Make every write beyond `size` bytes fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_is_written_is_read_frame_by_frame(numbered: Path) -> None:
@@ -205,7 +193,7 @@ def test_nothing_is_left_after_an_exception(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, SIZE[1], SIZE[0], 3), dtype=np.uint8)
-    with file_limit(20_000), pytest.raises(InputError, match=r"full\.mp4: .*: raise the limit"):
+    with largest_file(20_000), pytest.raises(InputError, match=r"full\.mp4: .*: raise the limit"):
         write_all(tmp_path / "full.mp4", noise)
     assert list(tmp_path.iterdir()) == []
 
