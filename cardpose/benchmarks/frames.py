@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import NUM_CORNERS
-from cardpose.common.threads import one_torch_thread
 from cardpose.geometry.boxes import fit_frames
 from cardpose.models import builder
 from cardpose.synth.records import Shot
@@ -24,19 +23,18 @@ FITTED, FRAME = 500, (640, 480)
 
 
 def bench_geometry(cfg: DictConfig) -> Iterator[Timing]:
-    """Boxes fitted to corners in float64 on one thread, for many frames at once and for one."""
+    """Boxes fitted to corners in float64, for many frames at once and for one."""
     rng = np.random.default_rng(cfg.seed)
     size = np.array(FRAME, np.float64)
     corners = rng.uniform(0.2, 0.8, (FITTED, NUM_CORNERS, 2)) * size
-    with one_torch_thread():
-        for count in (FITTED, 1):
-            frames = corners[:count], np.ones((count, NUM_CORNERS)), np.tile(size, (count, 1))
+    for count in (FITTED, 1):
+        frames = corners[:count], np.ones((count, NUM_CORNERS)), np.tile(size, (count, 1))
 
-            def fit(frames: tuple[np.ndarray, np.ndarray, np.ndarray] = frames) -> None:
-                fit_frames(*frames)
+        def fit(frames: tuple[np.ndarray, np.ndarray, np.ndarray] = frames) -> None:
+            fit_frames(*frames)
 
-            label = f"geometry, {count} at once"
-            yield measure(label, "frames/s", count, fit, cfg.warmup, cfg.repeats)
+        label = f"geometry, {count} at once"
+        yield measure(label, "frames/s", count, fit, cfg.warmup, cfg.repeats)
 
 
 def bench_render(cfg: DictConfig) -> Iterator[Timing]:

@@ -6,10 +6,12 @@ Visibility is COCO's: 0 not labelled (no coordinates), 1 labelled but hidden, 2 
 """
 
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # a prediction with an ONNX file needs no torch
+    from torch import Tensor
 
 CORNERS = (
     "upper_left_face",
@@ -109,14 +111,14 @@ class Sample(TypedDict):
         source_size: (2,) float32, width and height of the source frame.
     """
 
-    image: Tensor
-    corners: Tensor
-    visibility: Tensor
-    cards: Tensor
-    video: Tensor
-    frame_index: Tensor
-    to_source: Tensor
-    source_size: Tensor
+    image: "Tensor"
+    corners: "Tensor"
+    visibility: "Tensor"
+    cards: "Tensor"
+    video: "Tensor"
+    frame_index: "Tensor"
+    to_source: "Tensor"
+    source_size: "Tensor"
 
 
 class Batch(Sample):
@@ -126,11 +128,11 @@ class Batch(Sample):
     `source_corners` (B, 8, 2) float32 the corners in source pixels.
     """
 
-    heatmaps: NotRequired[Tensor]
-    source_corners: NotRequired[Tensor]
+    heatmaps: "NotRequired[Tensor]"
+    source_corners: "NotRequired[Tensor]"
 
 
-Array = TypeVar("Array", np.ndarray, Tensor)
+Array = TypeVar("Array", np.ndarray, "Tensor")
 
 
 class ModelOutput(NamedTuple, Generic[Array]):

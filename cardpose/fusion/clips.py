@@ -96,7 +96,7 @@ def check_frames(
         thickness because all found corners are on one surface).
     """
     boxes = fit_frames(corners, _weights_of_corners(confidence, config), size)
-    return _flags(confidence, corners, size, config, boxes.distance, boxes.fit.thickness.numpy())
+    return _flags(confidence, corners, size, config, boxes.distance, boxes.box.thickness)
 
 
 def check_and_fit(
@@ -130,7 +130,7 @@ def check_and_fit(
         tolerance=np.repeat([np.inf, config.tolerance], count),
         focal=np.concatenate([np.full(count, PHONE_FOCAL), np.broadcast_to(focal, count)]),
     )
-    thickness = boxes.fit.thickness.numpy()
+    thickness = boxes.box.thickness
     flags = _flags(confidence, corners, size, config, boxes.distance[:count], thickness[:count])
     return flags, thickness[count:], boxes.corners[count:]
 

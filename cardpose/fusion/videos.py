@@ -1,14 +1,17 @@
 """The estimates of all labelled videos beside their counts: scores, tables and calibration use them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from cardpose.common.packet import Batch, ModelOutput
 from cardpose.fusion.clips import check_frames, fuse
 from cardpose.fusion.intervals import Interval, fit_interval
 from cardpose.fusion.settings import FusionConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class VideoEstimates:
         return fit_interval(self.cards, self.true, self.frames_used, self.frame_error)
 
 
-def flag_frames(prediction: ModelOutput[Tensor], batch: Batch, config: FusionConfig) -> np.ndarray:
+def flag_frames(prediction: "ModelOutput[Tensor]", batch: Batch, config: FusionConfig) -> np.ndarray:
     """Flag (B,) the frames of a batch with `clips.check_frames`, in float64 on the CPU; corners in source pixels."""
     columns = prediction.confidence, prediction.corners, batch["source_size"]
     confidence, corners, size = (column.detach().cpu().double().numpy() for column in columns)

@@ -4,13 +4,15 @@
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from cardpose.common.packet import NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, fit_box, project
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FIT_SIDE = 256.0
 """Longer side, in pixels, that frames are scaled to for the fit, so that its constants do not depend on their size."""
@@ -26,18 +28,25 @@ class FrameBoxes(NamedTuple):
     """The boxes of B frames.
 
     Args:
-        fit: of `box_fit.fit_box`, in pixels of a frame whose longer side is scaled to `FIT_SIDE`.
+        box: of `box_fit.fit_box`, in pixels of a frame whose longer side is scaled to `FIT_SIDE`.
         corners: (B, 8, 2) of the boxes in source pixels; NaN where the given corners do not determine a box.
         distance: (B,) root mean square distance of the given corners from the box, source pixels.
     """
 
-    fit: BoxFit
+    box: BoxFit[np.ndarray]
     corners: np.ndarray
     distance: np.ndarray
 
+    @property
+    def fit(self) -> "BoxFit[Tensor]":
+        """`box` as tensors, as `cardpose.edges` takes it."""
+        import torch
+
+        return BoxFit(*map(torch.from_numpy, self.box))
+
     def residual(self, weights: np.ndarray) -> np.ndarray:
         """`distance` (B,), NaN where there is no box or fewer than `MIN_CHECKED` of the weights (B, 8) are above 0."""
-        checked = self.fit.determined.numpy() & ((weights > 0).sum(-1) >= MIN_CHECKED)
+        checked = self.box.determined & ((weights > 0).sum(-1) >= MIN_CHECKED)
         return np.where(checked, self.distance, np.nan)
 
 
@@ -65,22 +74,14 @@ def fit_frames(
     middle = (size[:, None] - 1) / 2
     scale = FIT_SIDE / size.max(1)
     points = np.where(weights[..., None] > 0, (corners - middle) * scale[:, None, None], 0.0)
-    pixels = torch.from_numpy(np.broadcast_to(focal * FIT_SIDE, len(weights)).astype(np.float64))
+    pixels = np.broadcast_to(focal * FIT_SIDE, len(weights)).astype(np.float64)
     centre = (0.0, 0.0)
-    fit = fit_box(
-        torch.from_numpy(points),
-        torch.from_numpy(weights.astype(np.float64)),
-        pixels,
-        centre,
-        steps,
-        None if tolerance is None else torch.from_numpy(tolerance * FIT_SIDE),
-    )
+    limit = None if tolerance is None else tolerance * FIT_SIDE
+    with np.errstate(all="ignore"):  # corners that fit no box may diverge
+        box = fit_box(points, weights.astype(np.float64), pixels, centre, steps, limit)
+        drawn = project(box, pixels[:, None, None], centre)
     # Back to source pixels.
-    return FrameBoxes(
-        fit,
-        project(fit, pixels[:, None, None], centre).numpy() / scale[:, None, None] + middle,
-        fit.reprojection.numpy() / scale,
-    )
+    return FrameBoxes(box, drawn / scale[:, None, None] + middle, box.reprojection / scale)
 
 
 class LeaveOneOut(NamedTuple):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 from cardpose.geometry.box_fit import BoxFit, fit_box, solve
+from cardpose.geometry.box_fit import project as project_fit
 
 FOCAL, CENTRE = 680.0, (319.5, 239.5)
 
@@ -109,6 +110,22 @@ def test_a_box_does_not_depend_on_its_batch() -> None:
     for row in range(6):
         for one, all_of_them in zip(fit(corners[row : row + 1], tolerance=6.0), together, strict=True):
             torch.testing.assert_close(one[0], all_of_them[row])
+
+
+@pytest.mark.parametrize("tolerance", [None, 6.0])
+def test_numpy_and_torch_fit_the_same_box(tolerance: float | None) -> None:
+    corners = boxes(50)[0] + torch.randn(50, 8, 2, generator=torch.Generator().manual_seed(2))
+    weights = torch.rand(50, 8, generator=torch.Generator().manual_seed(3)).double()
+    weights[::5, :2] = 0
+    weights[::7, 1:] = 0
+    tensors = fit_box(corners, weights, FOCAL, CENTRE, 12, tolerance)
+    arrays = fit_box(corners.numpy(), weights.numpy(), FOCAL, CENTRE, 12, tolerance)
+    known = arrays.determined
+    assert 30 < known.sum() < 50
+    for array, tensor in zip(arrays, tensors, strict=True):
+        np.testing.assert_allclose(array[known], tensor[known], rtol=1e-6, atol=1e-6)
+    seen = [project_fit(box, FOCAL, CENTRE) for box in (arrays, tensors)]  # NaN where not determined
+    np.testing.assert_allclose(*seen, atol=1e-6)
 
 
 def test_solve_solves() -> None:

@@ -35,7 +35,7 @@ def test_corners_of_a_box_come_back_at_every_size(size: tuple[int, int]) -> None
     corners = seen(size)
     boxes = fit_frames(corners[None], ALL, np.array([size]))
     np.testing.assert_allclose(boxes.corners[0], corners, atol=1e-3 * max(size) / FIT_SIDE)
-    assert boxes.fit.thickness[0] == pytest.approx(12.0, abs=0.01)
+    assert boxes.box.thickness[0] == pytest.approx(12.0, abs=0.01)
     assert boxes.residual(ALL)[0] == boxes.distance[0] < 1e-3 * max(size) / FIT_SIDE
 
 
@@ -51,8 +51,8 @@ def test_the_focal_length_is_used_and_hardly_changes_the_thickness() -> None:
     corners, size = seen((640, 480), focal=1.6)[None], np.array([[640, 480]])
     right, wrong = (fit_frames(corners, ALL, size, focal=focal) for focal in (1.6, PHONE_FOCAL))
     assert right.distance[0] < 0.01 < wrong.distance[0]
-    assert right.fit.thickness[0] == pytest.approx(12.0, abs=0.01)
-    assert wrong.fit.thickness[0] == pytest.approx(12.0, abs=1.0)
+    assert right.box.thickness[0] == pytest.approx(12.0, abs=0.01)
+    assert wrong.box.thickness[0] == pytest.approx(12.0, abs=1.0)
 
 
 def test_what_is_no_packet_tells_no_focal_length() -> None:

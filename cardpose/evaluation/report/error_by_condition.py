@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-import torch
 
 from cardpose.common.packet import Annotation
 from cardpose.evaluation.metrics.results import FrameResult, mean_or_nan
@@ -33,11 +32,11 @@ def viewpoints(annotations: Sequence[Annotation]) -> tuple[np.ndarray, np.ndarra
         camera looks along the long edges; at positive headings it stands to the right. NaN if the labels determine no
         box.
     """
-    fit = fit_frames(*labelled(annotations), LABEL_STEPS).fit
-    camera = -(fit.rotation.transpose(1, 2) @ fit.translation[..., None])[..., 0]  # in the box's axes
-    x, y, z = (camera / camera.norm(dim=-1, keepdim=True)).unbind(-1)
-    angles = torch.stack([z.asin(), torch.atan2(x, -y)]).rad2deg()
-    elevation, heading = torch.where(fit.determined, angles, torch.nan).numpy()
+    box = fit_frames(*labelled(annotations), LABEL_STEPS).box
+    camera = -(box.rotation.swapaxes(1, 2) @ box.translation[..., None])[..., 0]  # in the box's axes
+    x, y, z = camera.T / np.linalg.norm(camera, axis=-1)
+    angles = np.rad2deg([np.arcsin(z), np.arctan2(x, -y)])
+    elevation, heading = np.where(box.determined, angles, np.nan)
     return elevation, heading
 
 

@@ -11,7 +11,6 @@ from itertools import combinations
 import numpy as np
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS, NUM_CORNERS, Annotation
-from cardpose.common.threads import one_torch_thread
 from cardpose.data.labels.marks import Marks, arrays
 from cardpose.geometry.box_fit import BoxFit
 from cardpose.geometry.boxes import LABEL_STEPS, LeaveOneOut, extent, fit_frames, labelled, leave_one_out
@@ -140,19 +139,18 @@ def check_box(marks: Marks, width: int, height: int) -> BoxCheck:
     """Fit the box to all placed corners, including hidden ones; `width` and `height` of the frame in pixels."""
     corners, visibility = arrays(marks)
     given, size = visibility > 0, np.array([width, height], np.float64)
-    with one_torch_thread():  # the problem is too small for several threads
-        boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
-        if not boxes.fit.determined[0]:
-            return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
-        residual = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
-        found = leave_one_out(corners, given, size) if residual > MAX_RESIDUAL else None
+    boxes = fit_frames(corners[None], given[None], size[None], LABEL_STEPS)
+    if not boxes.box.determined[0]:
+        return BoxCheck(None, np.zeros(NUM_CORNERS, bool), np.nan, None, np.nan)
+    residual = float(boxes.distance[0] / max(extent(corners[None], given[None])[0], 1e-6))
+    found = leave_one_out(corners, given, size) if residual > MAX_RESIDUAL else None
     outlier, offset = (found.corner, found.offset) if found else (None, np.nan)
-    return BoxCheck(boxes.corners[0], hidden_corners(boxes.fit), residual, outlier, offset)
+    return BoxCheck(boxes.corners[0], hidden_corners(boxes.box), residual, outlier, offset)
 
 
-def hidden_corners(fit: BoxFit) -> np.ndarray:
-    """(8,) whether the first box of `fit` hides a corner: none of its three faces is turned to the camera."""
-    rotation, translation = fit.rotation[0].numpy(), fit.translation[0].numpy()
+def hidden_corners(box: BoxFit[np.ndarray]) -> np.ndarray:
+    """(8,) whether the first box of `box` hides a corner: none of its three faces is turned to the camera."""
+    rotation, translation = box.rotation[0], box.translation[0]
     x, y, z = -rotation.T @ translation  # position of the camera in the box's frame
     turned = {
         "left": x < -CARD_WIDTH_MM / 2,
@@ -160,6 +158,6 @@ def hidden_corners(fit: BoxFit) -> np.ndarray:
         "lower": y < -CARD_HEIGHT_MM / 2,
         "upper": y > CARD_HEIGHT_MM / 2,
         "back": z > 0,
-        "face": z < -float(fit.thickness[0]),
+        "face": z < -float(box.thickness[0]),
     }
     return np.array([not any(turned[word] for word in name.split("_")) for name in CORNERS])
