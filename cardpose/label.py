@@ -70,9 +70,9 @@ def label(
     with LabelFolder(folder) as labels:
         wanted = read_worklist(frames, labels) if frames else all_frames(labels)
         pictures = Pictures(labels.root, wanted, Path(cache or user_cache_path("cardpose")))
-        proposals = (
-            Proposals(Predictor.from_file(find_model(model)), pictures, wanted) if model != "none" else None
-        )
+        proposals = None
+        if model != "none":
+            proposals = Proposals(Predictor.from_file(find_model(model, exported=True)), pictures, wanted)
         session = app.Session(labels, wanted, pictures, proposals, ordered=bool(frames))
         token, local = secrets.token_urlsafe(16), guard.is_local(host)
         listener = serve.listen(host, port)

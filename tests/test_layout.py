@@ -34,7 +34,6 @@ WINGS = (
 EXTRAS = {
     "timm": ("models.encoders.timm_features",),
     "onnx": ("deploy.onnx_model",),
-    "onnxruntime": ("deploy.onnx_model", "prediction.backends"),
     "onnxscript": ("deploy.onnx_model",),
     "sleap_io": ("data.formats.sleap",),
     "optuna": ("sweeps.search", "sweeps.trials", "training.callbacks.prune"),
@@ -111,6 +110,7 @@ def test_libraries_have_one_door(path: Path) -> None:
         assert library != "av" or name == "common.jpeg" or name.startswith("data.footage.")
         assert library not in ("PIL", "pi_heif") or name == "common.images"
         assert library != "efficientnet_lite_pytorch" or name == "models.encoders.efficientnet_lite"
+        assert library != "onnxruntime" or name in ("deploy.onnx_model", "prediction.backends")
         assert library != "jinja2" or name == "evaluation.report.html"
         assert library != "scipy" or name in (
             "evaluation.metrics.coverage",

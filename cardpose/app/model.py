@@ -38,7 +38,7 @@ def exported(name: str, cache: Path | None = None) -> PageModel:
     Raises:
         InputError: there is no such model, it is damaged, or the extra `onnx` is missing.
     """
-    path = find_model(name)
+    path = find_model(name, exported=True)
     if path.suffix.lower() == ".pt2":
         raise InputError(
             f"{path}: a browser runs no torch.export program: choose a checkpoint or an ONNX file"
@@ -55,7 +55,7 @@ def _export(path: Path, folder: Path) -> Path:
     if out.is_file():
         return out
     from cardpose.deploy import graph, onnx_model
-    from cardpose.prediction.backends import TorchBackend
+    from cardpose.prediction.torch_backend import TorchBackend
 
     versions = {"cardpose": __version__, **onnx_model.require()}
     described = checkpoints.read(path)[checkpoints.KEY]

@@ -1,11 +1,14 @@
-"""Available cores, and the threads that torch and OpenCV use."""
+"""Available cores, and the threads that networks and OpenCV use."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
-import torch
+
+_chosen: int | None = None  # by `share_cores` while torch was not loaded
 
 
 def cores() -> int:
@@ -27,14 +30,36 @@ def processes_here() -> int:
 
 
 def share_cores() -> None:
-    """Leave one core for reading and writing; on few cores this is faster than a thread of the network on each."""
-    torch.set_num_threads(max(1, cores() - 1))
+    """Leave one core for reading and writing; on few cores this is faster than a thread of the network on each.
+
+    Does not load torch: `load_torch` tells it the number.
+    """
+    global _chosen
+    _chosen = max(1, cores() - 1)
+    if "torch" in sys.modules:
+        load_torch().set_num_threads(_chosen)
     cv2.setNumThreads(1)
+
+
+def load_torch() -> Any:
+    """The module torch, whose import takes seconds; it gets the threads of an earlier `share_cores`."""
+    loaded = "torch" in sys.modules
+    import torch
+
+    if not loaded and _chosen:
+        torch.set_num_threads(_chosen)
+    return torch
+
+
+def network_threads() -> int:
+    """Threads of a network that is opened now: torch's number where torch is loaded."""
+    return load_torch().get_num_threads() if "torch" in sys.modules else _chosen or cores()
 
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Run torch, and every backend that is opened in the block, on one thread; restores torch's number afterwards."""
+    torch = load_torch()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

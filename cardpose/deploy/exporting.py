@@ -15,7 +15,8 @@ from cardpose.common.threads import one_torch_thread
 from cardpose.deploy import graph, onnx_model, parity
 from cardpose.deploy.frames import calibration_images, labelled_frames, open_data
 from cardpose.models import checkpoints
-from cardpose.prediction.backends import OnnxBackend, TorchBackend
+from cardpose.prediction.backends import OnnxBackend
+from cardpose.prediction.torch_backend import TorchBackend
 from cardpose.training.testing import MakeSplit
 
 Format = Literal["onnx", "torch"]

@@ -93,8 +93,8 @@ def fit_box(
     # Coordinates relative to the principal point, 0 for corners that were not found.
     given = weights > 0
     points = xp.where(given[..., None], corners, 0.0) - constant(centre, corners) * given[..., None]
-    focal = xp.broadcast_to(constant(focal, corners), corners.shape[:1])
-    model = _Model(xp, points, focal[:, None, None])
+    focals = xp.broadcast_to(constant(focal, corners), corners.shape[:1])
+    model = _Model(xp, points, focals[:, None, None])
     rotation, translation, thickness = _start(model, weights)
     robust = weights
     limit = None if tolerance is None else constant(tolerance, corners).reshape(-1, 1)
@@ -175,7 +175,7 @@ _BY_CHANGE = np.concatenate([np.zeros((3, 3, 6)), np.eye(3)[..., None]], -1) * _
 _BY_TRANSLATION = np.concatenate([np.zeros((3, 3)), np.eye(3), np.zeros((3, 1))], -1) * _UNITS
 
 
-class _Model(Generic[Array]):
+class _Model:
     """Reprojection of a box, and its derivatives.
 
     Everything linear is one product with a constant: in an exported graph the number of operations sets the time.
@@ -186,7 +186,7 @@ class _Model(Generic[Array]):
         focal: (B, 1, 1) focal length in pixels.
     """
 
-    def __init__(self, xp: Any, points: Array, focal: Array) -> None:
+    def __init__(self, xp: Any, points: Any, focal: Any) -> None:
         self.xp, self.points, self.focal = xp, points, focal
         self.units, self.flat, self.by_thickness = (
             constant(values, points) for values in (_UNITS, _FLAT, _BY_THICKNESS)
@@ -246,7 +246,7 @@ class _Model(Generic[Array]):
         return weighted.swapaxes(1, 2) @ whole.reshape(-1, 2 * NUM_CORNERS, PARAMETERS + 1)
 
 
-def _start(model: _Model[Array], weights: Array) -> tuple[Array, Array, Array]:
+def _start(model: _Model, weights: Array) -> tuple[Array, Array, Array]:
     """Rotation (B, 3, 3), translation (B, 1, 3) and thickness (B, 1, 1) by scaled orthography."""
     xp, points = model.xp, model.points
     # Affine fit of box to image by ridge regression: the images of 1 mm of x, y and thickness, and of the centre.

@@ -16,8 +16,8 @@ from cardpose.data.footage.layouts import read_any
 from cardpose.data.footage.video import probe
 from cardpose.evaluation.report.tables import Cell, write_csv
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
-from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.torch_backend import TorchBackend
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from cardpose.common.packet import CORNERS
 from cardpose.fusion.clips import Flag, corner_uncertainty, frame_uncertainty
-from cardpose.prediction.backends import TorchBackend
 from cardpose.prediction.records import Prediction
+from cardpose.prediction.torch_backend import TorchBackend
 
 _EPSILON = 1e-6  # so that rows of score or distance 0 are picked last, not never
 

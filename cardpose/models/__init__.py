@@ -13,6 +13,7 @@ end_to_end.py     image bytes -> corners and count: the trained network with dec
 builder.py        objects from plain configuration, restricted to an allowlist
 from_config.py    the network of a checkpoint's configuration
 checkpoints.py    self-describing checkpoints, read with weights_only=True
+metadata.py       what checkpoints and exported files say of a model
 migrations.py     configurations of older checkpoints -> today's names
 released.py       a model's name or path -> its file
 listing.py        `cardpose models`: the released models and their scores

@@ -5,11 +5,9 @@ need: nothing is rebuilt from the command line.
 """
 
 import io
-import math
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,11 +19,10 @@ from cardpose import __version__
 from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file, sync
 from cardpose.common.packet import CORNERS, MAX_CARDS
-from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import builder, migrations
+from cardpose.models.metadata import KEY, check_calibration
 
-KEY = "cardpose"
 TYPES = {
     "config": dict,
     "split": dict,
@@ -35,14 +32,9 @@ TYPES = {
     "git_commit": str,
 }
 """Types of the required keys of the entry."""
-INTERVAL = {field.name for field in fields(Interval)}
-"""Keys of its optional "interval"."""
 
 SHOWN = 3
 """Number of differing keys that a message lists."""
-OTHER_VERSION = "use the version of cardpose that trained it"
-"""How to fix it where a checkpoint does not fit the network that its own configuration describes."""
-
 _FIRST_BYTES = {b"P", b"\x80"}  # of a zip file, which torch.save writes, and of a pickle
 
 
@@ -119,24 +111,6 @@ def read(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def check_calibration(described: Mapping[str, Any]) -> None:
-    """Check the interval and the calibration of a "cardpose" entry; each may be missing or None.
-
-    Raises:
-        InputError: one of them is of another type or version.
-    """
-    held = described.get("interval")
-    numbers = isinstance(held, dict) and all(_is_number(value) for value in held.values())
-    if held is not None and not (isinstance(held, dict) and held.keys() == INTERVAL and numbers):
-        raise InputError(
-            f"its interval is {held}, this version's holds numbers {', '.join(sorted(INTERVAL))}: {OTHER_VERSION}"
-        )
-    calibration = described.get("calibration")
-    view = calibration.get("field_of_view") if isinstance(calibration, dict) else None
-    if not (calibration is None or isinstance(calibration, dict)) or not (view is None or _is_number(view)):
-        raise InputError(f"its calibration is {calibration}: calibrate the original checkpoint again")
-
-
 def _check_metadata(described: Mapping[str, Any]) -> None:
     """Check that keypoints and split are as this version has them.
 
@@ -155,10 +129,6 @@ def _check_metadata(described: Mapping[str, Any]) -> None:
             )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def check_finite(weights: Mapping[str, Any]) -> None:
     """Raise an `InputError` that names a weight that is NaN, infinite, or no tensor."""
     for name, value in weights.items():
@@ -169,11 +139,6 @@ def check_finite(weights: Mapping[str, Any]) -> None:
                 f"weight {name} is not finite, the training diverged: use another checkpoint, or train again with a "
                 "lower optim.lr"
             )
-
-
-def interval(described: Mapping[str, Any]) -> Interval | None:
-    """The calibration that the "cardpose" entry holds; None where there is none, as before there was one."""
-    return Interval(**described["interval"]) if described.get("interval") else None
 
 
 def fusion(described: Mapping[str, Any]) -> FusionConfig:

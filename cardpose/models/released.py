@@ -1,7 +1,7 @@
 """Which file a model's name on the command line means, and the models that are released with cardpose.
 
-The folder cardpose/zoo holds the released models, one checkpoint each with weights of half precision; docs/models.md
-says how each was trained and what it is worth.
+The folder cardpose/zoo holds the released models, each as a checkpoint and as an ONNX file, with weights of half
+precision; docs/models.md says how each was trained and what it is worth.
 """
 
 from difflib import get_close_matches
@@ -26,18 +26,20 @@ DEFAULT = "packet"
 """The released model that is used where none is named."""
 
 
-def find_model(name: str | Path) -> Path:
+def find_model(name: str | Path, exported: bool = False) -> Path:
     """The file of a model: a released one, a checkpoint, an exported file, or the best checkpoint of a run folder.
 
     Args:
         name: a path, or the name of a released model; "" is the default one. A path in the current folder that is
             named like a released model is written with "./" before it.
+        exported: of a released model its ONNX file, which predicts on the CPU without torch, not its checkpoint.
 
     Raises:
         InputError: there is no such file, or the folder holds no best checkpoint.
     """
     if str(name or DEFAULT) in RELEASED:
-        return ZOO / f"{name or DEFAULT}.ckpt"
+        path = ZOO / f"{name or DEFAULT}.onnx"
+        return path if exported and path.is_file() else path.with_suffix(".ckpt")
     path = Path(name)
     if path.is_dir():
         if not (path / BEST).is_file():

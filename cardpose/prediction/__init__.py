@@ -1,7 +1,8 @@
 """Prediction of footage without labels.
 
 sources        pictures, videos, folders and cameras as one interface, and how they are named on a command line
-backends       what computes: a checkpoint in PyTorch, or an exported file in ONNX Runtime
+backends       what computes: an exported file in ONNX Runtime
+torch_backend  or a checkpoint in PyTorch
 predictor      Predictor: pictures in, corners in their pixels and counts out
 tracking       corners smoothed over time; when a running count has settled
 pipeline       PredictionPipeline: sources to a folder, in stages that overlap

@@ -4,8 +4,9 @@
     predictor("packet.jpg").cards                                             one picture, a file or an array
     for prediction in predictor.stream(frames): ...                           any number of them
 
-Needs neither Lightning nor Hydra nor albumentations. Reading footage is in `cardpose.prediction.sources`, the count of
-a whole clip in `cardpose.fusion.clips`, smoothing over time in `cardpose.prediction.tracking`.
+Needs neither Lightning nor Hydra nor albumentations, and with an ONNX file no torch. Reading footage is in
+`cardpose.prediction.sources`, the count of a whole clip in `cardpose.fusion.clips`, smoothing over time in
+`cardpose.prediction.tracking`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,21 +14,24 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cardpose.common.errors import InputError
 from cardpose.common.images import read_focal, read_image
 from cardpose.common.packet import MAX_CARDS
-from cardpose.edges.counting import EdgeCounter
+from cardpose.common.threads import load_torch
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.fusion.edge_votes import choose
 from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
-from cardpose.prediction.backends import Backend, OnnxBackend, TorchBackend, is_onnx
+from cardpose.prediction.backends import Backend, OnnxBackend, is_onnx
 from cardpose.prediction.records import FrameItem, Prediction
+
+if TYPE_CHECKING:
+    from cardpose.edges.counting import EdgeCounter
 
 MIN_SIDE = 1200
 """Longer side of a frame, in pixels, below which the pitch is too small to count edges, however near the camera is."""
@@ -55,8 +59,11 @@ class Predictor:
         """Focal length, in longer sides of the frames."""
 
     @cached_property
-    def edges(self) -> EdgeCounter:
-        """The counter of edges, read when the first frame is large enough for it."""
+    def edges(self) -> "EdgeCounter":
+        """The counter of edges, read when the first frame is large enough for it; it needs torch."""
+        load_torch()
+        from cardpose.edges.counting import EdgeCounter
+
         return EdgeCounter.from_file()
 
     @classmethod
@@ -66,7 +73,7 @@ class Predictor:
         """Load a checkpoint or an exported ONNX file; its content and its suffix decide which.
 
         Args:
-            path: the file, or the name of a released model.
+            path: the file, or the name of a released model: its ONNX file on the CPU, its checkpoint elsewhere.
             device: a torch device, or "auto" for the GPU if there is one. An ONNX file runs on the CPU.
             field_of_view: replaces that of the file.
 
@@ -74,8 +81,11 @@ class Predictor:
             InputError: no such file, not of cardpose, of another version, or a device that an ONNX file cannot use.
         """
         if str(path) in RELEASED:
-            path = find_model(path)
+            path = find_model(path, exported=device in ("auto", "cpu"))
         if not is_onnx(path):
+            load_torch()
+            from cardpose.prediction.torch_backend import TorchBackend
+
             return cls(TorchBackend(path, device), field_of_view)
         if device not in ("auto", "cpu"):
             raise InputError(f"{path}: an ONNX file runs on the CPU: choose accelerator cpu or auto")
@@ -185,6 +195,6 @@ def choose_device(accelerator: str) -> str:
     """
     if accelerator not in ("auto", "cpu", "gpu"):
         raise InputError(f"accelerator={accelerator}: choose auto, cpu or gpu")
-    if accelerator == "gpu" and not torch.cuda.is_available():
+    if accelerator == "gpu" and not load_torch().cuda.is_available():
         raise InputError("accelerator=gpu: there is no CUDA GPU here: choose auto or cpu")
     return {"gpu": "cuda"}.get(accelerator, accelerator)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cardpose.edges.counting import EdgeCount
 from cardpose.fusion.clips import THICKNESS, Flag
 
-if TYPE_CHECKING:  # sources need PyAV and OpenCV's cameras, a prediction of an array does not
+if (
+    TYPE_CHECKING
+):  # sources need PyAV and OpenCV's cameras, edges need torch; a prediction of an array does not
+    from cardpose.edges.counting import EdgeCount
     from cardpose.prediction.sources import Source
 
 
@@ -70,7 +72,7 @@ class Prediction:
     thickness_mm: float
     box: np.ndarray
     flag: Flag
-    edges: EdgeCount | None = None
+    edges: "EdgeCount | None" = None
     method: str = THICKNESS
 
     def completed(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from cardpose.evaluation.report.tables import Cell
 from cardpose.geometry.box_fit import field_of_view
 from cardpose.geometry.boxes import labelled
 from cardpose.geometry.focal_length import estimate_focal
-from cardpose.models import checkpoints
+from cardpose.models import checkpoints, metadata
 from cardpose.models.builder import build
 from cardpose.training.testing import MakeSplit, evaluate_checkpoint
 
@@ -91,7 +91,7 @@ def calibrate_counts(
         "offset": offset,
         "field_of_view": view,
     }
-    if interval := checkpoints.interval(described):
+    if interval := metadata.interval(described):
         described["interval"] = asdict(interval.rescaled(scale, offset))
     return Fit(scale, offset, len(counts), view)
 

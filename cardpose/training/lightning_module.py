@@ -23,7 +23,7 @@ from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import flag_frames, interval_scores
 from cardpose.geometry.affine import apply_affine
-from cardpose.models import checkpoints
+from cardpose.models import checkpoints, metadata
 from cardpose.models.end_to_end import Decode, decoded
 from cardpose.models.unet import Output, UNet
 from cardpose.training.losses.packet_loss import EpochLoss, PacketLoss
@@ -169,7 +169,7 @@ class CardposeModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Of a resumed training: the interval of the last validation, until the next one."""
-        self.interval = checkpoints.interval(checkpoint.get(checkpoints.KEY, {}))
+        self.interval = metadata.interval(checkpoint.get(checkpoints.KEY, {}))
 
     def load(self, checkpoint: Mapping[str, Any], name: str | Path) -> None:
         """Take over the weights and the interval of a checkpoint, as `cardpose.models.checkpoints.read` returns it.
@@ -180,9 +180,9 @@ class CardposeModule(LightningModule):
         Raises:
             InputError: the weights are of another version's network; the message names the keys.
         """
-        checkpoints.load_weights(self.net, checkpoint, name, fix=checkpoints.OTHER_VERSION)
+        checkpoints.load_weights(self.net, checkpoint, name, fix=metadata.OTHER_VERSION)
         self.load_state_dict(checkpoint["state_dict"])
-        self.interval = checkpoints.interval(checkpoint[checkpoints.KEY])
+        self.interval = metadata.interval(checkpoint[checkpoints.KEY])
 
     def _evaluate(self, batch: Batch, metrics: FrameMetrics) -> dict[str, Any]:
         output = self(batch["image"])

@@ -25,7 +25,8 @@ from cardpose.deploy.parity import report_path
 from cardpose.export import export, main
 from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
-from cardpose.prediction.backends import OnnxBackend, TorchBackend
+from cardpose.prediction.backends import OnnxBackend
+from cardpose.prediction.torch_backend import TorchBackend
 
 Compose = Callable[..., DictConfig]
 Untrained = Callable[[str], Path]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, open_dict
 from cardpose.calibrate import calibrate
 from cardpose.common.errors import InputError
 from cardpose.evaluate import evaluate
-from cardpose.models import checkpoints
+from cardpose.models import checkpoints, metadata
 from cardpose.train import train
 
 Compose = Callable[..., DictConfig]
@@ -35,7 +35,7 @@ def load_metrics(folder: Path) -> dict[str, float]:
 
 def test_a_run_calibrates_and_reports_its_interval(run: Path, tmp_path: Path, tiny_folder: Path) -> None:
     best = run / "checkpoints" / "best.ckpt"
-    interval = checkpoints.interval(checkpoints.read(best)[checkpoints.KEY])
+    interval = metadata.interval(checkpoints.read(best)[checkpoints.KEY])
     assert interval is not None
     assert interval.videos == 2
     assert interval.floor > 0
@@ -55,7 +55,7 @@ def test_a_run_calibrates_and_reports_its_interval(run: Path, tmp_path: Path, ti
     own = calibrate(str(best), tiny_folder, ["videos/30.mp4"], tmp_path / "own.ckpt").path
     described = checkpoints.read(own)[checkpoints.KEY]
     fitted = described["calibration"]
-    assert checkpoints.interval(described) == interval.rescaled(fitted["scale"], fitted["offset"])
+    assert metadata.interval(described) == interval.rescaled(fitted["scale"], fitted["offset"])
 
 
 def test_a_checkpoint_from_before_there_was_an_interval_has_none(run: Path, tmp_path: Path) -> None:

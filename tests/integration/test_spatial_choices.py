@@ -14,7 +14,8 @@ from cardpose.common.hydra_entry import CONF, plain
 from cardpose.deploy import graph, onnx_model, parity
 from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net, end_to_end
-from cardpose.prediction.backends import OnnxBackend, TorchBackend
+from cardpose.prediction.backends import OnnxBackend
+from cardpose.prediction.torch_backend import TorchBackend
 from cardpose.training import build
 
 Compose = Callable[..., DictConfig]

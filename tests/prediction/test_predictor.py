@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cardpose.common.errors import InputError
+from cardpose.common.images import write_image
 from cardpose.common.packet import CORNERS, ModelOutput
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.fusion.intervals import Interval
@@ -266,6 +267,23 @@ def test_predicting_needs_no_training_library(drawn_checkpoint: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_onnx_file_predicts_a_picture_without_torch(tmp_path: Path) -> None:
+    model = write_onnx(tmp_path / "a.onnx", {checkpoints.KEY: json.dumps(ABOUT)}, *ModelOutput._fields)
+    write_image(tmp_path / "a.png", np.full((96, 128, 3), (17, 0, 0), np.uint8))
+    heavy = ("torch", "torchmetrics", "scipy", "matplotlib", "cardpose.edges")
+    code = (
+        "import sys\n"
+        "from cardpose.predict import predict\n"
+        "predict([sys.argv[1]], model=sys.argv[2], out=sys.argv[3])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    words = [str(tmp_path / name) for name in ("a.png", model.name, "out")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+    line = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
+    assert line["cards"] == 17.0
 
 
 def test_prepared_frames_can_be_of_many_sizes(predictor: Predictor) -> None:

@@ -6,15 +6,18 @@ whole lines are visible, thin marks and dashed lines hidden.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from cardpose.common.packet import CORNERS, EDGES, HIDDEN, NOT_LABELLED, VISIBLE, Batch
-from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.geometry.letterbox import invert_affine
+
+if TYPE_CHECKING:  # an overlay of a prediction needs neither torch nor torchmetrics
+    from torch import Tensor
+
+    from cardpose.evaluation.metrics.results import FrameResult
 
 Colour = tuple[int, int, int]
 
@@ -37,7 +40,7 @@ _SUBPIXEL_BITS = 4
 _FONT, _FONT_SCALE, _LINE_HEIGHT = cv2.FONT_HERSHEY_SIMPLEX, 0.4, 16
 
 
-def to_picture(image: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
+def to_picture(image: "Tensor", mean: "Tensor", std: "Tensor") -> np.ndarray:
     """Undo the encoder's normalisation.
 
     Args:
@@ -92,7 +95,7 @@ def draw_packet(
 
 
 def draw_result(
-    picture: np.ndarray, to_source: np.ndarray, result: FrameResult, factor: int = 2
+    picture: np.ndarray, to_source: np.ndarray, result: "FrameResult", factor: int = 2
 ) -> np.ndarray:
     """Labelled corners (circles, white box) and predicted ones (crosses, green box) on an enlarged picture.
 
@@ -115,13 +118,13 @@ def draw_result(
     return draw_packet(canvas, predicted, called, mark="cross", edge_colour=PREDICTED_EDGES)
 
 
-def draw_sample(batch: Batch, row: int, result: FrameResult, mean: Tensor, std: Tensor) -> np.ndarray:
+def draw_sample(batch: Batch, row: int, result: "FrameResult", mean: "Tensor", std: "Tensor") -> np.ndarray:
     """`draw_result` on row `row` of a normalised batch; `mean` and `std` as in `to_picture`."""
     picture = to_picture(batch["image"][row], mean, std)
     return draw_result(picture, batch["to_source"][row].cpu().numpy(), result)
 
 
-def caption(result: FrameResult) -> str:
+def caption(result: "FrameResult") -> str:
     """Three short lines: the frame, its count and its corner error."""
     true = "?" if np.isnan(result.cards) else f"{result.cards:.0f}"
     return (

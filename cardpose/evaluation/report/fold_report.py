@@ -38,7 +38,7 @@ from cardpose.evaluation.report.tables import Cell, estimate_results, write_csv
 from cardpose.evaluation.report.test_result import Frames
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import bounds_across
-from cardpose.models import checkpoints
+from cardpose.models import checkpoints, metadata
 
 WORST_FRAMES = 20
 
@@ -173,7 +173,7 @@ def across_folds(
 
 def calibrated_on(run: Path) -> int:
     """Number of videos that the interval of a run was calibrated on, 0 without an interval."""
-    interval = checkpoints.interval(description(run))
+    interval = metadata.interval(description(run))
     return interval.videos if interval else 0
 
 

@@ -1,0 +1,48 @@
+"""The network of a checkpoint in PyTorch, as a backend of a `Predictor`."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cardpose.common.errors import InputError, MissingExtra
+from cardpose.common.packet import ModelOutput
+from cardpose.models import checkpoints, metadata
+from cardpose.models.from_config import end_to_end
+
+
+class TorchBackend:
+    """The network of a checkpoint, `module`.
+
+    Args:
+        device: a torch device, or "auto" for the GPU if there is one.
+
+    Raises:
+        InputError: no such file, not a checkpoint of cardpose, or of another version.
+    """
+
+    def __init__(self, path: str | Path, device: str = "cpu") -> None:
+        checkpoint = checkpoints.read(path)
+        described = checkpoint[checkpoints.KEY]
+        try:
+            self.module = end_to_end(described["config"])
+            height, width = described["config"]["data"]["size"]
+            self.fusion = checkpoints.fusion(described)
+        except MissingExtra as error:
+            raise InputError(f"{path}: {error}") from error
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: {error}: {metadata.OTHER_VERSION}") from error
+        checkpoints.load_weights(self.module.net, checkpoint, path, fix=metadata.OTHER_VERSION)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.module.to(device).eval()
+        self._device = device
+        self.size = (height, width)
+        self.interval = metadata.interval(described)
+        self.field_of_view = metadata.field_of_view(described)
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+        """See `cardpose.prediction.backends.Backend`."""
+        output = self.module(torch.from_numpy(images).to(self._device))
+        return ModelOutput(*(value.double().cpu().numpy() for value in output))
