@@ -1,10 +1,12 @@
 """Count the edges of the cards in the source frame, where a card is wide enough there.
 
-strips      cut the visible sides of a packet out of the frame
-rendering   rendered strips with their centre lines, to train on
-network     marks the centre line of each card
-tracing     the period of the cards, and the likely lines at that period
-counting    lines to a count, and whether to be sure of it
-classical   counters without training, the baselines
-training    train, calibrate and write the network of the zoo
+strips        cut the visible sides of a packet out of the frame
+levelling     make the lines of a strip level
+network       marks the centre line of each card, the packet and the local period
+tracing       the best chain of lines for each count, and the period of the brightness
+counting      what speaks for each count, the count, and whether to be sure of it
+classical     counters without training, the baselines
+surfaces, rendering, exposure    rendered strips with their centre lines, to train on
+training, calibration            train, calibrate and write the network of the zoo
+measure, measure_clips           the tables of docs/exact_count.md
 """

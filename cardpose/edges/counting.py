@@ -1,24 +1,26 @@
-"""Lines to a count, and how sure it is.
+"""Marks to a count, and how sure it is.
 
     counter = EdgeCounter.from_file()
     counter(frame, corners, weights, focal)     an EdgeCount
 
-Every column of a strip votes with its number of marks and of lines at the packet's period. The mode is the strip's
-count; its probability to be exact is a logistic regression, fitted to rendered packets that training has not seen.
+Several estimates speak for or against each count of a strip: the best chain of so many lines in every column and in
+their mean, how many columns prefer it, the integral of the local rate over the inside, and the inside divided by the
+period of the brightness. A logistic choice weighs them, a second one says how probable it is that the chosen count is
+exact; both are fitted to rendered packets that the network has not seen (`cardpose.edges.calibration`).
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from cardpose.common.errors import InputError
-from cardpose.edges.network import EdgeNetwork
+from cardpose.common.packet import MAX_CARDS
+from cardpose.edges.network import INSIDE, STRIDE, EdgeNetwork
 from cardpose.edges.strips import CARD_MM, ROWS, Strip, cut_strip, find_sides
-from cardpose.edges.tracing import brightness, find_period, trace_lines
+from cardpose.edges.tracing import brightness, find_period, score_counts
 from cardpose.fusion.edge_votes import Vote, combine
 from cardpose.models.released import ZOO
 
@@ -27,14 +29,17 @@ MIN_PITCH = 2.5
 """Source pixels a nominal card below which nothing is said."""
 CARD_RANGE_MM = (0.23, 0.42)
 """Thickness of a card, from the geometry, outside of which the lines are not those of cards."""
-FEATURES = 15
+CHOICE = 7
+"""Estimates that speak for a count."""
+FEATURES = 12
+"""What speaks for a count to be exact."""
 ALONE = 0.97
 """Probability above which one side needs no second."""
-_PEAK = 0.35
-_DOUBT = (0.12, 0.65)
-_INSIDE = 0.3
-_GROUP = 7  # columns of the marks that are averaged before peaks are found
-_LEAST_COLUMNS = 5
+_LEAST_COLUMNS = 2
+_NEAR = 8  # counts around the best one that are weighed
+_WEAK, _DISAGREE = 0.5, 0.5
+_SILENT = 0.1
+_PLAIN = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5])  # without a calibration
 
 
 @dataclass(frozen=True)
@@ -60,23 +65,43 @@ class EdgeCount:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a strip says about counts.
+
+    Args:
+        counts: (n,) the candidates.
+        choice: (n, CHOICE) what speaks for each.
+        agreement: (n,) share of the columns that prefer each.
+        strength: mean log-odds that speak for a card of the best chain.
+        height: rows of the inside.
+        period: rows of the brightness' period, and the share of the power near it.
+        pitch: source pixels a nominal card.
+    """
+
+    counts: np.ndarray
+    choice: np.ndarray
+    agreement: np.ndarray
+    strength: float
+    height: float
+    period: tuple[float, float]
+    pitch: float
+
+
+@dataclass(frozen=True)
 class Reading:
     """The count of one strip, the mean thickness of its cards by the geometry, and what speaks for it (FEATURES,)."""
 
     cards: int
     card_mm: float
     features: np.ndarray
+    evidence: Evidence
 
 
-def read_marks(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.ndarray) -> Reading | None:
-    """Count the lines of a strip.
-
-    Columns vote twice: with the number of their marks, and with that of the chain of lines at about the period.
-    How often the period goes into the inside is a third count, that of the marks' period and that of the brightness':
-    it has no vote, as the inside's ends are not good to half a card, but it speaks for or against the others.
+def weigh_counts(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.ndarray) -> Evidence | None:
+    """Weigh the counts that a strip may have.
 
     Args:
-        marks: (2, rows, columns) probabilities of a centre line and of the inside.
+        marks: (3, rows, columns) of the network.
         seen: (columns,) bool.
         pitch: source pixels a nominal card.
         grey: (rows, columns) of `tracing.brightness`.
@@ -84,46 +109,70 @@ def read_marks(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.ndarr
     Returns:
         None where too few columns show a packet.
     """
-    inside = cv2.blur(marks[1], (_GROUP, 1))
-    heat = cv2.blur(marks[0], (_GROUP, 1))
-    columns = np.flatnonzero(seen & (inside.max(0) > 0.5))
-    columns = columns[columns % 2 == 0]
+    columns = np.flatnonzero(seen & (marks[INSIDE].max(0) > 0))
     if len(columns) < _LEAST_COLUMNS:
         return None
-    heat, inside, grey = heat[:, columns], inside[:, columns], grey[:, columns]
-    padded = np.pad(heat, ((1, 1), (0, 0)))
-    peak = (heat > padded[:-2]) & (heat >= padded[2:]) & (inside > _INSIDE)
-    marked = (peak & (heat > _PEAK)).sum(0)
-    doubtful = (peak & (heat > _DOUBT[0]) & (heat < _DOUBT[1])).sum(0).mean()
-    period, _ = find_period(np.stack([heat * inside, grey * inside]))
-    own_periods = [find_period((signal * inside)[None]) for signal in (heat, grey)]
-    chains = trace_lines(heat, inside, period)
-    height = float(np.median((inside > 0.5).sum(0)))
-    votes = np.bincount(np.concatenate([marked, chains.counts]), minlength=2) / len(columns)
-    votes[0] = 0
-    cards = int(np.argmax(votes))
-    if cards == 0:
-        return None
-    own = chains.counts == cards if (chains.counts == cards).any() else np.ones(len(columns), bool)
-    span = chains.spans[own].mean() + period if cards > 1 else float(ROWS)
+    marks, grey = marks[:, :, columns], grey[:, columns]
+    mean = marks.mean(2, keepdims=True)
+    line, inside, rate = np.concatenate([marks, mean], 2)
+    most = min(MAX_CARDS + 1, len(line) // 4)
+    scores = score_counts(line, inside, rate, most)
+    # Columns that see much less of the packet than the others, behind a finger, have no vote.
+    share = 1 / (1 + np.exp(-inside))
+    heights = share.sum(0)
+    own = heights[:-1] > 0.6 * np.median(heights[:-1])
+    together = scores[:, :-1][:, own].mean(1)
+    together[0] = -np.inf
+    top = int(np.argmax(together + scores[:, -1]))
+    counts = np.arange(max(1, top - _NEAR), min(most, top + _NEAR) + 1)
+    votes = np.argmax(scores[1:, :-1][:, own], 0) + 1
+    integrals = (share * np.exp(np.clip(rate, -0.6, 0.6))).sum(0) / ROWS
+    integral = float(np.median(integrals[:-1][own]))
+    height = float(np.median(heights[:-1][own]))
+    period = find_period(grey[:, own] * share[:, :-1][:, own])
+    agreement = (votes[:, None] == counts).mean(0)
+    by_integral, by_period = np.abs(integral - counts), np.abs(height / period[0] - counts)
+    choice = np.stack(
+        [
+            together[counts] - together[counts].max(),
+            scores[counts, -1] - scores[counts, -1].max(),
+            agreement,
+            -np.minimum(by_integral, 3),
+            -(np.minimum(by_integral, 3) ** 2),
+            -np.minimum(by_period, 1.5),
+            -np.minimum(by_period, 4),
+        ],
+        1,
+    )
+    strength = float(together[top] + scores[top, -1]) / 2 / top
+    return Evidence(counts, choice, agreement, strength, height, period, pitch)
+
+
+def choose(evidence: Evidence, weights: np.ndarray) -> Reading:
+    """The count that the estimates, weighed by (CHOICE,), speak for most."""
+    odds = evidence.choice @ weights
+    share = np.exp(odds - odds.max())
+    share /= share.sum()
+    best = int(np.argmax(share))
+    cards, own = int(evidence.counts[best]), evidence.choice[best]
+    second = np.sort(share)[-2] if len(share) > 1 else 0.0
     features = np.array(
         [
-            (chains.counts == cards).mean(),
-            (np.abs(chains.counts - cards) <= 1).mean(),
-            (marked == cards).mean(),
-            (np.abs(marked - cards) <= 1).mean(),
-            chains.least[own].mean(),
-            chains.mean[own].mean(),
-            min(doubtful, 5.0),
-            math.log(pitch),
-            min(abs(math.log(span / cards / ROWS)), 1.0),
-            *(min(abs(height / p - cards), 3.0) for p, _ in own_periods),
-            *(share for _, share in own_periods),
-            min(abs(math.log(own_periods[0][0] / own_periods[1][0])), 0.5),
+            np.clip(math.log(share[best] / max(1 - share[best], 1e-4)), -6, 8),
+            math.log(max(second, 1e-4)),
+            evidence.agreement[best],
+            evidence.agreement[max(0, best - 1) : best + 2].sum(),
+            max(own[0], -4),
+            max(own[1], -4),
+            own[3],
+            own[6],
+            min(evidence.strength, 8.0),
+            evidence.period[1],
+            math.log(evidence.pitch),
             math.log(cards),
         ]
     )
-    return Reading(cards, span / cards / ROWS * CARD_MM, features)
+    return Reading(cards, evidence.height / cards / ROWS * CARD_MM, features, evidence)
 
 
 class EdgeCounter:
@@ -131,11 +180,15 @@ class EdgeCounter:
 
     Args:
         network: in evaluation mode.
+        choice: (CHOICE,) weights of the estimates; None: plain ones.
         weights: (FEATURES + 1,) of the logistic regression, the constant last; None: not calibrated, never sure.
     """
 
-    def __init__(self, network: EdgeNetwork, weights: np.ndarray | None) -> None:
+    def __init__(
+        self, network: EdgeNetwork, choice: np.ndarray | None = None, weights: np.ndarray | None = None
+    ) -> None:
         self.network, self.weights = network.eval(), weights
+        self.choice = _PLAIN if choice is None else choice
 
     @classmethod
     def from_file(cls, path: Path = FILE) -> "EdgeCounter":
@@ -148,23 +201,28 @@ class EdgeCounter:
             held = torch.load(path, map_location="cpu", weights_only=True)
             network = EdgeNetwork()
             network.load_state_dict(held["state_dict"])
-            weights = held.get("calibration")
+            fitted = [held[name] for name in ("choice", "calibration")]
         except Exception as error:  # torch raises many types for a damaged file
             raise InputError(
                 f"{path}: not the weights of cardpose.edges: run python -m cardpose.edges.training"
             ) from error
-        return cls(network, None if weights is None else weights.double().numpy())
+        return cls(network, *(None if part is None else part.double().numpy() for part in fitted))
 
     def marks(self, strip: Strip) -> np.ndarray:
-        """(2, rows, COLUMNS / 2) probabilities of a centre line and of the inside."""
+        """(3, rows, COLUMNS / STRIDE) of the network."""
         with torch.inference_mode():
             image = torch.from_numpy(strip.image).permute(2, 0, 1)[None]
-            return self.network(image)[0].sigmoid().numpy()
+            return self.network(image)[0].numpy()
+
+    def weigh(self, strip: Strip) -> Evidence | None:
+        """What a strip says about counts; None: no packet."""
+        seen = strip.seen.reshape(-1, STRIDE).all(1)
+        return weigh_counts(self.marks(strip), np.asarray(seen), strip.pitch, brightness(strip.image, STRIDE))
 
     def read(self, strip: Strip) -> Reading | None:
-        """Count the lines of a strip."""
-        seen = strip.seen[::2] & strip.seen[1::2]
-        return read_marks(self.marks(strip), seen, strip.pitch, brightness(strip.image))
+        """Count the lines of a strip; None: no packet."""
+        evidence = self.weigh(strip)
+        return choose(evidence, self.choice) if evidence else None
 
     def probability(self, reading: Reading) -> float:
         """That a strip's count is exact."""
@@ -190,10 +248,16 @@ class EdgeCounter:
         if pitch < MIN_PITCH:
             return EdgeCount(0, 0.0, pitch, "too few pixels a card")
         votes: list[Vote] = []
+        reason = "no edges of cards"
         for side in (side for side in sides if side.pitch >= MIN_PITCH):
             reading = self.read(cut_strip(image, side))
-            if reading and CARD_RANGE_MM[0] < reading.card_mm < CARD_RANGE_MM[1]:
-                votes.append((reading.cards, self.probability(reading)))
-            if votes and votes[-1][1] > ALONE:
+            if not reading or not CARD_RANGE_MM[0] < reading.card_mm < CARD_RANGE_MM[1]:
+                continue
+            probability = self.probability(reading)
+            if probability < _SILENT:
+                reason = "blurred" if reading.evidence.strength < _WEAK else "columns disagree"
+                continue
+            votes.append((reading.cards, probability))
+            if probability > ALONE:
                 break
-        return EdgeCount(*combine(votes), pitch) if votes else EdgeCount(0, 0.0, pitch, "no edges of cards")
+        return EdgeCount(*combine(votes), pitch) if votes else EdgeCount(0, 0.0, pitch, reason)

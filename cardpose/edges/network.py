@@ -1,18 +1,25 @@
-"""A fully convolutional network that marks the centre line of each card in a strip."""
+"""A fully convolutional network that marks the centre line of each card in a strip, the packet and the local period."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CHANNELS = 24
-DILATIONS = (1, 2, 4, 8, 2)
-"""Across the cards: a mark depends on about six cards above and below it."""
-WINDOW = (25, 9)
+CHANNELS = 32
+LAYERS = (
+    *(((5, 1), 1), ((3, 3), 1), ((5, 1), 2), ((5, 1), 4), ((3, 3), 1)),
+    *(((5, 1), 8), ((5, 1), 4), ((5, 1), 2), ((3, 3), 1), ((5, 1), 1)),
+)
+"""Kernels and dilations at half the rows: a mark depends on about fifteen cards above and below it."""
+STRIDE = 4
+"""Columns of a strip to a column of the marks."""
+WINDOW = (25, 3)
 """Rows and columns of the neighbourhood that the brightness is compared with."""
+LINE, INSIDE, RATE = range(3)
+"""Channels of the marks."""
 
 
 class EdgeNetwork(nn.Module):
-    """Marks centre lines; every second column.
+    """Marks centre lines; every fourth column.
 
     Args:
         channels: of the hidden layers.
@@ -20,30 +27,41 @@ class EdgeNetwork(nn.Module):
 
     def __init__(self, channels: int = CHANNELS) -> None:
         super().__init__()
-        self.first = nn.Conv2d(5, channels, (7, 5), stride=(1, 2), padding=(3, 2))
+        self.first = nn.Conv2d(5, channels, (6, 6), stride=(2, STRIDE), padding=(2, 1))
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.BatchNorm2d(channels),
                 nn.ReLU(),
-                nn.Conv2d(channels, channels, (5, 3), padding=(2 * by, 1), dilation=(by, 1), bias=False),
+                nn.Conv2d(
+                    channels,
+                    channels,
+                    kernel,
+                    padding=(kernel[0] // 2 * by, kernel[1] // 2),
+                    dilation=(by, 1),
+                    bias=False,
+                ),
             )
-            for by in DILATIONS
+            for kernel, by in LAYERS
         )
-        self.last = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, 2, 1))
+        last = nn.Conv2d(channels, 6, (3, 1), padding=(1, 0))
+        self.last = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), last)
 
     def forward(self, strips: Tensor) -> Tensor:
         """Marks of strips.
 
         Args:
-            strips: (B, 3, rows, columns) uint8 or float, 0 to 255.
+            strips: (B, 3, rows, columns) uint8 or float, 0 to 255; an even number of rows.
 
         Returns:
-            (B, 2, rows, columns / 2) logits: a centre line, and the inside of the packet.
+            (B, 3, rows, columns / STRIDE): logits of a centre line and of the inside of the packet, and the logarithm
+            of the cards a nominal card's height.
         """
         features = self.first(self._normalised(strips.float() / 255))
         for layer in self.layers:
             features = features + layer(features)
-        return self.last(features)
+        pairs = self.last(features)  # two rows a row
+        batch, _, rows, columns = pairs.shape
+        return pairs.reshape(batch, 3, 2, rows, columns).transpose(2, 3).reshape(batch, 3, 2 * rows, columns)
 
     @staticmethod
     def _normalised(strips: Tensor) -> Tensor:
@@ -52,7 +70,8 @@ class EdgeNetwork(nn.Module):
         halves = (WINDOW[0] // 2, WINDOW[1] // 2)
 
         def around(values: Tensor) -> Tensor:
-            return F.avg_pool2d(values, WINDOW, 1, halves, count_include_pad=False)
+            tall = F.avg_pool2d(values, (WINDOW[0], 1), 1, (halves[0], 0), count_include_pad=False)
+            return F.avg_pool2d(tall, (1, WINDOW[1]), 1, (0, halves[1]), count_include_pad=False)
 
         local = grey - around(grey)
         spread = (around(local.square()) + 1e-5).sqrt()

@@ -1,7 +1,7 @@
-"""Rendered strips with the centre lines of their cards: hundreds a second, to train on.
+"""Rendered strips with the centre lines of their cards: a hundred a second, to train on.
 
-A strip is drawn at `FINE` rows a nominal card, blurred, sampled at the source's pitch, given the faults of a camera and
-resampled to `strips.ROWS` rows, as a strip that was cut out of a frame.
+A strip is drawn at `FINE` rows a nominal card; `cardpose.edges.exposure` makes of it what a camera and a cut would.
+Looks are drawn far apart (domain randomisation), as photographs differ more than any renderer.
 """
 
 from typing import NamedTuple
@@ -9,19 +9,24 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from cardpose.edges.exposure import expose
 from cardpose.edges.strips import COLUMNS, ROWS
+from cardpose.edges.surfaces import FINE, colour, smooth, surface
 
-FINE = 16
-"""Rows a nominal card while drawing."""
 KINDS = ("packet", "book", "planks", "texture")
+STYLES = ("square", "loose", "pressed", "leaning", "dirty")
+_LOOKS = {"paper": 0.72, "gilt": 0.08, "dark": 0.08, "core": 0.12}
+_LEAST = 0.3
+"""Least visible share of a card that another one hides, from above."""
 
 
 class RenderedStrip(NamedTuple):
     """A strip and the truth.
 
     Args:
-        image: (rows, columns, 3) uint8 RGB.
-        lines: (n, columns) row of each card's centre, top card first; no row for what is no packet.
+        image: (rows, columns, 3) float32 RGB, 0 to 255.
+        lines: (n, columns) row of the centre of what is visible of each card, top card first; none of no packet.
+        clear: (columns,) bool, the columns in which nothing hides the packet.
         pitch: source pixels a nominal card.
         blur: standard deviation of the blur across the cards, source pixels.
         kind: of `KINDS`.
@@ -30,10 +35,21 @@ class RenderedStrip(NamedTuple):
 
     image: np.ndarray
     lines: np.ndarray
+    clear: np.ndarray
     pitch: float
     blur: float
     kind: str
     wear: float
+
+
+class _Cards(NamedTuple):
+    """Upper and lower border (n, columns) of each card, fine rows, the width (n,) of the gap below, relative to a card,
+    and how far it sticks out (n, columns)."""
+
+    tops: np.ndarray
+    bottoms: np.ndarray
+    gap: np.ndarray
+    out: np.ndarray
 
 
 def render_strip(
@@ -44,6 +60,7 @@ def render_strip(
     top: float = 0.0,
     pitch: float | None = None,
     kind: str = "packet",
+    style: str = "",
 ) -> RenderedStrip:
     """Render a strip.
 
@@ -53,190 +70,188 @@ def render_strip(
         top: nominal cards above the packet; below 0 the packet begins above the strip.
         pitch: source pixels a nominal card; None: drawn from 1.5 to 13.
         kind: of `KINDS`.
+        style: of `STYLES`; "": any.
     """
     pitch = float(np.exp(rng.uniform(np.log(1.5), np.log(13)))) if pitch is None else pitch
     wear = float(rng.random()) ** 1.5
+    if style:
+        wear = 0.8 if style == "dirty" else 0.15
     height = rows * FINE // ROWS
-    x = np.linspace(-1, 1, columns)
-    tops, bottoms, gap = _borders(rng, cards, x, wear, kind)
-    tops, bottoms = tops + top * FINE, bottoms + top * FINE
-    fine = _draw(rng, tops, bottoms, gap, height, x, wear, kind)
-    image, blur = _photograph(rng, fine, pitch, rows, columns)
+    x = np.linspace(-1, 1, columns, dtype=np.float32)
+    borders = _borders(rng, cards, x, wear, kind, style)
+    tops, bottoms = borders.tops + top * FINE, borders.bottoms + top * FINE
+    clear = np.ones(columns, bool)
+    if kind == "texture":
+        fine = surface(rng, (height, columns))
+    else:
+        fine = _draw(rng, borders._replace(tops=tops, bottoms=bottoms), height, x, wear)
+        _hide(rng, fine, clear)
+    image, blur = expose(rng, fine, pitch, rows)
     lines = ((tops + bottoms) / 2 + 0.5) * ROWS / FINE - 0.5
-    return RenderedStrip(image, lines if kind == "packet" else lines[:0], pitch, blur, kind, wear)
-
-
-def _smooth(rng: np.random.Generator, shape: tuple[int, int], knots: tuple[int, int]) -> np.ndarray:
-    """Smooth normal noise (h, w) with this many knots along each axis."""
-    field = rng.standard_normal((max(2, knots[0]), max(2, knots[1]))).astype(np.float32)
-    return cv2.resize(field, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return RenderedStrip(image, lines if kind == "packet" else lines[:0], clear, pitch, blur, kind, wear)
 
 
 def _borders(
-    rng: np.random.Generator, cards: int, x: np.ndarray, wear: float, kind: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Upper and lower border (n, columns) of each card, fine rows, and the relative width (n,) of the gap below."""
-    mean = FINE * rng.uniform(0.72, 1.38)
-    uneven = rng.uniform(0.0, 0.03)
+    rng: np.random.Generator, cards: int, x: np.ndarray, wear: float, kind: str, style: str
+) -> _Cards:
+    """Where the cards are; books and planks are of the same make at another pitch."""
+    mean, uneven = FINE * rng.uniform(0.74, 1.36), rng.uniform(0.0, 0.03)
     if kind == "book":
-        mean, uneven = FINE * rng.uniform(0.25, 0.6), rng.uniform(0.02, 0.4)
-    elif kind != "packet":
-        mean, uneven = FINE * np.exp(rng.uniform(np.log(0.4), np.log(5))), rng.uniform(0.25, 0.8)
+        mean, uneven = FINE * rng.uniform(0.2, 0.6), rng.uniform(0.02, 0.4)
+    elif kind == "planks":
+        width = np.exp(rng.uniform(np.log(0.3), np.log(8)))
+        mean, uneven = FINE * width, rng.uniform(0.45 if 0.65 < width < 1.6 else 0.2, 0.8)
     loose = rng.choice([0.0, 0.05, 0.25], p=[0.4, 0.3, 0.3]) * rng.random()
-    gap = rng.uniform(0.08, 0.38) * np.exp(rng.normal(0, 0.25 + 0.3 * wear, cards))
+    loose = {"": loose, "loose": 0.2}.get(style, 0.0)
+    gap = {"pressed": 0.06}.get(style, rng.uniform(0.05, 0.36)) * np.exp(
+        rng.normal(0, 0.2 + 0.3 * wear, cards)
+    )
     gap = np.clip(gap + loose * rng.exponential(1.0, cards), 0.02, 1.6)
     thick = np.exp(rng.normal(0, uneven, cards))
     step = mean * np.maximum(thick * (1 - gap.clip(0, 0.4)) + gap, 0.4)
     upper = np.concatenate([[0.0], np.cumsum(step)[:-1]])
-    level = upper[:, None] + np.zeros((1, len(x)))
-    # The whole packet leans and bends; single cards tilt and warp a little, never through their neighbours.
-    slope, bend = rng.normal(0, 0.7) * FINE * 0.7, rng.normal(0, 0.5) * FINE * 0.5
-    level = level + slope * x + bend * x**2
-    fan = rng.normal(0, 0.03)
+    level: np.ndarray = upper[:, None] + np.zeros((1, len(x)))
+    # What is left of lean and bend in a levelled strip; single cards tilt and warp a little, never through neighbours.
+    slope, bend = rng.normal(0, 0.12 if rng.random() < 0.85 else 0.5) * FINE, rng.normal(0, 0.12) * FINE
+    fan = {"leaning": 0.06}.get(style, rng.normal(0, 0.02))
+    level = (
+        level + slope * x + bend * x**2 + rng.uniform(0, 0.15) * FINE * smooth(rng, (2, len(x)), (2, 6))[:1]
+    )
     level = level + fan * (upper - upper.mean())[:, None] * x
+    out: np.ndarray = np.zeros((cards, len(x)))
     if cards > 1:
         free = 0.25 * mean * min(1.0, float(gap.mean()) * 2) * (0.3 + wear)
-        level = level + free * np.clip(_smooth(rng, (cards, len(x)), (max(2, cards // 2), 4)), -2, 2) * 0.5
+        level = level + 0.5 * free * np.clip(smooth(rng, (cards, len(x)), (max(2, cards // 2), 3)), -2, 2)
+        ends = rng.standard_normal((cards, 2)) + 0.8 * smooth(rng, (cards, 2), (max(2, cards // 6), 2))
+        out = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * np.linspace(0, 1, len(x)) * rng.random()
     below = np.concatenate([level[1:], level[-1:] + step[-1]])
     share = np.clip(gap * mean / step, 0.02, 0.6)
-    return level, below - share[:, None] * (below - level), gap
+    bottoms = below - share[:, None] * (below - level)
+    # Seen from above, what sticks out lies lower in the image and hides the upper part of the next card.
+    shift = out * (mean * rng.uniform(0, 0.2) * (rng.random() < 0.6))
+    tops, bottoms = level + shift, bottoms + shift
+    tops[1:] = np.maximum(tops[1:], np.minimum(bottoms[:-1], bottoms[1:] - _LEAST * mean))
+    bottoms[:-1] = np.minimum(bottoms[:-1], tops[1:])
+    return _Cards(tops, np.maximum(bottoms, tops + 0.1 * mean), gap, out)
 
 
-def _colour(rng: np.random.Generator, value: tuple[float, float], saturation: float) -> np.ndarray:
-    return np.clip(rng.uniform(*value) * (1 + saturation * rng.uniform(-1, 1, 3)), 0.01, 1.3)
-
-
-def _surface(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """(h, w, 3) a table or a card seen from above: plain, woven, striped or printed."""
-    h, w = shape
-    colour = _colour(rng, (0.08, 0.95), rng.choice([0.1, 0.5]))
-    picture = np.ones((h, w, 1)) * colour
-    kind = rng.integers(5)
-    strength = rng.uniform(0.02, 0.5)
-    if kind == 1:  # stripes along the cards, as wood and the pattern of a back
-        lines = _smooth(rng, (h, w), (int(h / rng.uniform(3, 40)), 2))
-        picture = picture * np.exp(strength * lines)[..., None]
-    elif kind == 2:  # cloth
-        grain = _smooth(rng, (h, w), (h // 5, w))
-        picture = picture * np.exp(0.5 * strength * grain)[..., None]
-    elif kind == 3:  # regular lines, at a pitch of their own
-        y = np.arange(h)[:, None] + rng.normal(0, 8) * np.linspace(-1, 1, w)
-        lines = np.sin(2 * np.pi * y / rng.uniform(0.5 * FINE, 4 * FINE))
-        fade = np.clip(_smooth(rng, (h, w), (3, 3)), 0, 1)
-        picture = picture * np.exp(strength * fade * lines)[..., None]
-    elif kind == 4:  # print in two colours
-        mask = _smooth(rng, (h, w), (max(2, h // 20), max(2, w // 6))) > 0
-        picture = np.where(mask[..., None], picture, _colour(rng, (0.1, 1.0), 0.4))
-    return picture
-
-
-def _draw(
-    rng: np.random.Generator,
-    tops: np.ndarray,
-    bottoms: np.ndarray,
-    gap: np.ndarray,
-    height: int,
-    x: np.ndarray,
-    wear: float,
-    kind: str,
-) -> np.ndarray:
+def _draw(rng: np.random.Generator, borders: _Cards, height: int, x: np.ndarray, wear: float) -> np.ndarray:
     """(height, columns, 3) float32, 0 to about 1: surface above, cards and gaps, table below."""
+    tops, bottoms, gap, out = borders
     cards, columns = tops.shape
-    if kind == "texture":
-        return _surface(rng, (height, columns)).astype(np.float32)
     y = np.arange(height, dtype=np.float32)[:, None]
     starts = np.clip(np.round(tops), -1, height).astype(int)
     marks = np.zeros((height + 2, columns), np.int32)
     np.add.at(marks, (starts + 1, np.broadcast_to(np.arange(columns), starts.shape)), 1)
     index = np.cumsum(marks, 0)[1:-1] - 1  # the card at or above each row, -1 above the packet
-    own = np.clip(index, 0, cards - 1)
-    column = np.arange(columns)
-    upper, lower = tops[own, column], bottoms[own, column]
-    middle = (y - upper) / np.maximum(lower - upper, 1.0)  # 0 to 1 inside the card
-    # Edge of each card: paper, tone of its own, rounded, frayed; black or gilt decks too.
-    look = rng.choice(["paper", "gilt", "dark", "core"], p=[0.76, 0.08, 0.06, 0.10])
-    paper = {
-        "paper": _colour(rng, (0.45, 1.0), 0.12),
-        "gilt": np.array([0.8, 0.62, 0.3]) * rng.uniform(0.5, 1.2),
-        "dark": _colour(rng, (0.06, 0.3), 0.3),
-        "core": _colour(rng, (0.5, 1.0), 0.1),
-    }[look]
-    tone = np.exp(rng.normal(0, rng.uniform(0.01, 0.06 + 0.08 * wear), (cards, 1)))
-    tone = tone * np.exp(0.12 * wear * _smooth(rng, (cards, columns), (cards, 8)))
-    out = rng.normal(0, 1, cards) + 0.8 * _smooth(rng, (cards, 1 + 1), (max(2, cards // 6), 2))[:, 0]
-    tone = tone * np.exp(rng.uniform(0, 0.08) * out)[:, None]
-    shape = 1 - rng.uniform(0, 0.4) * np.abs(2 * middle - 1) ** rng.uniform(1.5, 6)
-    edge = (tone[own, column] * shape)[..., None] * paper
-    if look == "core":
-        core = np.exp(-(((middle - rng.uniform(0.4, 0.6)) / rng.uniform(0.08, 0.16)) ** 2))
-        edge = edge * (1 - rng.uniform(0.2, 0.6) * core)[..., None]
-    if rng.random() < 0.3:  # ink of the back, or of the face, bleeds over the edge
-        ink, depth = _colour(rng, (0.05, 0.6), 0.9), rng.uniform(0.05, 0.3)
-        where = np.clip((depth - middle if rng.random() < 0.5 else middle - 1 + depth) / 0.05, 0, 1)
-        where = where * np.clip(0.5 + _smooth(rng, (cards, columns), (cards, 6))[own, column], 0, 1)
-        edge = edge * (1 - where[..., None]) + where[..., None] * ink * edge.mean()
-    # Gaps: darker the wider they are and where the card above sticks out; some are nearly closed.
-    shade = rng.uniform(0.15, 0.85) if rng.random() > 0.05 else rng.uniform(1.05, 1.4)
-    dark = np.exp(rng.normal(0, 0.2 + 0.3 * wear, (cards, 1)) + 0.3 * wear * rng.standard_normal((cards, 1)))
-    faint = rng.random(cards) < 0.12 * wear
-    dark = dark * np.where(faint, rng.uniform(0.3, 0.7, cards), 1.0)[:, None]
-    dark = dark * np.exp(0.25 * _smooth(rng, (cards, columns), (cards, 5)))
-    below = np.log(shade) * np.clip(dark, 0.15, 2.5)
-    hollow = np.exp(below)[own, column][..., None] * paper * tone[own, column][..., None]
-    soft = np.clip((lower - y) / rng.uniform(0.5, 2.5) + 0.5, 0, 1)[..., None]
-    picture = soft * edge + (1 - soft) * hollow
-    # Fraying, dirt in patches and bands, light along the side, the shadow of an upper card.
-    picture = (
-        picture
-        * np.exp(rng.uniform(0, 0.06) * (0.3 + wear) * rng.standard_normal(picture.shape[:2]))[..., None]
+    place = np.clip(index, 0, cards - 1) * columns + np.arange(columns)
+
+    def own(values: np.ndarray) -> np.ndarray:
+        """(height, columns) of each card's own value, (n, columns) or (n, 1)."""
+        return np.take(np.broadcast_to(values, tops.shape).astype(np.float32), place)
+
+    lower = own(bottoms)
+    extent = own(np.maximum(bottoms - tops, 1.0))
+    middle = np.clip(1 - (lower - y) / extent, 0, 1)  # from 0 to 1 across the card
+    look = str(rng.choice(list(_LOOKS), p=list(_LOOKS.values())))
+    # Tone of a card and its shape: rounded, brighter above than below.
+    tone = np.exp(
+        rng.normal(0, rng.uniform(0.01, 0.06 + 0.08 * wear), (cards, 1)) + rng.uniform(0, 0.08) * out
     )
-    dirt = np.clip(_smooth(rng, (height, columns), (6, 5)) - rng.uniform(0, 1.5), 0, 1) * wear
-    picture = picture * (1 - 0.6 * dirt[..., None] * [0.9, 0.95, 1.0])
-    light = np.exp(0.25 * rng.standard_normal() * x + 0.2 * _smooth(rng, (height, columns), (3, 4)))
-    picture = picture * light[..., None]
-    # Above and below the packet.
-    above, under = (_surface(rng, (height, columns)) for _ in range(2))
-    if rng.random() < 0.6:  # the white border of the top card
-        depth = rng.uniform(0.3, 6) * FINE
-        near = (y > tops[0] - depth)[..., None]
-        border = _colour(rng, (0.7, 1.2), 0.08)
-        above = np.where(near, border, above)
-    end = bottoms[-1]
-    contact = 1 - rng.uniform(0.1, 0.9) * np.exp(-np.maximum(y - end, 0) / (FINE * rng.uniform(0.3, 4)))
-    under = under * contact[..., None] * rng.uniform(0.3, 1.0)
-    picture = np.where((y < tops[0])[..., None], above, picture)
-    picture = np.where((y > end)[..., None], under, picture)
+    if cards > 1:
+        tone = tone * np.exp(0.12 * wear * smooth(rng, (cards, columns), (cards, 6)))
+    light = 1 - rng.uniform(0, 0.5) * np.abs(2 * middle - 1) ** rng.uniform(1.5, 6)
+    light = light * (1 + rng.uniform(-0.25, 0.25) * (middle - 0.5))
+    if look == "core":
+        light = light * (
+            1
+            - rng.uniform(0.15, 0.6)
+            * np.exp(-(((middle - rng.uniform(0.4, 0.6)) / rng.uniform(0.08, 0.16)) ** 2))
+        )
+    # Shadow on a card by the one above, where that sticks out.
+    before = np.concatenate([out[:1], out[:-1]]) - out
+    shadow = np.clip(before, 0, 2) * rng.uniform(0, 0.35)
+    light = light * (1 - np.clip(own(shadow) * np.exp(-middle / rng.uniform(0.1, 0.5)), 0, 0.8))
+    # Gaps: darker the wider they are; some are nearly closed, some decks have none that is dark.
+    shade = rng.uniform(0.12, 0.85) if rng.random() > 0.08 else rng.uniform(1.05, 1.6)
+    dark = np.exp(rng.normal(0, 0.15 + 0.35 * wear, (cards, 1))) * np.clip(0.6 + 2 * gap, 0.6, 1.4)[:, None]
+    faint = rng.random(cards) < 0.1 * wear
+    dark = dark * np.where(faint, rng.uniform(0.3, 0.7, cards), 1.0)[:, None]
+    dark = np.clip(dark * np.exp(0.2 * smooth(rng, (cards, columns), (max(2, cards), 5))[:cards]), 0.2, 2.5)
+    soft = np.clip((lower - y) / rng.uniform(0.5, 3.0) + 0.5, 0, 1)
+    hollow = np.exp(np.float32(np.log(shade)) * own(dark))
+    light = (hollow + soft * (light - hollow)) * own(tone)
+    # Fraying, dirt in patches and bands, light along the side.
+    light = light * (1 + np.float32(rng.uniform(0, 0.07) * (0.3 + wear)) * _grain(rng, height, columns))
+    dirt = np.clip(smooth(rng, (height, columns), (6, 5)) - rng.uniform(0, 1.5), 0, 1) * wear
+    light = light * np.exp(0.25 * rng.standard_normal() * x + 0.15 * smooth(rng, (height, columns), (3, 3)))
+    tint = np.array([0.9, 0.95, 1.0]) if rng.random() < 0.7 else rng.uniform(0.6, 1, 3)
+    picture = light[..., None] * _paper(rng, look) * (1 - 0.6 * dirt[..., None] * tint.astype(np.float32))
+    if rng.random() < 0.35:  # ink of the back, or of the face, bleeds over the edge
+        ink, depth = colour(rng, (0.05, 0.6), 0.9), rng.uniform(0.05, 0.3)
+        where = np.clip((depth - middle if rng.random() < 0.5 else middle - 1 + depth) / 0.05, 0, 1) * soft
+        where = (where * own(np.clip(0.5 + smooth(rng, (cards + 1, columns), (cards + 1, 6))[:cards], 0, 1)))[
+            ..., None
+        ]
+        picture = picture * (1 - where) + where * ink
+    _surround(rng, picture, tops[0], bottoms[-1], y)
     if rng.random() < 0.15:  # glare
-        place = rng.uniform(-1, 1)
-        picture = picture + rng.uniform(0.1, 0.6) * np.exp(-(((x - place) / 0.3) ** 2))[:, None]
-    if rng.random() < 0.12:  # a finger or another thing before a part of it
-        first = rng.integers(0, columns)
-        cover = _colour(rng, (0.2, 0.8), 0.3)
-        picture[:, first : first + int(rng.uniform(0.1, 0.4) * columns)] = cover
+        place_x, wide = rng.uniform(-1, 1), rng.uniform(0.1, 0.5)
+        picture = picture + (rng.uniform(0.1, 0.6) * np.exp(-(((x - place_x) / wide) ** 2)))[:, None]
     return picture.astype(np.float32)
 
 
-def _photograph(
-    rng: np.random.Generator, fine: np.ndarray, pitch: float, rows: int, columns: int
-) -> tuple[np.ndarray, float]:
-    """The strip (rows, columns, 3) uint8 that a camera and a cut make of a drawing, and its blur in source pixels."""
-    blur = float(np.hypot(0.35, rng.uniform(0.15, 0.5) if rng.random() < 0.5 else rng.uniform(0.3, 1.2)))
-    unit = FINE / pitch
-    soft = cv2.GaussianBlur(fine, (0, 0), sigmaX=0.3, sigmaY=blur * unit)
-    if rng.random() < 0.3:  # depth of field: one end of the side is less sharp
-        end = cv2.GaussianBlur(fine, (0, 0), sigmaX=0.3, sigmaY=(blur + rng.uniform(0.2, 0.8)) * unit)
-        share = np.linspace(0, 1, columns) if rng.random() < 0.5 else np.linspace(1, 0, columns)
-        soft = soft + share[:, None].astype(np.float32) * (end - soft)
-    tall = max(8, round(rows / ROWS * pitch))
-    source = cv2.resize(soft, (columns, tall), interpolation=cv2.INTER_AREA if unit > 1 else cv2.INTER_LINEAR)
-    exposure = rng.uniform(0.5, 1.15) * 235
-    source = source * exposure * rng.uniform(0.9, 1.1, 3) + rng.normal(0, rng.uniform(0.2, 4), source.shape)
-    if rng.random() < 0.5:
-        smooth = cv2.GaussianBlur(source, (0, 0), sigmaX=0.3, sigmaY=rng.uniform(0.7, 1.5))
-        source = source + rng.uniform(0.2, 1.2) * (source - smooth)
-    picture = np.clip(source + 0.5, 0, 255).astype(np.uint8)
-    if rng.random() < 0.6:
-        settings = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 97))]
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, settings)[1], cv2.IMREAD_COLOR)
-    tall_again = cv2.INTER_AREA if tall > rows else cv2.INTER_LINEAR
-    return cv2.resize(picture, (columns, rows), interpolation=tall_again), blur
+def _grain(rng: np.random.Generator, height: int, columns: int) -> np.ndarray:
+    return rng.standard_normal((height, columns), dtype=np.float32)
+
+
+def _paper(rng: np.random.Generator, look: str) -> np.ndarray:
+    """(3,) float32 colour of the edges."""
+    if look == "gilt":
+        return (np.array([0.8, 0.62, 0.3]) * rng.uniform(0.5, 1.2)).astype(np.float32)
+    if look == "dark":
+        return colour(rng, (0.06, 0.3), 0.4)
+    return colour(rng, (0.4, 1.0), 0.12 if rng.random() < 0.8 else 0.5)
+
+
+def _surround(
+    rng: np.random.Generator, picture: np.ndarray, first: np.ndarray, last: np.ndarray, y: np.ndarray
+) -> None:
+    """Draw the top card above row `first` (columns,) and the table below `last` into a picture."""
+    height, columns = picture.shape[:2]
+    end = int(np.clip(np.ceil(first.max()) + 1, 0, height))
+    if end > 1:
+        above, rows = surface(rng, (end, columns)), y[:end]
+        if rng.random() < 0.6:  # the white border of the top card
+            border = first - rng.uniform(0.3, 8) * FINE
+            above = np.where((rows > border)[..., None], colour(rng, (0.6, 1.2), 0.1), above)
+        if rng.random() < 0.3:  # the upper edge of the top card catches the light, or is worn dark
+            near = rows > first - rng.uniform(0.05, 0.4) * FINE
+            above = np.where(near[..., None], above * np.float32(rng.uniform(0.5, 1.5)), above)
+        picture[:end] = np.where((rows < first)[..., None], above, picture[:end])
+    start = int(np.clip(np.floor(last.min()) - 1, 0, height))
+    if height - start > 1:
+        under, rows = surface(rng, (height - start, columns)), y[start:]
+        reach = FINE * np.exp(rng.uniform(np.log(0.3), np.log(6)))
+        contact = 1 - rng.uniform(0.0, 0.95) * np.exp(-np.maximum(rows - last, 0) / reach)
+        under = under * contact[..., None] * np.float32(rng.uniform(0.3, 1.0))
+        if rng.random() < 0.15:  # a glossy table mirrors the packet, fainter and less sharp
+            mirrored = picture[np.clip(2 * start - np.arange(start, height) - 1, 0, height - 1)]
+            under = under * 0.6 + np.float32(rng.uniform(0.05, 0.3)) * cv2.blur(mirrored, (3, FINE // 2))
+        picture[start:] = np.where((rows > last)[..., None], under, picture[start:])
+
+
+def _hide(rng: np.random.Generator, picture: np.ndarray, clear: np.ndarray) -> None:
+    """Cover a part with a finger, or let the side end within the strip."""
+    columns = len(clear)
+    if rng.random() < 0.14:
+        first, wide = int(rng.integers(0, columns)), int(rng.uniform(0.08, 0.4) * columns) + 1
+        own = slice(first, first + wide)
+    elif rng.random() < 0.14:
+        wide = int(rng.uniform(0.03, 0.2) * columns) + 1
+        own = slice(0, wide) if rng.random() < 0.5 else slice(columns - wide, columns)
+    else:
+        return
+    shape = picture[:, own].shape[:2]
+    picture[:, own] = surface(rng, shape) if rng.random() < 0.5 else colour(rng, (0.2, 0.8), 0.4)
+    clear[own] = False

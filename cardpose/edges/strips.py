@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM
+from cardpose.edges.levelling import apply_level, find_level
 from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.boxes import fit_frames
 
@@ -18,10 +19,14 @@ CARD_MM = 0.30
 """Nominal thickness of a card; packets have 0.26 to 0.35 mm."""
 ROWS = 6
 """Rows of a strip a nominal card."""
-COLUMNS = 96
-"""Columns of a strip; a column is the mean of the source pixels along 0.6 to 0.8 mm of the edge."""
-MARGIN_MM = 3.0
+COLUMNS = 24
+"""Columns of a strip; a column is the mean of the source pixels along 2.3 to 3.3 mm of the edge."""
+NARROW = 4
+"""Columns that are levelled and then averaged to one of the strip."""
+MARGIN_MM = 4.0
 """Above and below the box: its corners are off by up to two pixels of the network's image."""
+LEVEL_MM = 5.0
+"""Further above and below, read only to level the lines."""
 _ROUNDED_MM = 4.5  # at each end of a side, the rounded corner of a card and a little more
 _MAX_THICKNESS = 45.0  # mm, 104 loose cards and more
 LEAST_FACING = 0.15
@@ -39,23 +44,21 @@ class Side(NamedTuple):
     """Where a side of a packet is in the frame.
 
     Args:
-        quad: (4, 2) source pixels of the strip's corners, clockwise from its upper left.
+        quad: (4, 2) source pixels of the corners of strip and `LEVEL_MM` around it, clockwise from the upper left.
         pitch: source pixels a nominal card.
-        height_mm: of the strip, from its upper to its lower border.
-        ends: (2,) mm below the upper border, between which the geometry expects the packet.
+        thickness: mm, from the geometry.
     """
 
     quad: np.ndarray
     pitch: float
-    height_mm: float
-    ends: np.ndarray
+    thickness: float
 
 
 class Strip(NamedTuple):
     """A side of a packet, levelled.
 
     Args:
-        image: (rows, COLUMNS, 3) uint8 RGB.
+        image: (rows, COLUMNS, 3) float32 RGB, 0 to 255; rows are even.
         seen: (COLUMNS,) bool, the columns that lie inside the frame from top to bottom.
         pitch: source pixels a nominal card, from the geometry.
         ends: (2,) rows between which the geometry expects the packet.
@@ -90,7 +93,8 @@ def find_sides(corners: np.ndarray, weights: np.ndarray, size: tuple[int, int], 
         seen = points @ rotation.T + translation
         return zoom * seen[:, :2] / np.maximum(seen[:, 2:], 1.0) + middle
 
-    up, down = np.array([0, 0, MARGIN_MM]), np.array([0, 0, -thickness - MARGIN_MM])
+    margin = MARGIN_MM + LEVEL_MM
+    up, down = np.array([0, 0, margin]), np.array([0, 0, -thickness - margin])
     sides = []
     for turn, out, length in _SIDES:
         normal = np.array([np.cos(turn), np.sin(turn), 0.0])
@@ -102,30 +106,47 @@ def find_sides(corners: np.ndarray, weights: np.ndarray, size: tuple[int, int], 
         flat = normal * out
         quad = project(np.stack([flat - half + up, flat + half + up, flat + half + down, flat - half + down]))
         pitch = float(np.linalg.norm(np.diff(project(np.stack([place, place - [0, 0, CARD_MM]])), axis=0)))
-        ends = np.array([MARGIN_MM, MARGIN_MM + thickness])
-        sides.append(Side(quad, pitch, thickness + 2 * MARGIN_MM, ends))
+        sides.append(Side(quad, pitch, thickness))
     return sorted(sides, key=lambda side: -side.pitch)
 
 
 def cut_strip(image: np.ndarray, side: Side) -> Strip:
     """Cut a side out of the source frame (H, W, 3) uint8 RGB.
 
-    Sampled at the source's resolution or above, then averaged down, so that no source row is skipped.
+    Sampled at the source's resolution or above, then levelled and averaged down, so that no source row is skipped.
     """
     quad, pitch = side.quad, side.pitch
-    rows = round(side.height_mm / CARD_MM * ROWS)
+    columns = COLUMNS * NARROW
+    spare = round(LEVEL_MM / CARD_MM * ROWS)
+    rows = 2 * round((side.thickness + 2 * MARGIN_MM) / CARD_MM * ROWS / 2)
     length = max(np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[2] - quad[3]))
-    wide, tall = max(1, int(np.ceil(length / COLUMNS))), max(1, int(np.ceil(pitch / ROWS)))
+    wide, tall = max(1, int(np.ceil(length / columns))), max(1, int(np.ceil(pitch / ROWS)))
     # OpenCV addresses at most 32767 pixels a side.
-    shape = np.minimum(np.array([COLUMNS * wide, rows * tall]), 32000)
+    shape = np.minimum(np.array([columns * wide, (rows + 2 * spare) * tall]), 32000)
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * shape - 0.5
     warp = cv2.getPerspectiveTransform(quad.astype(np.float32), corners.astype(np.float32))
     fine = cv2.warpPerspective(
         image, warp, shape.tolist(), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    strip = cv2.resize(fine, (COLUMNS, rows), interpolation=cv2.INTER_AREA)
-    share = ((np.arange(COLUMNS) + 0.5) / COLUMNS)[:, None]
-    borders = quad[0] + share * (quad[1] - quad[0]), quad[3] + share * (quad[2] - quad[3])
+    # Along the cards first: a strip's columns slope by less than a row each.
+    narrow = cv2.resize(fine.astype(np.float32), (columns, int(shape[1])), interpolation=cv2.INTER_AREA)
+    ends = np.array([MARGIN_MM, MARGIN_MM + side.thickness]) / CARD_MM * ROWS
+    coarse = cv2.resize(narrow, (columns, rows + 2 * spare), interpolation=cv2.INTER_AREA)
+    level = find_level(coarse, ends + spare)
+    narrow = apply_level(narrow, level, shape[1] / (rows + 2 * spare))
+    strip = cv2.resize(narrow, (COLUMNS, rows + 2 * spare), interpolation=cv2.INTER_AREA)[spare:-spare]
+    # Where the upper and the lower border of the levelled strip are in the frame.
+    borders = np.array([spare, spare + rows])
+    borders = (borders[:, None] + level.at(borders)) / (rows + 2 * spare)
+    share = np.broadcast_to((np.arange(columns) + 0.5) / columns, borders.shape)
+    points = cv2.perspectiveTransform(
+        (np.stack([share, borders], 2) * shape - 0.5).reshape(1, -1, 2), np.linalg.inv(warp)
+    ).reshape(2, columns, 2)
     limit = np.array(image.shape[1::-1]) - 1
-    seen = np.all([((line >= 0) & (line <= limit)).all(1) for line in borders], 0)
-    return Strip(strip, seen, pitch, side.ends / CARD_MM * ROWS)
+    seen = ((points >= 0) & (points <= limit)).all((0, 2)).reshape(COLUMNS, NARROW).all(1)
+    return Strip(strip, seen, pitch, ends)
+
+
+def reduce_columns(image: np.ndarray) -> np.ndarray:
+    """Average every `NARROW` columns of a levelled image (rows, COLUMNS * NARROW, 3)."""
+    return cv2.resize(image, (COLUMNS, len(image)), interpolation=cv2.INTER_AREA)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
-from cardpose.edges.strips import CARD_MM, COLUMNS, ROWS, cut_strip, find_sides
+from cardpose.edges.strips import CARD_MM, COLUMNS, MARGIN_MM, ROWS, cut_strip, find_sides
 from cardpose.synth.rendering.camera import Camera, look_at
 
 SIZE, FOCAL = (2016, 1512), 1.0
@@ -93,4 +93,4 @@ def test_the_thinnest_and_the_thickest_packet(cards: int) -> None:
     side = find_sides(corners_of(cards, camera), np.ones(8), SIZE, FOCAL)[0]
     strip = cut_strip(striped(cards, camera), side)
     assert np.ptp(strip.ends) == pytest.approx(cards * ROWS, abs=1)
-    assert strip.image.shape[0] == pytest.approx((cards + 20) * ROWS, abs=2)
+    assert strip.image.shape[0] == pytest.approx((cards + 2 * MARGIN_MM / CARD_MM) * ROWS, abs=3)
