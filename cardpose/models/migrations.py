@@ -45,9 +45,11 @@ KEYS = {**RENAMED, "data.split.without": "data.split.exclude"}
 
 _SCENE = {
     "packet.absent": 0.0,
+    "packet.rounded": False,
     "back.medallions": 0.0,
     "table.sheets": 0.0,
     "table.room": 0.0,
+    "table.pale": 0.0,
     "sensor.sharpening": [0.0, 0.0],
     "sensor.saturation": [1.0, 1.0],
     "sensor.contrast": [0.0, 0.0],

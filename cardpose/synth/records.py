@@ -25,6 +25,7 @@ class Packet:
     paper: np.ndarray  # (3,) RGB, 0 to 1
     bend: float  # height of the short edges above the middle, mm
     dirt: np.ndarray  # (n, P) of each card's edge, per facet of the outline, 0 to 1
+    rounded: bool  # labels lie on the rounded corners
 
     def lift(self, y: np.ndarray) -> np.ndarray:
         """Height in mm that the bend adds at `y` mm from the card's middle along the long axis."""
@@ -36,8 +37,13 @@ class Packet:
 
     @property
     def corners(self) -> np.ndarray:
-        """(4, 2, 3) world corners in mm, as `box.box_corners`, lifted by the bend."""
-        corners = box_corners(self.width, self.height, self.thickness, self.offsets, self.turns)
+        """(4, 2, 3) world corners in mm, as `box.box_corners`, lifted by the bend: what is labelled.
+
+        The middle of a rounded corner lies inside the point where the edges would meet, by the same length along both.
+        """
+        inset = self.radius * (1 - np.sqrt(0.5)) if self.rounded else 0.0
+        width, height = self.width - 2 * inset, self.height - 2 * inset
+        corners = box_corners(width, height, self.thickness, self.offsets, self.turns)
         return corners + np.array([0, 0, self.bend])
 
 

@@ -65,6 +65,7 @@ class PacketRanges(Distributions):
     dirt: Range  # on the cards' edges; 0 none, 1 black
     bridge: float  # share of packets of bridge cards, 57 mm wide instead of `width`
     absent: float  # share of clips that show no packet
+    rounded: bool  # label the middle of a card's rounded corner, as people do, not where its edges would meet
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class TableRanges(Distributions):
     picture_share: float  # share of clips that use one of them
     sheets: float  # share of tables on which sheets of paper or cloth lie
     room: float  # share of clips with furniture and windows beyond the table's edge
+    pale: float  # share of tables as pale as the edges of cards
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -134,6 +134,7 @@ def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) ->
         paper=paper,
         bend=draw(rng, ranges.bend),
         dirt=draw(rng, ranges.dirt) * _patches(rng, cards),
+        rounded=ranges.rounded,
     )
 
 
@@ -169,7 +170,7 @@ def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
 
 
 def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
-    return Table(
+    table = Table(
         kind=str(rng.choice(ranges.kinds)),
         colour=colour(rng, ranges.hues, ranges.saturation, ranges.value),
         contrast=draw(rng, ranges.contrast),
@@ -182,6 +183,9 @@ def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
         sheets=sample_sheets(rng) if rng.random() < ranges.sheets else (),
         room=sample_room(rng) if rng.random() < ranges.room else (),
     )
+    if rng.random() < ranges.pale:
+        return replace(table, colour=colour(rng, (20, 70), (0.02, 0.3), (0.55, 0.95)))
+    return table
 
 
 def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:

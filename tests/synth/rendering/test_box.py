@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,16 @@ def test_labels_follow_the_top_and_the_bottom_card(make_clip) -> None:
         corners[:, 1].mean(0), [*clip.packet.offsets[-1], clip.packet.thickness], atol=1e-9
     )
     assert label(corners, sample_shot(clip, 0).camera)[0].dtype == np.float32
+
+
+def test_a_rounded_label_lies_on_the_outline_of_the_card(make_clip) -> None:
+    clip = make_clip(4, cards=1)
+    packet = replace(clip.packet, offsets=np.zeros((1, 2)), turns=np.zeros(1))
+    points, _ = outline(packet.width, packet.height, packet.radius)
+    sharp, rounded = (replace(packet, rounded=on).corners[:, 1, :2] for on in (False, True))
+    to_outline = lambda corners: np.linalg.norm(corners[:, None] - points, axis=2).min(1)  # noqa: E731
+    np.testing.assert_allclose(to_outline(sharp), packet.radius * (np.sqrt(2) - 1), rtol=0.1)
+    assert (
+        to_outline(rounded).max() < packet.radius * np.pi / 4 / 5
+    )  # half the way between two points of an arc
+    np.testing.assert_allclose(np.abs(sharp - rounded), packet.radius * (1 - np.sqrt(0.5)))

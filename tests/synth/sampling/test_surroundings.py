@@ -16,7 +16,7 @@ from cardpose.synth.rendering import occluders
 from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.renderer import Renderer
 from cardpose.synth.sampling.distributions import SceneConfig
-from cardpose.synth.sampling.scene import sample_clip, sample_shot
+from cardpose.synth.sampling.scene import sample_clip, sample_shot, sample_table
 
 SIZE = {"width": 128, "height": 96}
 
@@ -58,6 +58,15 @@ def test_a_table_without_a_packet_has_no_label_and_no_shadow(any_table: SceneCon
 def test_the_share_of_tables_without_a_packet_is_that_of_the_configuration(any_table: SceneConfig) -> None:
     empty = [draw(any_table, number).empty for number in range(400)]
     assert np.mean(empty) == pytest.approx(any_table.packet.absent, abs=0.035)
+
+
+def test_a_share_of_the_tables_is_as_pale_as_cards(any_table: SceneConfig) -> None:
+    pale, other = (
+        [sample_table(np.random.default_rng(n), replace(any_table.table, pale=share)) for n in range(40)]
+        for share in (1.0, 0.0)
+    )
+    assert min(table.colour.min() for table in pale) > 0.35
+    assert min(table.colour.min() for table in other) < 0.2
 
 
 def test_footage_lists_empty_clips_without_a_count(any_table: SceneConfig) -> None:
