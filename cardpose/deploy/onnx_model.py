@@ -21,6 +21,9 @@ PRECISIONS = ("float32", "float16", "int8")
 QUANTIZED = ("Conv", "Relu", "Clip", "Concat", "Resize")
 """Operators that are quantised; for others the values would be converted to float and back."""
 
+SMALLEST = 64
+"""Elements of a constant from which half precision saves more than its cast takes."""
+
 
 def require() -> dict[str, str]:
     """Versions of the libraries.
@@ -44,6 +47,7 @@ def write(
     about: Mapping[str, Any],
     precision: str,
     images: Iterable[np.ndarray],
+    compact: bool = False,
 ) -> None:
     """Write the program as one ONNX file.
 
@@ -51,10 +55,15 @@ def write(
         program: of `deploy.trace`.
         precision: of the network, one of `PRECISIONS`.
         images: (3, H, W) uint8 RGB; they calibrate the ranges of int8 values.
+        compact: for a released model, whose weights are those of half precision: half the size, and the same answers.
+            The network computes in float32, and the runtime folds batch norms when it loads the file.
     """
     import onnx
 
-    model = convert(program)
+    model = convert(program, fold=not compact)
+    if compact:
+        model = simplify(model)
+        store_halves(model)
     if precision == "float16":
         to_float16(model)
     elif precision == "int8":
@@ -63,8 +72,8 @@ def write(
     onnx.save(model, path)
 
 
-def convert(program: ExportedProgram) -> Any:
-    """The program as an onnx.ModelProto, batch norms folded into the convolutions, without traces of this machine."""
+def convert(program: ExportedProgram, fold: bool = True) -> Any:
+    """The program as an onnx.ModelProto, without traces of this machine; `fold` batch norms into the convolutions."""
     with _quiet():
         converted = torch.onnx.export(
             program,
@@ -73,6 +82,7 @@ def convert(program: ExportedProgram) -> Any:
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
+            optimize=fold,
         )
     assert converted is not None
     model = converted.model_proto
@@ -85,6 +95,43 @@ def convert(program: ExportedProgram) -> Any:
             if dimension.dim_param == symbol:
                 dimension.dim_param = "batch"
     return model
+
+
+def simplify(model: Any) -> Any:
+    """The model without what the runtime computes once; batch norms stay, so that the weights are the checkpoint's."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder, "a.onnx"))
+        kept = ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
+        onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=kept
+        )
+        return onnx.load(options.optimized_model_filepath)
+
+
+def store_halves(model: Any) -> None:
+    """Store float32 constants in half precision where that is exact, each with a cast that the runtime folds."""
+    from onnx import TensorProto, numpy_helper
+
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        array = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if array.size >= SMALLEST and (half == array).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+            casts.append(_cast(tensor.name, name, TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def network_nodes(model: Any) -> list[Any]:

@@ -17,7 +17,6 @@ metadata.py       what checkpoints and exported files say of a model
 migrations.py     configurations of older checkpoints -> today's names
 released.py       a model's name or path -> its file
 listing.py        `cardpose models`: the released models and their scores
-release.py        makes a released model of a run
 """
 
 from typing import Any

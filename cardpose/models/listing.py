@@ -7,7 +7,7 @@ from cardpose.common.command_line import Tool, checked
 from cardpose.models.released import DEFAULT, RELEASED, ZOO
 
 CARD = "models.json"
-"""The file in cardpose/zoo that `cardpose.models.release` writes: for each model how it was made, and its scores."""
+"""The file in cardpose/zoo that `cardpose.deploy.release` writes: for each model how it was made, and its scores."""
 
 SCORES = {
     "corner_px_median": "median corner error, px",

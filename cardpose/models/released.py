@@ -38,8 +38,7 @@ def find_model(name: str | Path, exported: bool = False) -> Path:
         InputError: there is no such file, or the folder holds no best checkpoint.
     """
     if str(name or DEFAULT) in RELEASED:
-        path = ZOO / f"{name or DEFAULT}.onnx"
-        return path if exported and path.is_file() else path.with_suffix(".ckpt")
+        return ZOO / f"{name or DEFAULT}{'.onnx' if exported else '.ckpt'}"
     path = Path(name)
     if path.is_dir():
         if not (path / BEST).is_file():

@@ -119,7 +119,10 @@ def test_wheel_has_configuration_pages_and_one_version(installed: Installed, tmp
     files = {str(path.relative_to(installed.package)) for path in installed.package.rglob("*")}
     conf = {str(Path("conf", path.relative_to(ROOT / "conf"))) for path in (ROOT / "conf").rglob("*.yaml")}
     page = {str(path.relative_to(ROOT / "cardpose")) for path in (ROOT / "cardpose/labelling/page").iterdir()}
-    assert conf | page | {"py.typed"} | {f"zoo/{name}.ckpt" for name in RELEASED} <= files
+    assert (
+        conf | page | {"py.typed"} | {f"zoo/{name}.{kind}" for name in RELEASED for kind in ("ckpt", "onnx")}
+        <= files
+    )
     code = (
         "import sys, cardpose, importlib.metadata as m;"
         "print(m.version('cardpose'), cardpose.__version__, cardpose.__file__);"

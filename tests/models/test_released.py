@@ -4,16 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 
 from cardpose.common.errors import InputError
+from cardpose.common.files import file_digest
 from cardpose.common.hydra_entry import plain
 from cardpose.common.hydra_words import CONF
 from cardpose.common.packet import VISIBLE
-from cardpose.models import checkpoints, release
+from cardpose.deploy.parity import LIMITS
+from cardpose.models import checkpoints
 from cardpose.models.builder import build
 from cardpose.models.released import DEFAULT, RELEASED, ZOO, find_checkpoint, find_model
+from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.predictor import Predictor
 from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.renderer import Renderer
@@ -29,6 +31,10 @@ def test_a_released_model_is_found_by_its_name_and_is_small(name: str) -> None:
     assert path.stat().st_size < LARGEST_MB[name] * 1e6
     described = checkpoints.read(path)[checkpoints.KEY]
     assert described["config"]["name"] == name.replace("-", "_")
+    about = OnnxBackend(find_model(name, exported=True)).about
+    assert about["checkpoint"] == file_digest(path), (
+        "python -m cardpose.deploy.release NAME NAME writes it again"
+    )
     assert not any(str(value).startswith("/") for value in described["config"]["paths"].values())
 
 
@@ -41,34 +47,14 @@ def test_an_unknown_name_names_the_released_ones(tmp_path: Path) -> None:
         find_model("packit")
 
 
-def test_a_release_keeps_every_weight_to_half_precision(drawn_checkpoint: Path) -> None:
-    whole = checkpoints.read(drawn_checkpoint)
-    small = release.slim(whole)
-    assert small["state_dict"].keys() == whole["state_dict"].keys()
-    for name, value in whole["state_dict"].items():
-        if value.is_floating_point():
-            torch.testing.assert_close(small["state_dict"][name].float(), value, rtol=1e-3, atol=1e-6)
-        else:
-            assert torch.equal(small["state_dict"][name], value)
-    assert small[checkpoints.KEY]["split"] == {"train": {}, "val": {}, "test": {}}
-    assert "optimizer_states" not in small
-
-
-def test_a_weight_beyond_half_precision_is_refused() -> None:
-    checkpoint = {
-        checkpoints.KEY: {},
-        "state_dict": {"net.w": torch.full((100,), 1e6)},
-    }
-    with pytest.raises(InputError, match=r"net\.w is too large"):
-        release.slim(checkpoint)
-
-
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_released_model_finds_and_counts_rendered_packets(name: str) -> None:
     """Scenes of another seed and distribution than it was trained on; the limits are far above its errors."""
     with initialize_config_dir(str(CONF / "scene"), version_base="1.3"):
         scene = build(plain(compose("near")))
-    predictor = Predictor.from_file(name)
+    predictor, pytorch = Predictor.from_file(name), Predictor.from_file(find_model(name))
+    assert isinstance(predictor.backend, OnnxBackend)
+    assert predictor.interval == pytorch.interval
     px, cards = [], []
     for number in range(12):
         clip = sample_clip(
@@ -76,7 +62,10 @@ def test_a_released_model_finds_and_counts_rendered_packets(name: str) -> None:
         )
         shot = sample_shot(clip, 0)
         label = annotate(clip, shot, "a")
-        found = predictor(Renderer(clip).frame(shot))
+        image = Renderer(clip).frame(shot)
+        found, expected = predictor(image), pytorch(image)
+        assert found.cards == pytest.approx(expected.cards, abs=LIMITS["cards"])
+        np.testing.assert_allclose(found.corners, expected.corners, atol=LIMITS["corners"] * 320 / 256)
         visible = label.visibility == VISIBLE
         px.append(np.median(np.linalg.norm(found.corners - label.corners, axis=1)[visible]))
         cards.append(abs(found.cards - clip.packet.cards))

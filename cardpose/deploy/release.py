@@ -1,8 +1,9 @@
-"""Make a released model of a run: `python -m cardpose.models.release RUN NAME [FOOTAGE=METRICS.json ...]`.
+"""Make a released model of a run: `python -m cardpose.deploy.release RUN NAME [FOOTAGE=METRICS.json ...]`.
 
-Writes cardpose/zoo/NAME.ckpt, which holds what prediction, evaluation, export and a new training need: the weights in
-half precision, the configuration and the commit, but neither the optimizer nor the list of frames. The scores of
-reports of `cardpose evaluate`, one for each kind of footage, go into cardpose/zoo/models.json.
+Writes cardpose/zoo/NAME.ckpt, which holds what evaluation, export and a new training need: the weights in half
+precision, the configuration and the commit, but neither the optimizer nor the list of frames; and NAME.onnx, which
+predicts the same without torch. The scores of reports of `cardpose evaluate`, one for each kind of footage, go into
+cardpose/zoo/models.json. NAME in place of RUN writes the ONNX file of the released checkpoint again.
 """
 
 import json
@@ -13,11 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cardpose import __version__
 from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file
+from cardpose.common.files import file_digest, replace_file
+from cardpose.deploy import graph, onnx_model
 from cardpose.models import checkpoints
 from cardpose.models.listing import CARD, SCORES
 from cardpose.models.released import RELEASED, ZOO, find_checkpoint
+from cardpose.prediction.torch_backend import TorchBackend
 
 
 def slim(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -88,17 +92,33 @@ def write_card(name: str, described: dict[str, Any], reports: dict[str, Path]) -
         temporary.write_text(json.dumps(cards, indent=2) + "\n")
 
 
+def export(path: Path, out: Path) -> None:
+    """Write a released checkpoint as ONNX; its metadata holds the digest of the checkpoint."""
+    libraries = onnx_model.require()
+    network = TorchBackend(path)
+    described = checkpoints.read(path)[checkpoints.KEY]
+    versions = {"cardpose": __version__, "torch": str(torch.__version__), **libraries}
+    about = graph.describe(described, path.name, "float32", checkpoints.git_commit(), versions)
+    about["checkpoint"] = file_digest(path)
+    program = graph.trace(network.module, network.size)
+    with replace_file(out) as temporary:
+        onnx_model.write(program, temporary, about, "float32", [], compact=True)
+
+
 def main(argv: list[str]) -> None:
-    """Write a released model and its card; prints path and size."""
+    """Write a released model and its card; prints paths and sizes."""
     if len(argv) < 2 or argv[1] not in RELEASED or not all("=" in word for word in argv[2:]):
-        usage = "usage: python -m cardpose.models.release RUN"
+        usage = "usage: python -m cardpose.deploy.release RUN"
         raise SystemExit(f"{usage} {'|'.join(RELEASED)} [FOOTAGE=METRICS.json ...]")
     path, out = find_checkpoint(argv[0]), ZOO / f"{argv[1]}.ckpt"
-    checkpoint = slim(checkpoints.read(path))
-    checkpoints.write(checkpoint, out)
-    reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
-    write_card(argv[1], checkpoint[checkpoints.KEY], reports)
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+    if path != out:
+        checkpoint = slim(checkpoints.read(path))
+        checkpoints.write(checkpoint, out)
+        reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
+        write_card(argv[1], checkpoint[checkpoints.KEY], reports)
+    export(out, out.with_suffix(".onnx"))
+    for written in (out, out.with_suffix(".onnx")):
+        print(f"{written}: {written.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
