@@ -1,9 +1,8 @@
 r"""Make docs/overlay.gif, the moving picture of README.md, from an overlay that `cardpose predict` drew.
 
-    cardpose train experiment=quick name=readme render.clips=520 data.root=outputs/synthetic_readme
-    cardpose synthesize out=demo scene=quick clips=5 frames_per_clip=30 counts=[14,20,29,37,45] seed=1 \
+    cardpose synthesize out=demo scene=near clips=5 frames_per_clip=30 counts=[14,20,29,37,45] seed=1 \
         width=480 height=360 rate=12
-    cardpose predict demo/videos --model outputs/readme_<time> --overlay
+    cardpose predict demo/videos --overlay
     python docs/overlay.py predictions/overlay/0003.mp4
 """
 
