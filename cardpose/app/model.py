@@ -9,8 +9,7 @@ from platformdirs import user_cache_path
 
 from cardpose import __version__
 from cardpose.common.errors import InputError
-from cardpose.common.files import file_digest, replace_file
-from cardpose.models import checkpoints
+from cardpose.common.files import file_digest
 from cardpose.models.released import find_model
 from cardpose.prediction.backends import OnnxBackend, is_onnx
 
@@ -54,15 +53,9 @@ def _export(path: Path, folder: Path) -> Path:
     out = folder / f"{path.stem}-{file_digest(path)[:16]}-{__version__}.onnx"
     if out.is_file():
         return out
-    from cardpose.deploy import graph, onnx_model
-    from cardpose.prediction.torch_backend import TorchBackend
+    from cardpose.deploy.onnx_model import export_network
 
-    versions = {"cardpose": __version__, **onnx_model.require()}
-    described = checkpoints.read(path)[checkpoints.KEY]
-    network = TorchBackend(path)
-    about = graph.describe(described, path.name, "float32", checkpoints.git_commit(), versions)
-    with replace_file(out) as temporary:
-        onnx_model.write(graph.trace(network.module, network.size), temporary, about, "float32", [])
+    export_network(path, out)
     return out
 
 

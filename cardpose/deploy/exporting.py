@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from cardpose import __version__
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.threads import one_torch_thread
 from cardpose.deploy import graph, onnx_model, parity
 from cardpose.deploy.frames import calibration_images, labelled_frames, open_data
-from cardpose.models import checkpoints
 from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.torch_backend import TorchBackend
 from cardpose.training.testing import MakeSplit
@@ -68,14 +65,13 @@ def export_checkpoint(
         InputError: a choice is not possible, a library is missing, or the footage is invalid.
     """
     format, precision = choices.format, choices.precision
-    versions = _check(out, format, precision)
-    described = checkpoints.read(path)[checkpoints.KEY]
-    run = "/".join(path.absolute().parts[-3:])
-    about = graph.describe(described, run, precision, checkpoints.git_commit(), versions)
-    config = {**config, "data": {**config["data"], "size": described["config"]["data"]["size"]}}
+    libraries = _check(out, format, precision)
     with replace_file(out) as temporary, one_torch_thread():
         temporary.touch()  # a folder that may not be written to is refused before the work
         pytorch = TorchBackend(path)
+        run = "/".join(path.absolute().parts[-3:])
+        about = graph.describe(pytorch.described, run, precision, libraries)
+        config = {**config, "data": {**config["data"], "size": pytorch.size}}
         data = open_data(config, pytorch.module.net, make_split)
         images: list[np.ndarray] = []
         if precision == "int8":
@@ -93,11 +89,10 @@ def export_checkpoint(
 
 
 def _check(out: Path, format: str, precision: str) -> dict[str, str]:
-    """Check the choices before the work; versions of the libraries that write the file."""
+    """Check the choices before the work; versions of the libraries that write the file, besides torch."""
     if precision not in PRECISIONS[format]:
         choices = ", ".join(PRECISIONS[format])
         raise InputError(f"--precision {precision}: for --format {format} choose {choices}")
     if out.is_dir():
         raise InputError(f"{out}: is a folder: choose a file in it, for example {out / 'model.onnx'}")
-    libraries = onnx_model.require() if format == "onnx" else {}
-    return {"cardpose": __version__, "torch": str(torch.__version__), **libraries}
+    return onnx_model.require() if format == "onnx" else {}

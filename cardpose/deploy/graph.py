@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from cardpose import __version__
 from cardpose.common.packet import ModelOutput
 from cardpose.geometry.letterbox import PAD_GREY
 from cardpose.models import checkpoints
@@ -76,19 +77,19 @@ class ProgramBackend:
 
 
 def describe(
-    described: Mapping[str, Any], run: str, precision: str, commit: str, versions: Mapping[str, str]
+    described: Mapping[str, Any], run: str, precision: str, libraries: Mapping[str, str]
 ) -> dict[str, Any]:
     """The metadata of an exported file, for JSON.
 
     Args:
         described: the checkpoint's "cardpose" entry.
         precision: of the network; corners, box and count are computed in float32 at any.
-        commit: of cardpose at the export.
-        versions: of what exported it.
+        libraries: versions of those that write the file, besides torch.
     """
     config = described["config"]
     height, width = config["data"]["size"]
     fusion = checkpoints.fusion(described)
+    versions = {"cardpose": __version__, "torch": str(torch.__version__), **libraries}
     return {
         "size": [height, width],
         "input": f"{INPUT}: uint8 RGB (batch, 3, {height}, {width}), any batch; see letterbox",
@@ -108,5 +109,5 @@ def describe(
         "precision": precision,
         "run": run,
         "trained": {"git_commit": described["git_commit"], "versions": dict(described["versions"])},
-        "exported": {"git_commit": commit, "versions": dict(versions)},
+        "exported": {"git_commit": checkpoints.git_commit(), "versions": versions},
     }

@@ -14,7 +14,10 @@ import torch
 from torch.export import ExportedProgram
 
 from cardpose.common.errors import needs_extra
+from cardpose.common.files import replace_file
+from cardpose.deploy import graph
 from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS
+from cardpose.prediction.torch_backend import TorchBackend
 
 OPSET = 18
 PRECISIONS = ("float32", "float16", "int8")
@@ -70,6 +73,26 @@ def write(
         model = quantize(model, images)
     onnx.helper.set_model_props(model, {METADATA: json.dumps(about)})
     onnx.save(model, path)
+
+
+def export_network(path: Path, out: Path, compact: bool = False, **more: Any) -> None:
+    """Write a checkpoint as a float32 ONNX file, without a comparison with PyTorch.
+
+    Args:
+        path: of the checkpoint.
+        out: the file; whole or absent.
+        compact: as in `write`.
+        more: entries for the metadata.
+
+    Raises:
+        InputError: the checkpoint cannot be read, or a library is missing.
+    """
+    libraries = require()
+    network = TorchBackend(path)
+    about = graph.describe(network.described, path.name, "float32", libraries)
+    with replace_file(out) as temporary:
+        program = graph.trace(network.module, network.size)
+        write(program, temporary, {**about, **more}, "float32", [], compact)
 
 
 def convert(program: ExportedProgram, fold: bool = True) -> Any:

@@ -14,14 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cardpose import __version__
 from cardpose.common.errors import InputError
 from cardpose.common.files import file_digest, replace_file
-from cardpose.deploy import graph, onnx_model
+from cardpose.deploy import onnx_model
 from cardpose.models import checkpoints
 from cardpose.models.listing import CARD, SCORES
 from cardpose.models.released import RELEASED, ZOO, find_checkpoint
-from cardpose.prediction.torch_backend import TorchBackend
 
 
 def slim(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -92,19 +90,6 @@ def write_card(name: str, described: dict[str, Any], reports: dict[str, Path]) -
         temporary.write_text(json.dumps(cards, indent=2) + "\n")
 
 
-def export(path: Path, out: Path) -> None:
-    """Write a released checkpoint as ONNX; its metadata holds the digest of the checkpoint."""
-    libraries = onnx_model.require()
-    network = TorchBackend(path)
-    described = checkpoints.read(path)[checkpoints.KEY]
-    versions = {"cardpose": __version__, "torch": str(torch.__version__), **libraries}
-    about = graph.describe(described, path.name, "float32", checkpoints.git_commit(), versions)
-    about["checkpoint"] = file_digest(path)
-    program = graph.trace(network.module, network.size)
-    with replace_file(out) as temporary:
-        onnx_model.write(program, temporary, about, "float32", [], compact=True)
-
-
 def main(argv: list[str]) -> None:
     """Write a released model and its card; prints paths and sizes."""
     if len(argv) < 2 or argv[1] not in RELEASED or not all("=" in word for word in argv[2:]):
@@ -116,8 +101,9 @@ def main(argv: list[str]) -> None:
         checkpoints.write(checkpoint, out)
         reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
         write_card(argv[1], checkpoint[checkpoints.KEY], reports)
-    export(out, out.with_suffix(".onnx"))
-    for written in (out, out.with_suffix(".onnx")):
+    exported = out.with_suffix(".onnx")
+    onnx_model.export_network(out, exported, compact=True, checkpoint=file_digest(out))
+    for written in (out, exported):
         print(f"{written}: {written.stat().st_size / 1e6:.2f} MB")
 
 

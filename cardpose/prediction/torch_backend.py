@@ -1,6 +1,7 @@
 """The network of a checkpoint in PyTorch, as a backend of a `Predictor`."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from cardpose.models.from_config import end_to_end
 
 
 class TorchBackend:
-    """The network of a checkpoint, `module`.
+    """The network of a checkpoint, `module`, and its "cardpose" entry, `described`.
 
     Args:
         device: a torch device, or "auto" for the GPU if there is one.
@@ -23,7 +24,8 @@ class TorchBackend:
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
         checkpoint = checkpoints.read(path)
-        described = checkpoint[checkpoints.KEY]
+        self.described: dict[str, Any] = checkpoint[checkpoints.KEY]
+        described = self.described
         try:
             self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]
