@@ -81,12 +81,12 @@ def find_sides(corners: np.ndarray, weights: np.ndarray, size: tuple[int, int], 
     """
     frame = np.array([size])
     points = np.where(weights[:, None] > 0, corners, 0.0)
-    fit = fit_frames(points[None], weights[None], frame, tolerance=np.array([TOLERANCE]), focal=focal).fit
+    fit = fit_frames(points[None], weights[None], frame, tolerance=np.array([TOLERANCE]), focal=focal).box
     thickness = float(fit.thickness[0])
     if not -2 < thickness < _MAX_THICKNESS:  # NaN where nothing is determined
         return []
     thickness = max(thickness, CARD_MM)
-    rotation, translation = fit.rotation[0].numpy(), fit.translation[0].numpy()
+    rotation, translation = fit.rotation[0], fit.translation[0]
     zoom, middle = max(size) * focal, (frame[0] - 1) / 2
 
     def project(points: np.ndarray) -> np.ndarray:

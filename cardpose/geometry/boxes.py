@@ -4,15 +4,12 @@
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cardpose.common.packet import NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, fit_box, project
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FIT_SIDE = 256.0
 """Longer side, in pixels, that frames are scaled to for the fit, so that its constants do not depend on their size."""
@@ -36,13 +33,6 @@ class FrameBoxes(NamedTuple):
     box: BoxFit[np.ndarray]
     corners: np.ndarray
     distance: np.ndarray
-
-    @property
-    def fit(self) -> "BoxFit[Tensor]":
-        """`box` as tensors, as `cardpose.edges` takes it."""
-        import torch
-
-        return BoxFit(*map(torch.from_numpy, self.box))
 
     def residual(self, weights: np.ndarray) -> np.ndarray:
         """`distance` (B,), NaN where there is no box or fewer than `MIN_CHECKED` of the weights (B, 8) are above 0."""
