@@ -1,6 +1,7 @@
-"""Train the network of cardpose.edges on rendered strips: `python -m cardpose.edges.training [STEPS] [SEED] [OUT]`.
+"""Train the network of cardpose.edges: `python -m cardpose.edges.training [STEPS] [SEED] [OUT] [START]`.
 
-Renders and trains in one process and reads no footage. Then calibrates, on strips of other seeds, when to be sure.
+Renders strips and trains in one process and reads no footage; START is a file to train further. Then calibrates, on
+strips of other seeds, when to be sure.
 """
 
 import sys
@@ -133,9 +134,10 @@ def save(network: EdgeNetwork, fits: tuple[np.ndarray, np.ndarray] | None, path:
         torch.save({"state_dict": halves, "choice": choice, "calibration": calibration}, temporary)
 
 
-def main(steps: int, seed: int, path: Path) -> None:
-    """Train, and calibrate what was written, in the precision it was written in."""
-    save(train(steps, seed), None, path)
+def main(steps: int, seed: int, path: Path, start: Path | None = None) -> None:
+    """Train, from `start` on, and calibrate what was written, in the precision it was written in."""
+    first = EdgeCounter.from_file(start).network.train() if start else None
+    save(train(steps, seed, first), None, path)
     network = EdgeCounter.from_file(path).network
     save(network, calibrate(network, SEED + seed, STRIPS), path)
 
@@ -143,4 +145,5 @@ def main(steps: int, seed: int, path: Path) -> None:
 if __name__ == "__main__":
     words = sys.argv[1:]
     steps, seed = (int(word) for word in [*words[:2], *("5700", "0")[len(words) :]])
-    main(steps, seed, Path(words[2]) if len(words) > 2 else FILE)
+    paths = [Path(word) for word in words[2:4]]
+    main(steps, seed, *paths) if paths else main(steps, seed, FILE)
