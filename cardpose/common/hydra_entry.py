@@ -151,10 +151,10 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
 def _composition_error(error: Exception, config_name: str, words: list[str]) -> InputError:
     """The line about a configuration that cannot be composed, or about the run folder that is made with it."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.filename:  # MissingConfigException is an OSError without a file
+            return _no_run_folder(cause)
         cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        return _no_run_folder(cause)
     return InputError(composition_line(error, keys_of_entry(config_name, words)))
 
 
