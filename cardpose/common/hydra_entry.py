@@ -152,7 +152,9 @@ def _composition_error(error: Exception, config_name: str, words: list[str]) -> 
     """The line about a configuration that cannot be composed, or about the run folder that is made with it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.filename:  # MissingConfigException is an OSError without a file
+        if (
+            isinstance(cause, OSError) and cause.filename
+        ):  # MissingConfigException is an OSError without a file
             return _no_run_folder(cause)
         cause = cause.__cause__ or cause.__context__
     return InputError(composition_line(error, keys_of_entry(config_name, words)))
