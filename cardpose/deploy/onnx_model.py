@@ -15,8 +15,7 @@ from torch.export import ExportedProgram
 
 from cardpose.common.errors import needs_extra
 from cardpose.common.files import replace_file
-from cardpose.deploy import graph
-from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS
+from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS, describe, trace
 from cardpose.prediction.torch_backend import TorchBackend
 
 OPSET = 18
@@ -89,9 +88,9 @@ def export_network(path: Path, out: Path, compact: bool = False, **more: Any) ->
     """
     libraries = require()
     network = TorchBackend(path)
-    about = graph.describe(network.described, path.name, "float32", libraries)
+    about = describe(network.described, path.name, "float32", libraries)
     with replace_file(out) as temporary:
-        program = graph.trace(network.module, network.size)
+        program = trace(network.module, network.size)
         write(program, temporary, {**about, **more}, "float32", [], compact)
 
 

@@ -48,8 +48,8 @@ def print_styles(strips: int, seed: int) -> None:
             sure.append(reading is not None and counter.probability(reading) > SURE)
         own, called = np.array(errors), np.array(sure)
         cells = [
-            f"{style} | {strips} | {_share(own, 0)} / {_share(own, 1)} | {np.abs(own).mean():.2f}",
-            f"{100 * called.mean():.0f} % | {_share(own[called], 0) if called.any() else '-'}",
+            f"{style} | {strips} | {share(own, 0)} / {share(own, 1)} | {np.abs(own).mean():.2f}",
+            f"{100 * called.mean():.0f} % | {share(own[called], 0)}",
         ]
         print(f"| {' | '.join(cells)} |")
 
@@ -70,21 +70,21 @@ def print_table(columns: dict[str, np.ndarray], by: str, borders: tuple[float, .
             own &= columns["pitch"] >= 4
         if not own.any():
             continue
-        shares = [f"{_share(columns[n][own], 0)} / {_share(columns[n][own], 1)}" for n in names]
+        shares = [f"{share(columns[n][own], 0)} / {share(columns[n][own], 1)}" for n in names]
         sure = own & (columns["probability"] > SURE)
-        exact = _share(columns["edges"][sure], 0) if sure.any() else "-"
         cells = [
             f"{low:g} to {high:g}",
             str(own.sum()),
             *shares,
             f"{100 * sure.sum() / own.sum():.0f} %",
-            exact,
+            share(columns["edges"][sure], 0),
         ]
         print(f"| {' | '.join(cells)} |")
 
 
-def _share(errors: np.ndarray, most: int) -> str:
-    return f"{100 * np.mean(np.abs(errors) <= most):.0f} %"
+def share(errors: np.ndarray, most: int) -> str:
+    """The percentage of errors (n,), in cards, that round to at most `most`; "-" of none."""
+    return f"{100 * np.mean(np.abs(errors) < most + 0.5):.0f} %" if len(errors) else "-"
 
 
 def main(strips: int, seed: int) -> None:

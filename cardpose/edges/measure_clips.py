@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import InputError
+from cardpose.edges.measure import share
 from cardpose.fusion.edge_votes import SURE
 
 PITCH = (0.0, 2.5, 3.0, 4.0, 6.0, 99.0)
@@ -70,13 +71,9 @@ def _row(name: str, errors: np.ndarray, sure: np.ndarray) -> str:
     """A row; errors are NaN where nothing was counted."""
     counted = np.isfinite(errors)
     cells = [name, str(len(errors)), str(counted.sum())]
-    cells.append(f"{_share(errors[counted], 0)} / {_share(errors[counted], 1)}")
-    cells += [f"{100 * sure.mean():.0f} %" if len(sure) else "-", _share(errors[sure], 0)]
+    cells.append(f"{share(errors[counted], 0)} / {share(errors[counted], 1)}")
+    cells += [f"{100 * sure.mean():.0f} %" if len(sure) else "-", share(errors[sure], 0)]
     return f"| {' | '.join(cells)} |"
-
-
-def _share(errors: np.ndarray, most: int) -> str:
-    return f"{100 * np.mean(np.abs(errors) < most + 0.5):.0f} %" if len(errors) else "-"
 
 
 def main(predictions: Path, dataset: Path) -> None:

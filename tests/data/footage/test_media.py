@@ -34,11 +34,14 @@ def encode(
     size: tuple[int, int] = SIZE,
     format: str | None = None,
     rate: int = 15,
+    pixels: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    muxing: dict[str, str] | None = None,
 ) -> Path:
     """Noise, so that every frame has many bytes and a cut falls where it is wanted."""
-    with av.open(str(path), "w", format=format) as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+    with av.open(str(path), "w", format=format, options=muxing) as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
         for number in range(frames):
@@ -159,15 +162,8 @@ def test_pages_that_are_not_read_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("container", "codec"), [("mkv", "libx264"), ("wmv", "wmv2"), ("gif", "gif")])
 def test_the_last_part_of_a_short_recording_is_missed(tmp_path: Path, container: str, codec: str) -> None:
     """A third of a second: less than a player would notice."""
-    path = tmp_path / f"a.{container}"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=25)
-        stream.width, stream.height = SIZE
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        for number in range(20):
-            noise = np.random.default_rng(number).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
-        file.mux(stream.encode())
+    pixels = "rgb8" if codec == "gif" else "yuv420p"
+    path = encode(tmp_path / f"a.{container}", 20, codec, rate=25, pixels=pixels)
     assert probe(path).num_frames == len(list(iterate(path))) == 20
     cut(path, 0.6)
     with pytest.raises(InputError, match="breaks off after"):
@@ -177,16 +173,8 @@ def test_the_last_part_of_a_short_recording_is_missed(tmp_path: Path, container:
 
 
 def test_a_fragmented_recording_that_breaks_off_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    with av.open(
-        str(path), "w", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    ) as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "5"})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for number in range(20):
-            noise = np.random.default_rng(number).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
-        container.mux(stream.encode())
+    muxing = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    path = encode(tmp_path / "a.mp4", 20, rate=25, options={"g": "5"}, muxing=muxing)
     assert probe(path).num_frames == len(list(iterate(path))) == 20
     cut(path, 0.9)
     with pytest.raises(InputError, match="breaks off after"):
