@@ -14,6 +14,7 @@ _SUBPIXEL_BITS = 4
 _NEAR_MM = 40.0  # near plane of the camera
 _SHADES = 6  # nested outlines that shade a finger as round
 _SOFTNESS = 0.15  # blur of that shading, in radii of the finger
+_FINEST_BLUR = 8.0  # pixels; a blur of more than twice this is computed at a lower resolution
 
 
 def in_front(clip: Clip, shot: Shot) -> list[Occluder]:
@@ -187,8 +188,20 @@ def _darken_foot(image: np.ndarray, prism: Prism, camera: Camera, light: Light, 
     if ((moved - camera.position) @ camera.rotation[2]).min() < _NEAR_MM:
         return
     cover = _coverage(image, [_hull(foot, camera.project(moved))])
-    blur = (1.0 + 4 * light.softness) * image.shape[1] / 256
-    image *= 1 - (0.75 * (1 - 0.6 * light.ambient)) * cv2.GaussianBlur(cover, (0, 0), blur)[..., None]
+    soft = _blur(cover, (1.0 + 4 * light.softness) * image.shape[1] / 256)
+    image *= 1 - (0.75 * (1 - 0.6 * light.ambient)) * soft[..., None]
+
+
+def _blur(cover: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian blur of (H, W) float32; wide ones of large frames at a lower resolution, which looks the same."""
+    coarser = int(deviation / _FINEST_BLUR)
+    if coarser < 2:
+        return cv2.GaussianBlur(cover, (0, 0), deviation)
+    h, w = cover.shape
+    small = cv2.resize(cover, (-(-w // coarser), -(-h // coarser)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), deviation / coarser), (w, h), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def _draw_glass(image: np.ndarray, glass: Glass, camera: Camera) -> None:
