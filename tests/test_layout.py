@@ -110,7 +110,7 @@ def test_libraries_have_one_door(path: Path) -> None:
         assert library != "av" or name == "common.jpeg" or name.startswith("data.footage.")
         assert library not in ("PIL", "pi_heif") or name == "common.images"
         assert library != "efficientnet_lite_pytorch" or name == "models.encoders.efficientnet_lite"
-        assert library != "onnxruntime" or name in ("deploy.onnx_model", "prediction.backends")
+        assert library != "onnxruntime" or name in ("deploy.onnx_model", "models.session")
         assert library != "jinja2" or name == "evaluation.report.html"
         assert library != "scipy" or name in (
             "evaluation.metrics.coverage",

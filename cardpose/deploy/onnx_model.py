@@ -4,7 +4,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def write(
     precision: str,
     images: Iterable[np.ndarray],
     compact: bool = False,
+    names: tuple[str, Sequence[str]] = (INPUT, OUTPUTS),
 ) -> None:
     """Write the program as one ONNX file.
 
@@ -59,10 +60,11 @@ def write(
         images: (3, H, W) uint8 RGB; they calibrate the ranges of int8 values.
         compact: for a released model, whose weights are those of half precision: half the size, and the same answers.
             The network computes in float32, and the runtime folds batch norms when it loads the file.
+        names: of the input and of the outputs.
     """
     import onnx
 
-    model = convert(program, fold=not compact)
+    model = convert(program, not compact, *names)
     if compact:
         model = simplify(model)
         store_halves(model)
@@ -94,13 +96,15 @@ def export_network(path: Path, out: Path, compact: bool = False, **more: Any) ->
         write(program, temporary, {**about, **more}, "float32", [], compact)
 
 
-def convert(program: ExportedProgram, fold: bool = True) -> Any:
+def convert(
+    program: ExportedProgram, fold: bool = True, image: str = INPUT, outputs: Sequence[str] = OUTPUTS
+) -> Any:
     """The program as an onnx.ModelProto, without traces of this machine; `fold` batch norms into the convolutions."""
     with _quiet():
         converted = torch.onnx.export(
             program,
-            input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            input_names=[image],
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -114,7 +118,7 @@ def convert(program: ExportedProgram, fold: bool = True) -> Any:
     symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param == symbol:
+            if symbol and dimension.dim_param == symbol:
                 dimension.dim_param = "batch"
     return model
 

@@ -5,9 +5,9 @@ import numpy as np
 from cardpose.common.packet import MAX_CARDS
 from cardpose.edges.counting import CHOICE, MIN_PITCH, EdgeCounter, Evidence, choose
 from cardpose.edges.levelling import Level, apply_level, find_level
-from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.rendering import KINDS, RenderedStrip, render_strip
 from cardpose.edges.strips import CARD_MM, COLUMNS, LEVEL_MM, NARROW, ROWS, Strip, reduce_columns
+from cardpose.edges.tracing import Mark
 
 SEED, STRIPS = 1_000, 500
 
@@ -52,9 +52,9 @@ def held_out(seed: int, number: int, style: str = "", least: float = 1.5) -> tup
     return drawn, Strip(image, np.ones(COLUMNS, bool), drawn.pitch, ends), cards if kind == "packet" else 0
 
 
-def calibrate(network: EdgeNetwork, seed: int, strips: int) -> tuple[np.ndarray, np.ndarray]:
+def calibrate(mark: Mark, seed: int, strips: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights (CHOICE,) of the estimates, and (FEATURES + 1,) of the probability that the count is exact."""
-    counter, found = EdgeCounter(network), []
+    counter, found = EdgeCounter(mark), []
     for number in range(strips):
         _, strip, cards = held_out(seed, number, least=MIN_PITCH)
         evidence = counter.weigh(strip)

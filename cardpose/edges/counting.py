@@ -1,7 +1,7 @@
 """Marks to a count, and how sure it is.
 
     counter = EdgeCounter.from_file()
-    counter(frame, corners, weights, focal)     an EdgeCount
+    counter(frame, box, focal)     an EdgeCount
 
 Several estimates speak for or against each count of a strip: the best chain of so many lines in every column and in
 their mean, how many columns prefer it, the integral of the local rate over the inside, and the inside divided by the
@@ -9,22 +9,25 @@ period of the brightness. A logistic choice weighs them, a second one says how p
 exact; both are fitted to rendered packets that the network has not seen (`cardpose.edges.calibration`).
 """
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import MAX_CARDS
-from cardpose.edges.network import INSIDE, STRIDE, EdgeNetwork
 from cardpose.edges.strips import CARD_MM, ROWS, Strip, cut_strip, find_sides
-from cardpose.edges.tracing import brightness, find_period, score_counts
+from cardpose.edges.tracing import INSIDE, STRIDE, Mark, brightness, find_period, score_counts
 from cardpose.fusion.edge_votes import Vote, combine
+from cardpose.geometry.box_fit import BoxFit
+from cardpose.models.metadata import KEY
 from cardpose.models.released import ZOO
+from cardpose.models.session import open_session
 
-FILE = ZOO / "edges.pt"
+FILE = ZOO / "edges.onnx"
+"""Written by `cardpose.deploy.release_edges`; its one input is (1, 3, rows, COLUMNS) float32."""
 MIN_PITCH = 2.5
 """Source pixels a nominal card below which nothing is said."""
 CARD_RANGE_MM = (0.23, 0.42)
@@ -179,45 +182,48 @@ class EdgeCounter:
     """Counts the edges in frames.
 
     Args:
-        network: in evaluation mode.
+        mark: what marks the lines of a strip.
         choice: (CHOICE,) weights of the estimates; None: plain ones.
         weights: (FEATURES + 1,) of the logistic regression, the constant last; None: not calibrated, never sure.
     """
 
     def __init__(
-        self, network: EdgeNetwork, choice: np.ndarray | None = None, weights: np.ndarray | None = None
+        self, mark: Mark, choice: np.ndarray | None = None, weights: np.ndarray | None = None
     ) -> None:
-        self.network, self.weights = network.eval(), weights
+        self.mark, self.weights = mark, weights
         self.choice = _PLAIN if choice is None else choice
 
     @classmethod
     def from_file(cls, path: Path = FILE) -> "EdgeCounter":
-        """Read the network of the zoo, without running any code of the file.
+        """Open the network of the zoo.
 
         Raises:
-            InputError: no such file, or not one of `cardpose.edges.training`.
+            InputError: no such file, or not one of `cardpose.deploy.release_edges`.
         """
+        session = open_session(path)
         try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-            network = EdgeNetwork()
-            network.load_state_dict(held["state_dict"])
-            fitted = [held[name] for name in ("choice", "calibration")]
-        except Exception as error:  # torch raises many types for a damaged file
+            about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+            choice, weights = (np.array(about[name], float) for name in ("choice", "calibration"))
+        except (ValueError, TypeError, KeyError):
+            choice = weights = np.zeros(0)
+        if (choice.shape, weights.shape) != ((CHOICE,), (FEATURES + 1,)):
             raise InputError(
-                f"{path}: not the weights of cardpose.edges: run python -m cardpose.edges.training"
-            ) from error
-        return cls(network, *(None if part is None else part.double().numpy() for part in fitted))
+                f"{path}: not the counter of edges of this version: run python -m cardpose.deploy.release_edges"
+            )
+        name = session.get_inputs()[0].name
 
-    def marks(self, strip: Strip) -> np.ndarray:
-        """(3, rows, COLUMNS / STRIDE) of the network."""
-        with torch.inference_mode():
-            image = torch.from_numpy(strip.image).permute(2, 0, 1)[None]
-            return self.network(image)[0].numpy()
+        def mark(strip: np.ndarray) -> np.ndarray:
+            planes = np.ascontiguousarray(strip.transpose(2, 0, 1)[None])
+            return np.asarray(session.run(None, {name: planes})[0][0])
+
+        return cls(mark, choice, weights)
 
     def weigh(self, strip: Strip) -> Evidence | None:
         """What a strip says about counts; None: no packet."""
         seen = strip.seen.reshape(-1, STRIDE).all(1)
-        return weigh_counts(self.marks(strip), np.asarray(seen), strip.pitch, brightness(strip.image, STRIDE))
+        return weigh_counts(
+            self.mark(strip.image), np.asarray(seen), strip.pitch, brightness(strip.image, STRIDE)
+        )
 
     def read(self, strip: Strip) -> Reading | None:
         """Count the lines of a strip; None: no packet."""
@@ -230,18 +236,16 @@ class EdgeCounter:
             return 0.0
         return float(1 / (1 + np.exp(-(reading.features @ self.weights[:-1] + self.weights[-1]))))
 
-    def __call__(
-        self, image: np.ndarray, corners: np.ndarray, weights: np.ndarray, focal: float
-    ) -> EdgeCount:
+    def __call__(self, image: np.ndarray, box: BoxFit[np.ndarray], focal: float) -> EdgeCount:
         """Count the edges of a frame.
 
         The second side is read only where the first one is not sure of itself.
 
         Args:
             image: (H, W, 3) uint8 RGB, the source frame.
-            corners, weights, focal: as of `strips.find_sides`.
+            box, focal: as of `strips.find_sides`.
         """
-        sides = find_sides(corners, weights, (image.shape[1], image.shape[0]), focal)[:2]
+        sides = find_sides(box, (image.shape[1], image.shape[0]), focal)[:2]
         if not sides:
             return EdgeCount(0, 0.0, math.nan, "no side visible")
         pitch = sides[0].pitch

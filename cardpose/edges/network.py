@@ -1,8 +1,11 @@
 """A fully convolutional network that marks the centre line of each card in a strip, the packet and the local period."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from cardpose.edges.tracing import STRIDE, Mark
 
 CHANNELS = 32
 LAYERS = (
@@ -10,12 +13,8 @@ LAYERS = (
     *(((5, 1), 8), ((5, 1), 4), ((5, 1), 2), ((3, 3), 1), ((5, 1), 1)),
 )
 """Kernels and dilations at half the rows: a mark depends on about fifteen cards above and below it."""
-STRIDE = 4
-"""Columns of a strip to a column of the marks."""
 WINDOW = (25, 3)
 """Rows and columns of the neighbourhood that the brightness is compared with."""
-LINE, INSIDE, RATE = range(3)
-"""Channels of the marks."""
 
 
 class EdgeNetwork(nn.Module):
@@ -76,3 +75,14 @@ class EdgeNetwork(nn.Module):
         local = grey - around(grey)
         spread = (around(local.square()) + 1e-5).sqrt()
         return torch.cat([strips - 0.5, local / spread, (20 * local).clamp(-3, 3)], 1)
+
+
+def marker(network: EdgeNetwork) -> Mark:
+    """How the counter calls a network, in evaluation mode from here on."""
+    network.eval()
+
+    def mark(strip: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(strip).permute(2, 0, 1)[None])[0].numpy()
+
+    return mark

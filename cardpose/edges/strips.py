@@ -12,8 +12,7 @@ import numpy as np
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM
 from cardpose.edges.levelling import apply_level, find_level
-from cardpose.fusion.settings import FusionConfig
-from cardpose.geometry.boxes import fit_frames
+from cardpose.geometry.box_fit import BoxFit
 
 CARD_MM = 0.30
 """Nominal thickness of a card; packets have 0.26 to 0.35 mm."""
@@ -31,7 +30,6 @@ _ROUNDED_MM = 4.5  # at each end of a side, the rounded corner of a card and a l
 _MAX_THICKNESS = 45.0  # mm, 104 loose cards and more
 LEAST_FACING = 0.15
 """Cosine between the normal of a side and the view, below which it is seen too much from beside."""
-TOLERANCE = FusionConfig().tolerance  # of `fit_frames`
 _SIDES = (
     (0.0, CARD_WIDTH_MM / 2, CARD_HEIGHT_MM),
     (math.pi / 2, CARD_HEIGHT_MM / 2, CARD_WIDTH_MM),
@@ -70,24 +68,20 @@ class Strip(NamedTuple):
     ends: np.ndarray
 
 
-def find_sides(corners: np.ndarray, weights: np.ndarray, size: tuple[int, int], focal: float) -> list[Side]:
+def find_sides(box: BoxFit[np.ndarray], size: tuple[int, int], focal: float) -> list[Side]:
     """The sides that face the camera, the one with the highest pitch first; empty where the corners fit no box.
 
     Args:
-        corners: (8, 2) in source pixels, order of `packet.CORNERS`.
-        weights: (8,) 0 for a corner that was not found.
+        box: of one frame, fitted with this focal length.
         size: width and height of the source frame.
         focal: focal length in longer sides of the frame.
     """
-    frame = np.array([size])
-    points = np.where(weights[:, None] > 0, corners, 0.0)
-    fit = fit_frames(points[None], weights[None], frame, tolerance=np.array([TOLERANCE]), focal=focal).box
-    thickness = float(fit.thickness[0])
+    thickness = float(box.thickness[0])
     if not -2 < thickness < _MAX_THICKNESS:  # NaN where nothing is determined
         return []
     thickness = max(thickness, CARD_MM)
-    rotation, translation = fit.rotation[0], fit.translation[0]
-    zoom, middle = max(size) * focal, (frame[0] - 1) / 2
+    rotation, translation = box.rotation[0], box.translation[0]
+    zoom, middle = max(size) * focal, (np.array(size) - 1) / 2
 
     def project(points: np.ndarray) -> np.ndarray:
         seen = points @ rotation.T + translation

@@ -4,19 +4,30 @@ Marks alone miss a faint line and count a line of the cloth. A packet's lines co
 between two others is there even where its mark is faint, and one half a card from its neighbour is not.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from cardpose.edges.strips import ROWS
 
+STRIDE = 4
+"""Columns of a strip to a column of the marks."""
+LINE, INSIDE, RATE = range(3)
+"""Channels of the marks."""
+Mark = Callable[[np.ndarray], np.ndarray]
+"""A strip (rows, COLUMNS, 3) float32 to its marks (3, rows, COLUMNS / STRIDE), see `network.EdgeNetwork`."""
 PERIODS = (0.68, 1.5)
 """Range of the search, in nominal cards."""
 _PERIODS = np.geomspace(PERIODS[0] * ROWS, PERIODS[1] * ROWS, 160)
-_STEPS = np.arange(3, 13)  # rows from line to line
+STEPS = np.arange(2, 16)
+"""Rows from line to line."""
 _SPREAD = 0.3  # of the periods of packets, logarithmic: decides where few cards tell little
-_STIFF = 12.0
-_LIMIT = 5.0  # of log-odds
-_LINE, _INSIDE = 1.0, 0.3  # what the log-odds of a line and of a row of the inside weigh
+STIFFNESS = 8.0
+"""What a step that differs from the local period costs, by the square of the logarithm."""
+INSIDE_WEIGHT = 0.3
+"""Of the log-odds of a row of the inside, beside 1 of those of a line."""
+_LIMIT = 8.0  # of log-odds
 _NEVER = np.float32(-1e6)
 
 
@@ -49,23 +60,25 @@ def score_counts(line: np.ndarray, inside: np.ndarray, rate: np.ndarray, most: i
         (most + 1, columns).
     """
     rows, columns = line.shape
-    line = _LINE * np.clip(line, -_LIMIT, _LIMIT).astype(np.float32)
+    line = np.clip(line, -_LIMIT, _LIMIT).astype(np.float32)
     period = (ROWS / np.exp(np.clip(rate, -0.45, 0.45))).astype(np.float32)
-    within = _INSIDE * np.clip(inside, -_LIMIT, _LIMIT)
+    within = INSIDE_WEIGHT * np.clip(inside, -_LIMIT, _LIMIT)
     total = np.concatenate([np.zeros((1, columns)), np.cumsum(within, 0)]).astype(np.float32)
     half = np.round(period / 2).astype(int)
     y, x = np.arange(rows)[:, None], np.arange(columns)
     begin = total[np.clip(y - half, 0, rows), x]  # gained before the first line's upper border
     finish = total[np.clip(y + half, 0, rows), x]
-    pay = (_STIFF * np.log(_STEPS[:, None, None] / period) ** 2).astype(np.float32)  # (steps, rows, columns)
-    pad = int(_STEPS[-1])
+    pay = (STIFFNESS * np.log(STEPS[:, None, None] / period) ** 2).astype(
+        np.float32
+    )  # (steps, rows, columns)
+    pad = int(STEPS[-1])
     best = np.full(
         (rows + pad, most + 1, columns), _NEVER, np.float32
     )  # without what lies below the last line
     ends = np.full((most + 1, columns), _NEVER, np.float32)
     ends[0] = 0
     for row in range(rows):
-        before = best[row + pad - _STEPS, :-1] - pay[:, row, None]
+        before = best[row + pad - STEPS, :-1] - pay[:, row, None]
         here = best[row + pad]
         here[1:] = before.max(0) + line[row]
         here[1] = np.maximum(here[1], line[row] - begin[row])

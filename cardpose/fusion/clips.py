@@ -17,8 +17,8 @@ import numpy as np
 from cardpose.common.packet import MAX_CARDS
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
-from cardpose.geometry.box_fit import MIN_CORNERS, PHONE_FOCAL
-from cardpose.geometry.boxes import extent, fit_frames
+from cardpose.geometry.box_fit import MIN_CORNERS, PHONE_FOCAL, BoxFit
+from cardpose.geometry.boxes import FrameBoxes, extent, fit_frames
 
 _MAD_TO_SIGMA = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
@@ -105,7 +105,7 @@ def check_and_fit(
     size: np.ndarray,
     config: FusionConfig,
     focal: float | np.ndarray = PHONE_FOCAL,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, FrameBoxes]:
     """Flag frames as `check_frames` does, and fit the boxes to show and to measure.
 
     Both need a box in source pixels, but not the same one, so every frame is fitted twice in one run of the solver:
@@ -118,8 +118,7 @@ def check_and_fit(
         focal: focal length of the camera, one or (N,), in longer sides of the frames.
 
     Returns:
-        Flags (N,), thickness (N,) in mm, and corners (N, 8, 2) of the boxes in source pixels; the last two are NaN
-        where the found corners do not determine a box.
+        Flags (N,) and the boxes; their thickness and corners are NaN where the found corners do not determine a box.
     """
     count = len(corners)
     weights = _weights_of_corners(confidence, config)
@@ -132,7 +131,8 @@ def check_and_fit(
     )
     thickness = boxes.box.thickness
     flags = _flags(confidence, corners, size, config, boxes.distance[:count], thickness[:count])
-    return flags, thickness[count:], boxes.corners[count:]
+    box = BoxFit(*(part[count:] for part in boxes.box))
+    return flags, FrameBoxes(box, boxes.corners[count:], boxes.distance[count:])
 
 
 def _weights_of_corners(confidence: np.ndarray, config: FusionConfig) -> np.ndarray:

@@ -90,7 +90,7 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint: choose outputs/<run>/checkpoints/best.ckpt")
-    checkpoint = _load(path)
+    checkpoint = load_safely(path)
     described = checkpoint.get(KEY) if isinstance(checkpoint, dict) else None
     if (
         not isinstance(described, dict)
@@ -146,7 +146,7 @@ def fusion(described: Mapping[str, Any]) -> FusionConfig:
     return FusionConfig.from_dict(described["config"].get("fusion"))
 
 
-def _load(path: Path) -> Any:
+def load_safely(path: Path) -> Any:
     """What a file of torch.save holds, plain values and tensors only.
 
     torch answers a file of another kind with whatever exception its first bytes lead to.

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cardpose.common.errors import InputError, first_line
+from cardpose.common.errors import InputError
 from cardpose.common.packet import CORNERS, ModelOutput
-from cardpose.common.threads import network_threads
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import metadata
 from cardpose.models.migrations import OUTPUTS, migrate_export
+from cardpose.models.session import open_session
 
 _ONNX_FIRST_BYTE = b"\x08"  # the first field of a ModelProto, its ir_version
 
@@ -61,19 +61,7 @@ class OnnxBackend:
     """
 
     def __init__(self, path: str | Path) -> None:
-        import onnxruntime
-
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file: write one with cardpose.export")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = network_threads()
-        options.log_severity_level = 4  # errors are reported below, in one line
-        try:
-            model = Path(path).read_bytes()  # the runtime opens no path that is not UTF-8
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime has a class of its own for each kind of damage
-            reason = first_line(error)
-            raise InputError(f"{path}: not a whole ONNX file ({reason}): export it again") from None
+        self._session = open_session(path)
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
         self.about = about = self._metadata(path)

@@ -24,7 +24,7 @@ from cardpose.common.packet import MAX_CARDS
 from cardpose.common.threads import load_torch
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.fusion.edge_votes import choose
-from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
+from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, focal_length
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, is_onnx
@@ -60,8 +60,7 @@ class Predictor:
 
     @cached_property
     def edges(self) -> "EdgeCounter":
-        """The counter of edges, read when the first frame is large enough for it; it needs torch."""
-        load_torch()
+        """The counter of edges, read when the first frame is large enough for it."""
         from cardpose.edges.counting import EdgeCounter
 
         return EdgeCounter.from_file()
@@ -154,7 +153,7 @@ class Predictor:
         corners = output.corners @ to_source[:, :, :2].transpose(0, 2, 1) + to_source[:, None, :, 2]
         size = np.array([(item.width, item.height) for item in items])
         focal = np.array([self._focal(item) for item in items])
-        flags, thickness, boxes = check_and_fit(output.confidence, corners, size, self.fusion, focal)
+        flags, boxes = check_and_fit(output.confidence, corners, size, self.fusion, focal)
         predictions = [
             Prediction(
                 width=items[i].width,
@@ -165,23 +164,23 @@ class Predictor:
                 visibility=output.visibility[i],
                 cards=float(np.clip(output.cards[i], 1, MAX_CARDS)),  # exports of older versions do not
                 cards_std=float(output.cards_std[i]),
-                thickness_mm=float(thickness[i]),
-                box=boxes[i],
+                thickness_mm=float(boxes.box.thickness[i]),
+                box=boxes.corners[i],
                 flag=Flag(int(flags[i])),
             )
             for i in range(len(items))
         ]
-        return [self._with_edges(*pair) for pair in zip(items, predictions, strict=True)]
+        fits = [BoxFit(*(part[i : i + 1] for part in boxes.box)) for i in range(len(items))]
+        return [self._with_edges(*row) for row in zip(items, predictions, fits, strict=True)]
 
     def _focal(self, item: FrameItem) -> float:
         return self.focal if item.focal is None or self._given else item.focal
 
-    def _with_edges(self, item: FrameItem, found: Prediction) -> Prediction:
+    def _with_edges(self, item: FrameItem, found: Prediction, box: BoxFit[np.ndarray]) -> Prediction:
         """A prediction after a look at the edges in the source frame, if that is large enough."""
         if item.picture is None or max(item.width, item.height) < MIN_SIDE or found.flag not in LOOKED_AT:
             return found
-        weights = np.where(found.found, found.confidence, 0.0)
-        edges = self.edges(item.picture, found.corners, weights, self._focal(item))
+        edges = self.edges(item.picture, box, self._focal(item))
         low, high = self.interval.bounds(found.cards, 1) if self.interval else (np.nan, np.nan)
         cards, _, _, method = choose(found.cards, float(low), float(high), edges.vote)
         return replace(found, edges=edges, cards=cards, method=method)

@@ -10,7 +10,7 @@ from cardpose.fusion.clips import THICKNESS, Flag
 
 if (
     TYPE_CHECKING
-):  # sources need PyAV and OpenCV's cameras, edges need torch; a prediction of an array does not
+):  # sources need PyAV and OpenCV's cameras; a prediction of a small array needs neither these nor edges
     from cardpose.edges.counting import EdgeCount
     from cardpose.prediction.sources import Source
 

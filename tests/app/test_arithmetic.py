@@ -35,7 +35,7 @@ def test_boxes_and_flags(node: Node) -> None:
     confidence = random.uniform(0.2, 1, (60, 8))
     confidence[40:50] *= 0.5
     size = np.tile([640, 480], (60, 1))
-    flags, thickness, boxes = check_and_fit(confidence, corners, size, CONFIG)
+    flags, boxes = check_and_fit(confidence, corners, size, CONFIG)
     script = (
         "import { checkAndFit } from './fusion.js';\nconst result = input.corners.map((corners, i) =>"
         " checkAndFit(input.confidence[i], corners, [640, 480], input.config));\n" + PRINT
@@ -45,8 +45,10 @@ def test_boxes_and_flags(node: Node) -> None:
     assert set(flags) == {0, 1, 2, 3}
     assert [row["flag"] for row in found] == flags.tolist()
     good = np.isin(flags, (0, 2))
-    np.testing.assert_allclose(numbers([row["thickness"] for row in found])[good], thickness[good], atol=1e-6)
-    np.testing.assert_allclose(numbers([row["box"] for row in found])[good], boxes[good], atol=1e-6)
+    np.testing.assert_allclose(
+        numbers([row["thickness"] for row in found])[good], boxes.box.thickness[good], atol=1e-6
+    )
+    np.testing.assert_allclose(numbers([row["box"] for row in found])[good], boxes.corners[good], atol=1e-6)
 
 
 @pytest.mark.parametrize("interval", [INTERVAL, None], ids=["interval", "no interval"])

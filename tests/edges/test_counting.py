@@ -1,5 +1,7 @@
 """Marks to a count: what is counted, what is doubted, and why nothing is said."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +10,15 @@ import pytest
 import torch
 
 from cardpose.common.errors import InputError
-from cardpose.common.packet import NUM_CORNERS
 from cardpose.edges.calibration import fit_choice, fit_sure, held_out
 from cardpose.edges.classical import COUNTERS
 from cardpose.edges.counting import CHOICE, FEATURES, FILE, EdgeCounter, Reading, choose, weigh_counts
-from cardpose.edges.network import INSIDE, LINE, STRIDE, EdgeNetwork
+from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.rendering import KINDS, render_strip
 from cardpose.edges.strips import COLUMNS, ROWS, Strip
-from cardpose.edges.training import targets
+from cardpose.edges.tracing import INSIDE, LINE, STRIDE
+from cardpose.edges.training import load, save, targets
+from cardpose.models.released import ZOO
 
 SEEN = np.ones(COLUMNS // STRIDE, bool)
 
@@ -61,61 +64,88 @@ def test_a_covered_or_unseen_side_has_no_count() -> None:
     assert read(marks_of(20), ~SEEN) is None
 
 
+def silent(strip: np.ndarray) -> np.ndarray:
+    """Marks nothing."""
+    return np.full((3, len(strip), COLUMNS // STRIDE), -20.0, np.float32)
+
+
 @pytest.mark.parametrize(
-    ("corners", "weights", "side", "reason"),
+    ("elevation", "distance", "reason"),
     [
-        (np.zeros((NUM_CORNERS, 2)), np.zeros(NUM_CORNERS), 2016, "no side visible"),
-        (None, np.ones(NUM_CORNERS), 320, "too few pixels a card"),
-        (None, np.ones(NUM_CORNERS), 2016, "no edges of cards"),
+        (1.5, 170.0, "no side visible"),
+        (0.35, 900.0, "too few pixels a card"),
+        (0.35, 170.0, "no edges of cards"),
     ],
 )
-def test_the_reason_where_nothing_is_said(
-    corners: np.ndarray | None, weights: np.ndarray, side: int, reason: str
-) -> None:
-    from test_strips import FOCAL, SIZE, corners_of, view
+def test_the_reason_where_nothing_is_said(elevation: float, distance: float, reason: str) -> None:
+    from test_strips import FOCAL, SIZE, box_of, corners_of, view
 
-    corners = corners_of(20, view(20)) * side / SIZE[0] if corners is None else corners
-    blank = np.full((side * 3 // 4, side, 3), 128, np.uint8)
-    network = EdgeNetwork()
-    torch.nn.init.constant_(network.last[-1].bias, -20.0)  # marks nothing
-    found = EdgeCounter(network)(blank, corners, weights, FOCAL)
+    corners = corners_of(20, view(20, elevation=elevation, distance=distance))
+    blank = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+    found = EdgeCounter(silent)(blank, box_of(corners), FOCAL)
     assert (found.cards, found.reason, found.vote) == (0, reason, None)
 
 
 def test_a_file_that_is_none_of_its_weights_is_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "edges.pt"
-    path.write_bytes(b"PK not a checkpoint")
-    with pytest.raises(InputError, match=r"edges\.pt: not the weights"):
+    path = tmp_path / "edges.onnx"
+    path.write_bytes(b"\x08 not a model")
+    with pytest.raises(InputError, match=r"edges\.onnx: not a whole ONNX file"):
         EdgeCounter.from_file(path)
-    with pytest.raises(InputError, match="not the weights"):
-        EdgeCounter.from_file(tmp_path / "missing.pt")
+    with pytest.raises(InputError, match="no such file"):
+        EdgeCounter.from_file(tmp_path / "missing.onnx")
+    with pytest.raises(InputError, match=r"packet-fast\.onnx: not the counter of edges"):
+        EdgeCounter.from_file(ZOO / "packet-fast.onnx")
+
+
+def test_weights_to_train_further_are_read_safely(tmp_path: Path) -> None:
+    path = tmp_path / "edges.pt"
+    with pytest.raises(InputError, match=r"edges\.pt: no such file"):
+        load(path)
+    save(EdgeNetwork(), None, path)
+    assert load(path)[1] == {}
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(InputError, match=r"edges\.pt: not a counter of edges"):
+        load(path)
+    path.write_bytes(b"PK not a checkpoint")
+    with pytest.raises(InputError, match=r"edges\.pt: holds more than weights"):
+        load(path)
 
 
 @pytest.mark.parametrize(("strength", "reason"), [(0.0, "blurred"), (3.0, "columns disagree")])
 def test_an_unlikely_count_is_not_said(strength: float, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_strips import FOCAL, SIZE, corners_of, striped, view
+    from test_strips import FOCAL, SIZE, box_of, corners_of, striped, view
 
-    counter = EdgeCounter(EdgeNetwork(), None, np.array([*np.zeros(FEATURES), -5.0]))
+    counter = EdgeCounter(silent, None, np.array([*np.zeros(FEATURES), -5.0]))
     reading = read(marks_of(20))
     assert reading is not None
     unlikely = replace(reading, evidence=replace(reading.evidence, strength=strength))
     monkeypatch.setattr(counter, "read", lambda strip: unlikely)
     camera = view(20)
-    found = counter(striped(20, camera), corners_of(20, camera), np.ones(NUM_CORNERS), FOCAL)
+    found = counter(striped(20, camera), box_of(corners_of(20, camera)), FOCAL)
     assert SIZE[0] == 2016
     assert (found.cards, found.reason, found.vote) == (0, reason, None)
 
 
 def test_the_other_side_is_used_where_one_is_covered(monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_strips import FOCAL, corners_of, striped, view
+    from test_strips import FOCAL, box_of, corners_of, striped, view
 
-    counter = EdgeCounter(EdgeNetwork(), None, np.array([*np.zeros(FEATURES), 2.0]))
+    counter = EdgeCounter(silent, None, np.array([*np.zeros(FEATURES), 2.0]))
     readings = iter([None, read(marks_of(20))])
     monkeypatch.setattr(counter, "read", lambda strip: next(readings))
     camera = view(20)
-    found = counter(striped(20, camera), corners_of(20, camera), np.ones(NUM_CORNERS), FOCAL)
+    found = counter(striped(20, camera), box_of(corners_of(20, camera)), FOCAL)
     assert found.cards == 20
     assert found.probability == pytest.approx(0.88, abs=0.01)
+
+
+def test_the_released_counter_needs_no_torch() -> None:
+    code = (
+        "import sys, numpy\n"
+        "from cardpose.edges.counting import EdgeCounter\n"
+        "print(EdgeCounter.from_file().mark(numpy.zeros((120, 24, 3), numpy.float32)).shape, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "(3, 120, 6) False"
 
 
 def test_the_released_counter() -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from cardpose.common.packet import CARD_HEIGHT_MM, CARD_WIDTH_MM, CORNERS
 from cardpose.edges.strips import CARD_MM, COLUMNS, MARGIN_MM, ROWS, cut_strip, find_sides
+from cardpose.geometry.box_fit import BoxFit
+from cardpose.geometry.boxes import fit_frames
 from cardpose.synth.rendering.camera import Camera, look_at
 
 SIZE, FOCAL = (2016, 1512), 1.0
@@ -35,6 +37,12 @@ def corners_of(cards: int, camera: Camera) -> np.ndarray:
     return camera.project(np.array(points))
 
 
+def box_of(corners: np.ndarray, weights: np.ndarray | None = None) -> BoxFit[np.ndarray]:
+    """The box that fits these corners (8, 2)."""
+    weights = np.ones(8) if weights is None else weights
+    return fit_frames(corners[None], weights[None], np.array([SIZE]), focal=FOCAL).box
+
+
 def striped(cards: int, camera: Camera) -> np.ndarray:
     """Frame with the two near sides drawn card by card, alternately white and grey."""
     image = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
@@ -50,7 +58,7 @@ def striped(cards: int, camera: Camera) -> np.ndarray:
 
 def test_the_lines_of_a_strip_are_level_and_at_the_nominal_pitch() -> None:
     camera = view(24)
-    sides = find_sides(corners_of(24, camera), np.ones(8), SIZE, FOCAL)
+    sides = find_sides(box_of(corners_of(24, camera)), SIZE, FOCAL)
     assert len(sides) == 2
     for side in sides:
         assert side.pitch == pytest.approx(CARD_MM * FOCAL * SIZE[0] / 170, rel=0.45)
@@ -69,7 +77,7 @@ def test_a_side_at_the_border_of_the_frame_is_seen_in_part() -> None:
     camera = view(20)
     corners = corners_of(20, camera)
     shift = corners[:, 0].max() - SIZE[0] + 150
-    side = find_sides(corners, np.ones(8), SIZE, FOCAL)[0]
+    side = find_sides(box_of(corners), SIZE, FOCAL)[0]
     moved = cut_strip(striped(20, camera), side._replace(quad=side.quad + np.array([shift, 0])))
     assert moved.seen.any()
     outside = cut_strip(striped(20, camera), side._replace(quad=side.quad + np.array([SIZE[0], 0])))
@@ -78,19 +86,19 @@ def test_a_side_at_the_border_of_the_frame_is_seen_in_part() -> None:
 
 def test_from_straight_above_no_side_is_visible() -> None:
     camera = view(10, elevation=1.5)
-    assert find_sides(corners_of(10, camera), np.ones(8), SIZE, FOCAL) == []
+    assert find_sides(box_of(corners_of(10, camera)), SIZE, FOCAL) == []
 
 
 def test_too_few_corners_have_no_side() -> None:
     corners = corners_of(10, view(10))
-    assert find_sides(corners, np.array([1.0, 1, 0, 0, 0, 0, 0, 0]), SIZE, FOCAL) == []
-    assert find_sides(np.full((8, 2), np.nan), np.zeros(8), SIZE, FOCAL) == []
+    assert find_sides(box_of(corners, np.array([1.0, 1, 0, 0, 0, 0, 0, 0])), SIZE, FOCAL) == []
+    assert find_sides(box_of(np.zeros((8, 2)), np.zeros(8)), SIZE, FOCAL) == []
 
 
 @pytest.mark.parametrize("cards", [1, 2, 3, 104])
 def test_the_thinnest_and_the_thickest_packet(cards: int) -> None:
     camera = view(cards, distance=200)
-    side = find_sides(corners_of(cards, camera), np.ones(8), SIZE, FOCAL)[0]
+    side = find_sides(box_of(corners_of(cards, camera)), SIZE, FOCAL)[0]
     strip = cut_strip(striped(cards, camera), side)
     assert np.ptp(strip.ends) == pytest.approx(cards * ROWS, abs=1)
     assert strip.image.shape[0] == pytest.approx((cards + 2 * MARGIN_MM / CARD_MM) * ROWS, abs=3)

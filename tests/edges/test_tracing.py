@@ -35,7 +35,7 @@ def test_nothing_has_a_finite_period() -> None:
 
 def test_a_chain_bridges_a_faint_line_and_leaves_out_one_between() -> None:
     heat, inside, rate, lines = ridges(20, ROWS)
-    heat[round(lines[7]) - 2 : round(lines[7]) + 3] = -4
+    heat[round(lines[7]) - 2 : round(lines[7]) + 3] = -3
     heat[round(lines[12] + ROWS / 2)] = 1
     scores = score_counts(heat, inside, rate, 30)
     assert scores.shape == (31, 5)

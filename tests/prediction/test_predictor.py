@@ -107,17 +107,17 @@ def test_the_box_completes_the_hidden_corners() -> None:
     confidence[0, :2] = 0.1
     given = corners.copy()
     given[:2] = 0.0
-    _, thickness, box = check_and_fit(confidence, given[None], np.array([[640, 480]]), FusionConfig())
-    assert thickness[0] == pytest.approx(15.0, abs=0.05)
-    np.testing.assert_allclose(box[0], corners, atol=0.2)
+    _, boxes = check_and_fit(confidence, given[None], np.array([[640, 480]]), FusionConfig())
+    assert boxes.box.thickness[0] == pytest.approx(15.0, abs=0.05)
+    np.testing.assert_allclose(boxes.corners[0], corners, atol=0.2)
 
 
 def test_no_packet_has_no_box(predictor: Predictor) -> None:
     size = np.array([[640, 480], [1, 1]])
-    flags, thickness, box = check_and_fit(np.zeros((2, 8)), np.zeros((2, 8, 2)), size, FusionConfig())
+    flags, boxes = check_and_fit(np.zeros((2, 8)), np.zeros((2, 8, 2)), size, FusionConfig())
     assert (flags == Flag.NO_PACKET).all()
-    assert np.isnan(thickness).all()
-    assert np.isnan(box).all()
+    assert np.isnan(boxes.box.thickness).all()
+    assert np.isnan(boxes.corners).all()
 
 
 def test_no_packet_in_view_is_flagged(drawn_checkpoint: Path, tmp_path: Path) -> None:

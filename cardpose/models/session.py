@@ -1,0 +1,31 @@
+"""ONNX files in ONNX Runtime on the CPU."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardpose.common.errors import InputError, first_line
+from cardpose.common.threads import network_threads
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_session(path: str | Path) -> "InferenceSession":
+    """Open an ONNX file.
+
+    Raises:
+        InputError: no such file, or not a whole ONNX file.
+    """
+    import onnxruntime
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file: write one with cardpose.export")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = network_threads()
+    options.log_severity_level = 4  # errors are reported below, in one line
+    try:
+        model = Path(path).read_bytes()  # the runtime opens no path that is not UTF-8
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime has a class of its own for each kind of damage
+        reason = first_line(error)
+        raise InputError(f"{path}: not a whole ONNX file ({reason}): export it again") from None
