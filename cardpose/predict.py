@@ -1,6 +1,7 @@
 """Predict footage without labels."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ def predict(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count on the footage.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Clips at the same time, in processes.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per batch.")] = 16,
     field_of_view: Annotated[
         float | None, typer.Option(min=1, max=170, help="Of the camera, in degrees.")
@@ -59,20 +61,18 @@ def predict(
     from cardpose.prediction.overlay import overlay_paths
     from cardpose.prediction.pipeline import PredictionPipeline
     from cardpose.prediction.predictor import Predictor, choose_device
+    from cardpose.prediction.processes import predict_in_processes
     from cardpose.prediction.sources import find_sources, nothing_readable
 
     path = find_model(model, exported=accelerator != "gpu")
     share_cores()
-    predictor = Predictor.from_file(path, choose_device(accelerator), field_of_view)
+    load = partial(Predictor.from_file, path, choose_device(accelerator), field_of_view)
+    predictor = load()
     found, problems, notes = find_sources(sources, sys.stdin)
     if not found:
         raise InputError(problems[0] if problems else "no source is given: name a picture or video")
-    settings = {
-        "cardpose": __version__,
-        "model": file_digest(path),
-        "overlay": overlay,
-        "field_of_view": field_of_view,
-    }
+    about = {"cardpose": __version__, "model": file_digest(path)}
+    settings = about | {"overlay": overlay, "field_of_view": field_of_view}
     with PredictionFolder(out, settings, resume) as folder:
         remaining = [source for source in found if source.name not in folder.finished]
         overlays = overlay_paths(out / "overlay", [source.name for source in found]) if overlay else {}
@@ -80,7 +80,10 @@ def predict(
             for line in [*notes, *problems]:
                 bar.print(line)
             try:
-                summary = PredictionPipeline(predictor, folder, overlays, batch_size, bar)(remaining)
+                pipeline = PredictionPipeline(predictor, folder, overlays, batch_size, bar)
+                summary = (
+                    predict_in_processes(pipeline, remaining, jobs, load) if jobs > 1 else pipeline(remaining)
+                )
             except KeyboardInterrupt:
                 raise KeyboardInterrupt("add --resume to continue") from None
             summary.failed[:0] = problems

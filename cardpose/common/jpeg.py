@@ -5,7 +5,11 @@ import av
 
 def is_whole_jpeg(data: bytes) -> bool:
     """Whether the end marker exists and no block between is missing or damaged, as far as a decoder notices."""
-    return _has_end(data) and (_decodes(data, "explode") or not _decodes(data, "0"))
+    if not _has_end(data):
+        return False
+    # An eighth of the size is quicker and reads the same blocks, but FFmpeg does not have it for every JPEG.
+    quick = _decodes(data, err_detect="explode", lowres="3")
+    return quick or _decodes(data, err_detect="explode") or not _decodes(data, err_detect="0")
 
 
 def _has_end(data: bytes) -> bool:
@@ -28,13 +32,13 @@ def _has_end(data: bytes) -> bool:
     return False
 
 
-def _decodes(data: bytes, errors: str) -> bool:
-    """Whether FFmpeg decodes a JPEG; `errors` is its option err_detect, "explode" to refuse damaged blocks.
+def _decodes(data: bytes, **options: str) -> bool:
+    """Whether FFmpeg decodes a JPEG with options of its decoder; err_detect="explode" refuses damaged blocks.
 
     libjpeg only warns of those, and OpenCV and Pillow do not pass its warnings on.
     """
     decoder = av.CodecContext.create("mjpeg", "r")
-    decoder.options = {"err_detect": errors}
+    decoder.options = options
     decoder.thread_count = 1
     try:
         return bool(decoder.decode(av.Packet(data)))

@@ -29,13 +29,16 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def share_cores() -> None:
+def share_cores(processes: int = 1) -> None:
     """Leave one core for reading and writing; on few cores this is faster than a thread of the network on each.
 
     Does not load torch: `load_torch` tells it the number.
+
+    Args:
+        processes: that work at the same time; each gets its share of the cores.
     """
     global _chosen
-    _chosen = max(1, cores() - 1)
+    _chosen = max(1, cores() // processes - 1)
     if "torch" in sys.modules:
         load_torch().set_num_threads(_chosen)
     cv2.setNumThreads(1)

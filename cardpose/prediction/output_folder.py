@@ -7,7 +7,7 @@ finished when it has its row in clips.csv.
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,6 +40,41 @@ _CLIP_COLUMNS = (
     "answer",
     "method",
 )
+
+
+class PredictionRows:
+    """Writes predictions as text.
+
+    Args:
+        lines, frames, clips: opened for predictions.jsonl, frames.csv and clips.csv.
+    """
+
+    def __init__(self, lines: TextIO, frames: TextIO, clips: TextIO) -> None:
+        self.files = lines, frames, clips
+
+    def write_frame(
+        self, name: str, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip
+    ) -> None:
+        """Append a frame to predictions.jsonl and frames.csv.
+
+        Args:
+            prediction: of the frame alone.
+            tracked: (8, 2) corners smoothed over time, NaN where one is lost; None for pictures.
+            clip: the count so far.
+        """
+        line = json_line(name, item, prediction, tracked, clip)
+        self.files[0].write(json.dumps(line, allow_nan=False) + "\n")
+        csv.writer(self.files[1]).writerow(map(_cell, _frame_row(name, item, prediction, clip)))
+
+    def write_clip(self, name: str, clip: Clip, bad_frames: int) -> None:
+        """Append a clip to clips.csv, which finishes it; `bad_frames` could not be read."""
+        numbers = (clip.cards, clip.low, clip.high, len(clip.used), clip.frames_used, bad_frames)
+        csv.writer(self.files[2]).writerow(map(_cell, (name, *numbers, clip.settled, str(clip), clip.method)))
+
+    def append(self, texts: Sequence[str]) -> None:
+        """Append what another one wrote of a clip, in the order of `files`."""
+        for file, text in zip(self.files, texts, strict=True):
+            file.write(text)
 
 
 class PredictionFolder:
@@ -75,10 +110,10 @@ class PredictionFolder:
                 self._continue()
             with replace_file(self.path / SETTINGS) as temporary:
                 temporary.write_text(json.dumps(self._settings, indent=2) + "\n")
-            self._lines, self._frames, self._clips = (
-                self._stack.enter_context(_append(self.path / name)) for name in (LINES, FRAMES, CLIPS)
+            self._rows = PredictionRows(
+                *(self._stack.enter_context(_append(self.path / name)) for name in (LINES, FRAMES, CLIPS))
             )
-            for file, columns in ((self._frames, _FRAME_COLUMNS), (self._clips, _CLIP_COLUMNS)):
+            for file, columns in zip(self._rows.files[1:], (_FRAME_COLUMNS, _CLIP_COLUMNS), strict=True):
                 if not file.tell():
                     csv.writer(file).writerow(columns)
         return self
@@ -91,36 +126,34 @@ class PredictionFolder:
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 
-    def write_frame(
-        self, name: str, item: FrameItem, prediction: Prediction, tracked: np.ndarray | None, clip: Clip
-    ) -> None:
-        """Append a frame to predictions.jsonl and frames.csv.
-
-        Args:
-            prediction: of the frame alone.
-            tracked: (8, 2) corners smoothed over time, NaN where one is lost; None for pictures.
-            clip: the count so far.
+    def write_frame(self, *frame: Any) -> None:
+        """See `PredictionRows.write_frame`.
 
         Raises:
             InputError: the disk is full.
         """
         self._written = True
-        line = json_line(name, item, prediction, tracked, clip)
         with write_errors(self.path):
-            self._lines.write(json.dumps(line, allow_nan=False) + "\n")
-            csv.writer(self._frames).writerow(map(_cell, _frame_row(name, item, prediction, clip)))
+            self._rows.write_frame(*frame)
 
     def write_clip(self, name: str, clip: Clip, bad_frames: int) -> None:
-        """Append a clip to clips.csv, which finishes it; `bad_frames` could not be read.
+        """See `PredictionRows.write_clip`.
 
         Raises:
             InputError: the disk is full.
         """
-        numbers = (clip.cards, clip.low, clip.high, len(clip.used), clip.frames_used, bad_frames)
         with write_errors(self.path):
-            csv.writer(self._clips).writerow(
-                map(_cell, (name, *numbers, clip.settled, str(clip), clip.method))
-            )
+            self._rows.write_clip(name, clip, bad_frames)
+
+    def append(self, texts: Sequence[str]) -> None:
+        """See `PredictionRows.append`.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        self._written |= any(texts)
+        with write_errors(self.path):
+            self._rows.append(texts)
 
     def _continue(self) -> None:
         """Read which clips are finished, and remove the lines of all others from the files."""

@@ -18,7 +18,7 @@ from cardpose.common.errors import InputError
 from cardpose.common.prefetch import prefetch
 from cardpose.fusion.clips import Clip, RunningCount
 from cardpose.fusion.edge_votes import Ballot, with_edges
-from cardpose.prediction.output_folder import PredictionFolder
+from cardpose.prediction.output_folder import PredictionFolder, PredictionRows
 from cardpose.prediction.overlay import Overlay
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.records import FrameItem, Prediction
@@ -35,8 +35,8 @@ class Report(Protocol):
     def print(self, line: str) -> None:
         """A line about a source: its count, or what is wrong with it."""
 
-    def advance(self) -> None:
-        """One more frame is done."""
+    def advance(self, count: int = 1) -> None:
+        """So many more frames are done."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ class PredictionPipeline:
     def __init__(
         self,
         predictor: Predictor,
-        folder: PredictionFolder,
+        folder: PredictionFolder | PredictionRows,
         overlays: Mapping[str, Path],
         batch_size: int,
         report: Report,

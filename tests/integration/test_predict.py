@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import multiprocessing
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,8 @@ from cardpose.training import build, testing
 
 Compose = Callable[..., DictConfig]
 Command = Callable[..., tuple[int, str]]
+QUICK = Path("packet-fast")
+"""An ONNX file, for which a process need not load torch."""
 FILES = ("predictions.jsonl", "frames.csv", "clips.csv")
 
 
@@ -232,6 +236,78 @@ def test_interrupted_and_gone_on_with_is_uninterrupted(
             assert np.abs(frame.image.astype(int) - other.image).mean() < 1, name
     code, err = command(str(clips), f"--out={torn}", "--overlay", "--resume")
     assert (code, "0 frames of 0 clips" in err) == (0, True)
+
+
+def test_several_processes_answer_as_one_and_as_for_each_clip_alone(
+    command: Command,
+    clips: Path,
+    tmp_path: Path,
+    make_clip: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = make_clip(clips / "3.mp4", num_frames=40, size=(320, 240))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    (clips / "4.mp4").write_bytes(b"no video")
+    told = []
+    for jobs in (1, 2):
+        code, err = command(
+            str(clips), f"--out={tmp_path}/{jobs}", "--overlay", f"--jobs={jobs}", model=QUICK
+        )
+        assert code == 0
+        told.append(sorted(line.rpartition(";")[0] or line for line in err.splitlines()))
+    assert told[0] == told[1]
+    for name in FILES:
+        whole = (tmp_path / "1" / name).read_bytes()
+        assert (tmp_path / "2" / name).read_bytes() == whole
+        alone = []
+        for number in range(4):
+            out = tmp_path / f"alone{number}"
+            if not out.exists():
+                assert command(f"{clips}/{number}.mp4", f"--out={out}", model=QUICK)[0] == 0
+            rows = (out / name).read_bytes().splitlines(keepends=True)
+            alone += rows if number == 0 or name.endswith(".jsonl") else rows[1:]
+        assert b"".join(alone) == whole
+    drawn = [sorted((tmp_path / jobs / "overlay").iterdir()) for jobs in ("1", "2")]
+    assert (
+        [path.name for path in drawn[0]] == [path.name for path in drawn[1]] == [f"{n}.mp4" for n in range(4)]
+    )
+    append, count = PredictionFolder.append, [0]
+
+    def stopped(self: PredictionFolder, texts: Any) -> None:
+        count[0] += 1
+        if count[0] == 3:
+            raise KeyboardInterrupt
+        append(self, texts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PredictionFolder, "append", stopped)
+        code, err = command(str(clips), f"--out={tmp_path}/torn", "--overlay", "--jobs=2", model=QUICK)
+    assert (code, "interrupted: add --resume to continue" in err) == (130, True)
+    assert len(table(tmp_path / "torn" / "clips.csv")) == 2
+    assert (
+        command(str(clips), f"--out={tmp_path}/torn", "--overlay", "--jobs=2", "--resume", model=QUICK)[0]
+        == 0
+    )
+    assert all(
+        (tmp_path / "torn" / name).read_bytes() == (tmp_path / "1" / name).read_bytes() for name in FILES
+    )
+
+
+def test_a_killed_process_is_one_line(
+    command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: PredictionFolder, texts: Any) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    for number in range(3, 40):
+        shutil.copyfile(clips / "0.mp4", clips / f"{number}.mp4")
+    monkeypatch.setattr(PredictionFolder, "append", killed)
+    code, err = command(str(clips), f"--out={tmp_path}/out", "--jobs=2", model=QUICK)
+    assert code == 2
+    assert "a process was killed" in err.splitlines()[-1]
+    code, err = command("0", f"--out={tmp_path}/out", "--jobs=2", model=QUICK)
+    assert (code, "camera 0: a camera has no end: leave out --jobs" in err) == (2, True)
 
 
 def test_odd_names_are_one_row_each_and_resumed(command: Command, clips: Path, tmp_path: Path) -> None:

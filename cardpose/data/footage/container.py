@@ -18,8 +18,12 @@ _FASTEST = 1000
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and the stream that a player shows; a damaged file becomes an `InputError` that names it."""
+def opened(path: Path, threads: int = 0) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and the stream that a player shows; a damaged file becomes an `InputError` that names it.
+
+    Args:
+        threads: of the decoder, each of which takes a frame before the first one comes out; 0 for one per core.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such video file: check the path")
     if path.stat().st_size == 0:
@@ -37,7 +41,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                     f"{path}: FFmpeg has no decoder for this video: convert it to MP4 with H.264"
                 )
             check_megapixels(path, stream.codec_context.width, stream.codec_context.height)
-            stream.thread_type = "AUTO"
+            stream.thread_type, stream.codec_context.thread_count = "AUTO", threads
             yield container, stream
     except av.FFmpegError as error:
         raise damaged(path, error.strerror or "cannot be decoded") from error

@@ -1,6 +1,7 @@
 """Whether a video file ends before its recording did, as far as its container tells."""
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +60,13 @@ def _is_cut(path: Path, stream: VideoStream) -> bool:
 
 
 def read_through(path: Path) -> ReadThrough:
-    """Read a file through once, without decoding."""
+    """Read a file through, without decoding; once, until it changes."""
+    status = path.stat()
+    return _read_through(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _read_through(path: Path, size: int, modified: int) -> ReadThrough:
     frames, last = 0, 0.0
     times: list[float] = []
     with opened(path) as (container, stream):

@@ -82,7 +82,7 @@ def _upright(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
 def has_video(path: Path) -> bool:
     """Whether FFmpeg finds a video stream of which a frame can be decoded."""
     try:
-        with opened(path) as (container, stream):
+        with opened(path, threads=1) as (container, stream):
             return next(container.decode(stream), None) is not None
     except InputError:
         return False
@@ -98,7 +98,7 @@ def probe(path: str | Path, *, whole: bool = True) -> VideoInfo:
         InputError: the file is missing, empty, truncated, no video, or without a frame.
     """
     path = Path(path)
-    with opened(path) as (container, stream):
+    with opened(path, threads=1) as (container, stream):
         first = next(container.decode(stream), None)
         if first is None:
             raise InputError(f"{path}: holds no frame: remove it or record it again")

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from cardpose.common.errors import InputError
+from cardpose.data.footage import truncation
 from cardpose.data.footage.media import Kind, kind_of, pages_note, sort_out
 from cardpose.data.footage.video import iterate, probe
 
@@ -60,7 +61,9 @@ def test_a_recording_that_breaks_off_is_said_where_the_container_tells_its_lengt
     tmp_path: Path, container: str
 ) -> None:
     path = encode(tmp_path / f"a.{container}", codec=CODECS[container])
+    reads = truncation._read_through.cache_info().misses
     assert probe(path).num_frames == len(list(iterate(path))) == 45
+    assert truncation._read_through.cache_info().misses <= reads + 1, "read through once"
     cut(path, 0.5)
     with pytest.raises(InputError, match=r"breaks off after \d+ frames, about \d+ are missing"):
         probe(path)
