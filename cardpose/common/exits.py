@@ -14,6 +14,8 @@ USER_ERROR = 2
 """Exit code after invalid input."""
 FAILED = 1
 """Exit code if some of many runs failed."""
+_LOOP = "Symlink loop from "
+"""How a RuntimeError of `Path.resolve` begins."""
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def one_line_errors(name: str) -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `--help | head`
         silence_output()
-    except (InputError, KeyboardInterrupt, OSError, UnicodeEncodeError) as error:
+    except (InputError, KeyboardInterrupt, OSError, RuntimeError, UnicodeEncodeError) as error:
         code, line = ending(error)
         print(f"{name}: {line}", file=sys.stderr)
         raise SystemExit(code) from None
@@ -45,6 +47,9 @@ def ending(error: BaseException) -> tuple[int, str]:
     """
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, f"interrupted: {str(error) or 'run the same command again'}"
+    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):
+        path = str(error).removeprefix(_LOOP).strip("'")
+        return USER_ERROR, f"{path}: is a link to itself: choose another path"
     if isinstance(error, UnicodeEncodeError):
         return USER_ERROR, not_utf8(error)
     if isinstance(error, OSError):

@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -46,8 +47,15 @@ def environment_error(error: OSError) -> InputError | None:
     code = error.errno or 0
     if code not in ENVIRONMENT:
         return None
-    fix = ENVIRONMENT[code].format(CHOOSE)
+    denied = code in (errno.EACCES, errno.EPERM)  # to read or to write
+    fix = "choose another path, or change its permissions" if denied else ENVIRONMENT[code].format(CHOOSE)
     return InputError(f"{error.filename or 'the disk'}: {os.strerror(code)}: {fix}")
+
+
+def check_ends(path: Path) -> None:
+    """Raise an `InputError` for a pipe, a socket or a device: reading it may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is a pipe or a device: give a file")
 
 
 @contextmanager
@@ -74,9 +82,7 @@ def temporary_sibling(path: Path, folder: bool) -> Iterator[Path]:
     It is locked meanwhile. What killed processes left of `path` has no lock, and is removed first.
     """
     name = shortened(path.name, 40)
-    for left in os.scandir(path.parent):
-        if re.fullmatch(rf"\.{re.escape(name)}\.\d+\.partial", left.name) and not _in_use(left.path):
-            _remove(Path(left.path))
+    _remove_litter(path.parent, re.escape(name))
     temporary = path.with_name(f".{name}.{os.getpid()}.partial")
     _remove(temporary)
     temporary.mkdir() if folder else temporary.touch()
@@ -88,6 +94,35 @@ def temporary_sibling(path: Path, folder: bool) -> Iterator[Path]:
     finally:
         os.close(handle)
         _remove(temporary)
+
+
+def _remove_litter(folder: Path, name: str) -> list[str]:
+    """Remove what killed processes left of the paths whose names match the pattern; returns the names."""
+    removed = []
+    for left in os.scandir(folder):
+        found = re.fullmatch(rf"\.({name})\.\d+\.partial", left.name)
+        if found and not _in_use(left.path):
+            _remove(Path(left.path))
+            removed.append(found[1])
+    return removed
+
+
+@contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """A folder for files that are needed in the block only; what killed processes left of it is removed first.
+
+    Args:
+        name: equal in every run of one command.
+
+    Raises:
+        InputError: the disk is full, or TMPDIR may not be written to.
+    """
+    path = Path(tempfile.gettempdir(), f"cardpose_{os.getuid()}_{name}")
+    with ExitStack() as stack:
+        with write_errors(path.parent, "set TMPDIR to another folder"):
+            folder = stack.enter_context(temporary_sibling(path, folder=True))
+            folder.chmod(0o700)
+        yield folder
 
 
 def _in_use(path: str) -> bool:
@@ -190,6 +225,7 @@ def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Pa
     """
     if path is None:
         with write_errors(Path(stem).parent):
+            _remove_litter_of_times(Path(stem))
             folder = numbered_folder(f"{stem}_{datetime.now():%Y-%m-%d_%H-%M-%S}")
     else:
         folder = Path(path)
@@ -204,3 +240,12 @@ def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Pa
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _remove_litter_of_times(stem: Path) -> None:
+    """Remove what killed processes left of the folders `<stem>_<time>`."""
+    if not stem.parent.is_dir():
+        return
+    for name in _remove_litter(stem.parent, rf"{re.escape(stem.name)}_[\d_-]+"):
+        with suppress(OSError):  # it has files
+            stem.with_name(name).rmdir()

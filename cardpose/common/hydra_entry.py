@@ -132,12 +132,14 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                 except (HydraException, OmegaConfBaseException) as error:
                     if started:
                         raise
+                    _forget_made()
                     raise _composition_error(error, config_name, words) from None
                 except BrokenPipeError:  # closed by the reader: `--help | head`
                     silence_output()
                 except OSError as error:
                     if started:
                         raise
+                    _forget_made()
                     raise _no_run_folder(error) from None
                 finally:
                     _leave_folders()
@@ -161,7 +163,7 @@ def _composition_error(error: Exception, config_name: str, words: list[str]) -> 
 
 
 def _no_run_folder(error: OSError) -> InputError:
-    return InputError(f"{error.filename}: {error.strerror}: choose another hydra.run.dir")
+    return InputError(f"{error.filename or 'the run folder'}: {error.strerror}: choose another hydra.run.dir")
 
 
 @contextmanager
@@ -193,7 +195,7 @@ def user_errors(entry: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         code, line = ending(InputError(user_line(error)))
-    except (InputError, KeyboardInterrupt, OSError, UnicodeEncodeError) as error:
+    except (InputError, KeyboardInterrupt, OSError, RuntimeError, UnicodeEncodeError) as error:
         code, line = ending(error)
     else:
         return
@@ -278,8 +280,11 @@ def forget_empty_run(folder: Path) -> None:
     A run that has written anything itself is kept whole, and so is all that existed before it.
     """
     written = set(folder.iterdir() if folder.is_dir() else ()) - _present - set(_made)
-    if written or not ranks.is_rank_zero():
-        return
+    if not written and ranks.is_rank_zero():
+        _forget_made()
+
+
+def _forget_made() -> None:
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later message would look for the folder
             handler.close()

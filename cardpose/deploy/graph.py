@@ -1,5 +1,6 @@
 """The graph of a trained network for other programs, and the metadata of a file that holds it."""
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -55,9 +56,11 @@ def trace(module: EndToEnd, size: tuple[int, int]) -> ExportedProgram:
 
 def save_program(program: ExportedProgram, path: Path, about: Mapping[str, Any]) -> None:
     """Write a torch.export program (.pt2)."""
-    with path.open("wb") as file, warnings.catch_warnings():
+    buffer = io.BytesIO()  # torch aborts the process where it meets a full disk itself
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No complete tensor found")  # warning about channels-last weights
-        torch.export.save(program, file, extra_files={f"{METADATA}.json": json.dumps(about)})
+        torch.export.save(program, buffer, extra_files={f"{METADATA}.json": json.dumps(about)})
+    path.write_bytes(buffer.getbuffer())
 
 
 class ProgramBackend:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import torch
 from torch.export import ExportedProgram
 
 from cardpose.common.errors import needs_extra
-from cardpose.common.files import replace_file
+from cardpose.common.files import replace_file, scratch_folder
 from cardpose.deploy.graph import INPUT, METADATA, OUTPUTS, describe, trace
 from cardpose.prediction.torch_backend import TorchBackend
 
@@ -131,8 +130,8 @@ def simplify(model: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
-    with tempfile.TemporaryDirectory() as folder:
-        options.optimized_model_filepath = str(Path(folder, "a.onnx"))
+    with scratch_folder("onnx") as folder:
+        options.optimized_model_filepath = str(folder / "a.onnx")
         kept = ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
         onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=kept
@@ -248,8 +247,8 @@ def quantize(model: Any, images: Iterable[np.ndarray]) -> Any:
             return None if image is None else {INPUT: image[None]}
 
     nodes = [node.name for node in network_nodes(model) if node.op_type in QUANTIZED]
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        plain, quantized = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+    with scratch_folder("onnx") as folder, _quiet():
+        plain, quantized = folder / "float32.onnx", folder / "int8.onnx"
         onnx.save(model, plain)
         quantization.quantize_static(
             plain,

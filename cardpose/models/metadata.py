@@ -20,7 +20,7 @@ def check_calibration(described: Mapping[str, Any]) -> None:
     """Check the interval and the calibration of an entry; each may be missing or None.
 
     Raises:
-        InputError: one of them is of another type or version.
+        InputError: one of them is of another type or version, or the field of view cannot be.
     """
     held = described.get("interval")
     numbers = isinstance(held, dict) and all(_is_number(value) for value in held.values())
@@ -30,7 +30,8 @@ def check_calibration(described: Mapping[str, Any]) -> None:
         )
     calibration = described.get("calibration")
     view = calibration.get("field_of_view") if isinstance(calibration, dict) else None
-    if not (calibration is None or isinstance(calibration, dict)) or not (view is None or _is_number(view)):
+    seen = view is None or (_is_number(view) and 1 <= view <= 170)
+    if not (calibration is None or isinstance(calibration, dict)) or not seen:
         raise InputError(f"its calibration is {calibration}: calibrate the original checkpoint again")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, first_line
 from cardpose.common.packet import CORNERS, ModelOutput
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
@@ -61,11 +61,11 @@ class OnnxBackend:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._session = open_session(path)
+        self._session, self._path = open_session(path), path
         names = [output.name for output in self._session.get_outputs()]
         self._outputs = {OUTPUTS.get(name, name): name for name in names}  # name today -> in the file
-        self.about = about = self._metadata(path)
-        self.size = (int(about["size"][0]), int(about["size"][1]))
+        self.about = about = self._metadata()
+        self.size = (about["size"][0], about["size"][1])
         self.interval = metadata.interval(about)
         self.fusion = FusionConfig.from_dict(about["fusion"])
         self.field_of_view = metadata.field_of_view(about)
@@ -75,24 +75,47 @@ class OnnxBackend:
         """See `Backend`."""
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         names = [self._outputs[name] for name in ModelOutput._fields]
-        values = self._session.run(names, {self._input: planes})
-        return ModelOutput(*(value.astype(np.float64) for value in values))
-
-    def _metadata(self, path: str | Path) -> dict[str, Any]:
-        """The entry "cardpose" of the file's metadata, checked."""
-        entry = self._session.get_modelmeta().custom_metadata_map.get(metadata.KEY)
         try:
-            about = migrate_export(json.loads(entry or ""))
-            height, width = about["size"]
-            known = self._outputs.keys() >= set(ModelOutput._fields) and min(height, width) > 0
-        except (ValueError, TypeError, KeyError, AttributeError):
+            values = self._session.run(names, {self._input: planes})
+            output = ModelOutput(*(value.astype(np.float64) for value in values))
+        except Exception as error:  # the runtime has a class of its own for each fault
+            raise InputError(
+                f"{self._path}: cannot be computed ({first_line(error)}): export it again"
+            ) from None
+        check_output(output, len(images), self._path)
+        return output
+
+    def _metadata(self) -> dict[str, Any]:
+        """The entry "cardpose" of the file's metadata, checked."""
+        path, (image, *others) = self._path, self._session.get_inputs() or [None]
+        try:
+            entry = self._session.get_modelmeta().custom_metadata_map[metadata.KEY]
+            about = migrate_export(json.loads(entry))
+            known = self._outputs.keys() >= set(ModelOutput._fields) and image is not None and not others
+            known = known and all(type(side) is int for side in about["size"])
+            known = known and (image.type, image.shape[1:]) == ("tensor(uint8)", [3, *about["size"]])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             known = False
         if not known:
             raise InputError(f"{path}: an ONNX file, but not of cardpose: write one with cardpose.export")
-        if tuple(about.get("keypoints", ())) != CORNERS:
+        if about.get("keypoints") != list(CORNERS):
             raise InputError(f"{path}: keypoint order differs from this version: export the model again")
         try:
             metadata.check_calibration(about)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            FusionConfig.from_dict(about["fusion"])
+        except (InputError, TypeError) as error:
+            raise InputError(f"{path}: {error}: export the model again") from None
         return about
+
+
+def check_output(output: ModelOutput[np.ndarray], frames: int, path: str | Path) -> None:
+    """Check the arrays of a model that comes from anywhere.
+
+    Raises:
+        InputError: one is of another shape, or not finite; `cards_std` may be NaN.
+    """
+    shapes = ((frames, 8, 2), (frames, 8), (frames, 8), (frames,), (frames,))
+    if tuple(value.shape for value in output) != shapes:
+        raise InputError(f"{path}: its outputs have other shapes than this version's: export it again")
+    if not all(np.isfinite(value).all() for value in output[:4]):
+        raise InputError(f"{path}: its outputs are not finite, the training diverged: use another model")

@@ -10,6 +10,7 @@ from cardpose.common.errors import InputError, MissingExtra
 from cardpose.common.packet import ModelOutput
 from cardpose.models import checkpoints, metadata
 from cardpose.models.from_config import end_to_end
+from cardpose.prediction.backends import check_output
 
 
 class TorchBackend:
@@ -38,7 +39,7 @@ class TorchBackend:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.module.to(device).eval()
-        self._device = device
+        self._device, self._path = device, path
         self.size = (height, width)
         self.interval = metadata.interval(described)
         self.field_of_view = metadata.field_of_view(described)
@@ -47,4 +48,6 @@ class TorchBackend:
     def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
         """See `cardpose.prediction.backends.Backend`."""
         output = self.module(torch.from_numpy(images).to(self._device))
-        return ModelOutput(*(value.double().cpu().numpy() for value in output))
+        arrays = ModelOutput(*(value.double().cpu().numpy() for value in output))
+        check_output(arrays, len(images), self._path)
+        return arrays

@@ -5,7 +5,9 @@ Adding a logger: a file in conf/logger with its `_target_`, the name in `cardpos
 """
 
 import os
+import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,13 @@ class TensorBoard(TensorBoardLogger):
 
     Test scores are in the Text tab (`log_test_scores`), the constant predictor's scores in metrics.json. Lightning's
     `epoch` is left out too: its group would come first.
+
+    Its thread hands an error, such as a full disk, to the next call, and prints no traceback.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        threading.excepthook = partial(_writer_failed, str(Path(self.log_dir)))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         shown = {
@@ -34,6 +42,15 @@ class TensorBoard(TensorBoardLogger):
             if key != "epoch" and not key.startswith("test/") and not key.endswith("_constant")
         }
         super().log_metrics(shown, step)
+
+
+def _writer_failed(folder: str, failed: threading.ExceptHookArgs) -> None:
+    """Name the folder in an error of TensorBoard's thread; print a traceback for any other thread."""
+    error = failed.exc_value
+    if isinstance(error, OSError) and type(failed.thread).__module__.startswith("tensorboard."):
+        error.filename = error.filename or folder
+    else:
+        threading.__excepthook__(failed)
 
 
 def tag_of(key: str) -> str:

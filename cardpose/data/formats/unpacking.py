@@ -1,7 +1,6 @@
 """What a file is before a format reads it: archives are unpacked, and a file of another kind is named."""
 
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import write_errors
+from cardpose.common.files import check_ends, scratch_folder, write_errors
 
 _HDF5, _XML, _JSON, _ARCHIVE = "HDF5", "XML", "JSON", "an archive that is no zip"
 _SIGNS = {
@@ -78,8 +77,9 @@ def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
     Raises:
         InputError: the zip is damaged, encrypted, or larger than the free disk space.
     """
-    with tempfile.TemporaryDirectory(prefix="cardpose_") as temporary:
-        scratch, inside = Path(temporary, "scratch"), Path(temporary, "zip")
+    check_ends(root)
+    with scratch_folder("convert") as temporary:
+        scratch, inside = temporary / "scratch", temporary / "zip"
         scratch.mkdir()
         if not (root.is_file() and zipfile.is_zipfile(root)):
             yield root, scratch

@@ -1,0 +1,74 @@
+"""Libraries that write files themselves on a full disk, and litter under names that differ from run to run."""
+
+import errno
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from full_disk import largest_file
+from torch import nn
+
+from cardpose.common.files import filled_folder, scratch_folder
+from cardpose.data.formats.unpacking import unpacked
+from cardpose.deploy.graph import save_program
+from cardpose.training.loggers import TensorBoard, log_images
+
+
+def test_tensorboard_on_a_full_disk_is_an_error_without_a_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its events are written by a thread, which would print one."""
+    logger = TensorBoard(tmp_path, name="tensorboard", version="")
+    image = np.random.default_rng(0).integers(0, 256, (99, 99, 3)).astype(np.uint8)
+
+    def fill() -> None:
+        for step in range(9):
+            log_images(logger, {"a": image}, step)
+            logger.experiment.flush()
+
+    with largest_file(9999), pytest.raises(OSError, match="File too large") as failed:
+        fill()
+    logger.experiment.file_writer.event_writer._async_writer._worker.join(60)
+    assert failed.value.errno == errno.EFBIG
+    assert failed.value.filename == str(tmp_path / "tensorboard")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_torch_program_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    """torch.export.save aborts the process where it writes the file."""
+    program = torch.export.export(nn.Linear(64, 64), (torch.zeros(1, 64),))
+    with largest_file(9999), pytest.raises(OSError, match="File too large"):
+        save_program(program, tmp_path / "a.pt2", {})
+
+
+def test_litter_of_folders_that_are_named_by_the_time_goes(tmp_path: Path) -> None:
+    """The next run has another name; what has files, or is of another command, stays."""
+    (tmp_path / "evaluate_2026-11-29_10-00-00").mkdir()
+    (tmp_path / ".evaluate_2026-11-29_10-00-00.77.partial").mkdir()
+    (tmp_path / ".evaluate_2026-11-29_10-00-00.77.partial" / "frames.csv").write_text("litter")
+    (tmp_path / "evaluate_2026-11-29_11-00-00").mkdir()
+    (tmp_path / "evaluate_2026-11-29_11-00-00" / "report.html").write_text("mine")
+    (tmp_path / ".evaluate_2026-11-29_11-00-00.77.partial").mkdir()
+    (tmp_path / ".evaluate_mine.77.partial").mkdir()
+    with filled_folder(None, str(tmp_path / "evaluate")) as (folder, partial):
+        (partial / "frames.csv").write_text("new")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"evaluate_2026-11-29_11-00-00", ".evaluate_mine.77.partial", folder.name}
+
+
+def test_litter_in_tmpdir_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed `convert` had unpacked, but not what another one that runs has."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.xml", "<annotations/>")
+    litter = tmp_path / f".cardpose_{os.getuid()}_convert.77.partial"
+    (litter / "zip").mkdir(parents=True)
+    with scratch_folder("other") as other, unpacked(tmp_path / "a.zip") as (root, _):
+        assert root.read_text() == "<annotations/>"
+        assert other.is_dir()
+        assert not litter.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
