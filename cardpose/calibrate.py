@@ -73,7 +73,8 @@ def calibrate(
         fit = calibrate_counts(checkpoint, clip, np.array(cards, float), predicted, None)
     else:
         trained = checkpoint[checkpoints.KEY]["config"]
-        config = config_for_test(trained, data, layout, "run", settings, accelerator)
+        with checkpoints.configuration_errors(path):
+            config = config_for_test(trained, data, layout, "run", settings, accelerator)
         frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
         fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
     checkpoints.write(checkpoint, out)

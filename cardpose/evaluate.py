@@ -73,7 +73,8 @@ def evaluate(
     tested = []
     for path, checkpoint in zip(paths, read, strict=True):
         trained = checkpoint[checkpoints.KEY]["config"]
-        config = config_for_test(trained, data, layout, split, settings, accelerator)
+        with checkpoints.configuration_errors(path):
+            config = config_for_test(trained, data, layout, split, settings, accelerator)
         frames = make_split(config, checkpoint, path)
         tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
     with filled_folder(out, "outputs/evaluate") as (folder, partial):

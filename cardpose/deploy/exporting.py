@@ -12,6 +12,7 @@ from cardpose.common.files import replace_file
 from cardpose.common.threads import one_torch_thread
 from cardpose.deploy import graph, onnx_model, parity
 from cardpose.deploy.frames import calibration_images, labelled_frames, open_data
+from cardpose.models import checkpoints
 from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.torch_backend import TorchBackend
 from cardpose.training.testing import MakeSplit
@@ -72,7 +73,8 @@ def export_checkpoint(
         run = "/".join(path.absolute().parts[-3:])
         about = graph.describe(pytorch.described, run, precision, libraries)
         config = {**config, "data": {**config["data"], "size": pytorch.size}}
-        data = open_data(config, pytorch.module.net, make_split)
+        with checkpoints.configuration_errors(path):
+            data = open_data(config, pytorch.module.net, make_split)
         images: list[np.ndarray] = []
         if precision == "int8":
             images += calibration_images(choices.calibration_data, choices.calibration_frames, data)

@@ -8,6 +8,7 @@ import io
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,7 +22,7 @@ from cardpose.common.files import replace_file, sync
 from cardpose.common.packet import CORNERS, MAX_CARDS
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import builder, migrations
-from cardpose.models.metadata import KEY, check_calibration
+from cardpose.models.metadata import KEY, OTHER_VERSION, check_calibration
 
 TYPES = {
     "config": dict,
@@ -139,6 +140,24 @@ def check_finite(weights: Mapping[str, Any]) -> None:
                 f"weight {name} is not finite, the training diverged: use another checkpoint, or train again with a "
                 "lower optim.lr"
             )
+
+
+@contextmanager
+def configuration_errors(path: str | Path) -> Iterator[None]:
+    """Turn what a missing or odd entry of a checkpoint's configuration leads to in the block into an `InputError`.
+
+    Args:
+        path: of the checkpoint.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        kind, reason = type(error).__name__, first_line(error)
+        raise InputError(
+            f"{path}: its configuration is not complete ({kind}: {reason}): {OTHER_VERSION}"
+        ) from error
 
 
 def fusion(described: Mapping[str, Any]) -> FusionConfig:

@@ -19,6 +19,12 @@ from cardpose.models import checkpoints
 
 log = logging.getLogger(__name__)
 
+OF_A_TRAINING = (
+    *("callbacks", "count_head", "data", "fusion", "heatmap", "logger", "loss", "model", "name", "optim"),
+    *("paths", "scheduler", "seed", "split", "trainer"),
+)
+"""Keys without which a training cannot be continued."""
+
 
 class RunCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint files, whole or absent, and read as `checkpoints.read` reads them.
@@ -67,6 +73,9 @@ def resumed_config(last: str | Path, others: Sequence[str] = ()) -> dict[str, An
     if Path(last).absolute().parent.name != "checkpoints":
         raise InputError(f"{last}: lies in no run folder: choose outputs/<run>/checkpoints/last.ckpt")
     config = _relocated(checkpoint, Path(last))[checkpoints.KEY]["config"]
+    if missing := [key for key in OF_A_TRAINING if key not in config]:
+        fresh = path_override("init_from", Path(last))
+        raise InputError(f"{last}: its configuration has no {missing[0]}: start a new run with {fresh}")
     return {**config, "resume": str(last)}
 
 

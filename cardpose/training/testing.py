@@ -106,14 +106,15 @@ def evaluate_checkpoint(
         InputError: the footage is invalid, or the weights do not fit.
     """
     quiet_lightning()
-    net = build_net(config, trained=True)
-    data = build.build_data(config, net)
+    collect = CollectFrames()
+    with checkpoints.configuration_errors(path):
+        net = build_net(config, trained=True)
+        data = build.build_data(config, net)
+        module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
+        trainer = build_trainer(config, [collect, TrainingProgress()], logger=False)
     data.make_split = make_split
     data.prepare_data()
-    module = build.build_module(config, net, float("nan"), checkpoint[checkpoints.KEY])
     module.load(checkpoint, path)
-    collect = CollectFrames()
-    trainer = build_trainer(config, [collect, TrainingProgress()], logger=False)
     metrics = dict(trainer.test(module, data, verbose=False)[0])
     return describe_test(metrics, collect.results, module, data, checkpoint.get("global_step", 0))
 

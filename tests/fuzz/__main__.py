@@ -63,6 +63,17 @@ def cases(inputs: Inputs, work: Path, dice: random.Random) -> Case:
             ],
         ),
         lambda: (
+            "predict",
+            [
+                str(inputs.pictures / "a.png"),
+                "--model",
+                _mutated(inputs.onnx, work, dice),
+                "--out",
+                str(work / "out"),
+            ],
+        ),
+        lambda: ("sweep_table", [_mutated(inputs.runs, work, dice), "--out", str(work / "out")]),
+        lambda: (
             "subsample",
             [_mutated(inputs.videos, work, dice), "--out", str(work / "out"), "--stride", "2"],
         ),

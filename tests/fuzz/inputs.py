@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from cardpose.models import checkpoints
 from cardpose.models.from_config import end_to_end
 from tests.tiny_network import NETWORK
 
+OLD = Path(__file__).parents[1] / "fixtures" / "v0_1_0"
+
 
 class Inputs:
     """A small whole input of each kind, in the folder `root`."""
@@ -33,6 +36,8 @@ class Inputs:
         videos = [f"frames/{cards:02d}_cards" for cards in (4, 9)]
         self.split.write_text(json.dumps({"train": {}, "val": {}, "test": dict.fromkeys(videos, "all")}))
         self.exported = {}
+        self.onnx = Path(shutil.copy(OLD / "model.onnx", root))
+        self.runs = _runs(root / "runs")
         for tool in FORMATS:
             try:
                 with redirect_stdout(None), redirect_stderr(open(os.devnull, "w")):
@@ -59,6 +64,17 @@ def _footage(root: Path) -> Path:
             )
             annotations.append(label)
     write_folder(root, videos, annotations)
+    return root
+
+
+def _runs(root: Path) -> Path:
+    """Two finished runs of a training, without their checkpoints."""
+    for number in range(2):
+        run = root / str(number)
+        shutil.copytree(OLD / "run", run, ignore=shutil.ignore_patterns("*.ckpt"))
+        scores = {"test/card_mae": 3.5 + number, "val/card_mae": 3.25}
+        (run / "metrics.json").write_text(json.dumps(scores))
+        (run / "cost.json").write_text(json.dumps({"seconds": 9.5, "parameters": 900}))
     return root
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from in_process import Command
 from torch import nn
 
+from cardpose import evaluate, train
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CORNERS
 from cardpose.models import checkpoints
@@ -170,3 +172,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         whole(path)
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+OLD = Path(__file__).parents[1] / "fixtures" / "v0_1_0" / "run" / "checkpoints" / "best.ckpt"
+
+
+@pytest.mark.parametrize("odd", [..., None, "text", []], ids=["missing", "null", "text", "list"])
+@pytest.mark.parametrize("key", ["trainer", "data", "model", "heatmap", "loss"])
+def test_a_configuration_that_is_not_whole_is_one_line(
+    tmp_path: Path, in_process: Command, key: str, odd: Any
+) -> None:
+    """evaluate builds a data module, a network, losses and a trainer of it; train continues with it."""
+    checkpoint = torch.load(OLD, weights_only=True)
+    config = checkpoint[checkpoints.KEY]["config"]
+    config.pop(key) if odd is ... else config.update({key: odd})
+    path = tmp_path / "run" / "checkpoints" / "a.ckpt"
+    path.parent.mkdir(parents=True)
+    torch.save(checkpoint, path)
+    done = in_process(evaluate.main, str(path), "--data", str(tmp_path / "none"), "--split", "all")
+    assert (done.code, done.err.strip().count("\n")) == (2, 0), done.err
+    assert "a.ckpt" in done.err or key in done.err
+    if odd is ...:
+        done = in_process(train.main, f"resume={path}")
+        assert done.code == 2
+        assert ": its configuration has no " in done.err
