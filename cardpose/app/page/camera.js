@@ -50,6 +50,16 @@ export class Camera {
     return this.track.applyConstraints({ advanced: [{ torch: on }] });
   }
 
+  /** Longer side of the largest photo, pixels; 0 where the browser does not say. */
+  async largest() {
+    try {
+      const able = await new ImageCapture(this.track).getPhotoCapabilities();
+      return Math.max(able.imageWidth.max, able.imageHeight.max) || 0;
+    } catch {
+      return 0;
+    }
+  }
+
   /** A picture of full resolution where the browser takes one, else the newest frame. */
   async photo() {
     if (self.ImageCapture) {

@@ -74,7 +74,7 @@ function run() {
     const estimate = await network.estimate(bitmap);
     if (!current) return;
     take(estimate, time);
-    advise(advice(estimate, tracker.speed()));
+    advise(advice(estimate, tracker.speed(), can.largest));
     stats.frames += 1;
     stats.age = now() - time;
     stats.ages = [...stats.ages.slice(-599), stats.age];
@@ -98,7 +98,7 @@ async function live() {
     complain(error.message);
     return;
   }
-  can = { photo: true, switch: await camera.several(), torch: camera.hasTorch };
+  can = { photo: true, switch: await camera.several(), torch: camera.hasTorch, largest: await camera.largest() };
   complain("");
   enter("live", can);
   restart();
@@ -132,7 +132,7 @@ async function still(bitmap) {
   restart();
   const estimate = await network.estimate(bitmap);
   take(estimate, now());
-  advise(advice(estimate, 0));
+  advise(advice(estimate, 0, Math.max(...estimate.size)));
   note();
 }
 
