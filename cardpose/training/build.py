@@ -53,7 +53,10 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or (_number(value) and value > 0),
         "choose a number above 0, or null",
     ),
-    "data.size": (lambda value: isinstance(value, list) and len(value) == 2, "write [height,width]"),
+    "data.size": (
+        lambda value: isinstance(value, list) and len(value) == 2 and all(map(_whole(1), value)),
+        "write [height,width], whole numbers",
+    ),
     "heatmap.sigma": (lambda value: _number(value) and value > 0, "choose a number above 0"),
     "optim.lr": (lambda value: _number(value) and value >= 0, "choose a number from 0"),
     "seed": (_whole(0), "choose a whole number from 0"),
@@ -68,14 +71,23 @@ def check(config: Mapping[str, Any]) -> None:
     Raises:
         InputError: a wrong value, or an unknown decoder, loss, fusion setting or memory format.
     """
-    for key, (is_valid, fix) in RULES.items():
-        value = _select(config, key)
-        if not is_valid(value):
-            raise InputError(f"{key}={value}: {fix}")
+    check_values(config)
     build_decoder(config)
     build_loss(config)
     FusionConfig.from_dict(config["fusion"])
     choose_memory_format(config["trainer"]["memory_format"])
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Check the values that `RULES` names.
+
+    Raises:
+        InputError: a wrong value.
+    """
+    for key, (is_valid, fix) in RULES.items():
+        value = _select(config, key)
+        if not is_valid(value):
+            raise InputError(f"{key}={value}: {fix}")
 
 
 def _select(config: Mapping[str, Any], key: str) -> Any:

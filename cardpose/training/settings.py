@@ -28,6 +28,7 @@ def apply_settings(config: Mapping[str, Any], settings: Sequence[str]) -> dict[s
     """
     changed = copy.deepcopy(dict(config))
     known = [key for key in _keys(changed) if key.startswith(GROUPS) and "_target_" not in key]
+    known = [key for key in known if not key.startswith("data.encode_heatmaps")]  # follow data.size and the weights
     for setting in settings:
         key, sign, text = setting.partition("=")
         if not sign:
@@ -43,6 +44,8 @@ def apply_settings(config: Mapping[str, Any], settings: Sequence[str]) -> dict[s
             node[name] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise InputError(f"--set {setting}: the value is not YAML: put it in quotes") from None
+        if key == "data.size" and "encode_heatmaps" in changed["data"]:
+            changed["data"]["encode_heatmaps"]["size"] = node[name]
     return changed
 
 

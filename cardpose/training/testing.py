@@ -68,6 +68,7 @@ def config_for_test(
         config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
     config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
     config = apply_settings(config, settings)
+    build.check_values(config)
     build_decoder(config)  # an unknown one is refused before the frames are read
     return config
 

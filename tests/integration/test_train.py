@@ -166,6 +166,10 @@ def test_evaluate_finds_the_peaks_another_way_on_request(finished_run: Path, tmp
         InputError, match=r"--set heatmap\.decod: no such key, choose for example heatmap\.decode"
     ):
         corners("heatmap.decod=dark")
+    for value in ("7", "[a,b]", "[0,0]"):
+        with pytest.raises(InputError, match=r"data\.size=.*: (write|choose)"):
+            corners(f"data.size={value}")
+    assert corners("data.size=[128,192]")["test/corner_px_mean"] > 0  # the targets follow
 
 
 def test_a_checkpoint_from_before_there_was_a_choice_is_evaluated(finished_run: Path, tmp_path: Path) -> None:
