@@ -15,7 +15,6 @@ from cardpose.common.completion import experiment_command
 from cardpose.common.exits import one_line_errors
 
 NAME = "cardpose"
-
 TOOLS = {
     "predict": "Corners, visibility and number of cards in footage.",
     "app": "Count a packet before a phone's camera.",
@@ -31,7 +30,6 @@ TOOLS = {
     "models": "The released models and their scores.",
 }
 """Commands that take files, with their help line."""
-
 EXPERIMENTS = {
     "train": "Train a model; -m for a sweep.",
     "crossval": "Cross-validate over whole videos.",

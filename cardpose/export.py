@@ -6,14 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import (
-    DataOption,
-    LayoutOption,
-    SettingsOption,
-    SplitOption,
-    Tool,
-    checked,
-)
+from cardpose.common.command_line import DataOption, LayoutOption, SettingsOption, SplitOption, Tool, checked
 
 
 class Exported(NamedTuple):

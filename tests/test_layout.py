@@ -87,6 +87,11 @@ def test_every_folder_is_a_wing() -> None:
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} == set(WINGS)
 
 
+def test_entries_have_under_100_lines_and_other_files_at_most_300() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in modules()}
+    assert not [path for path, count in lines.items() if count > (99 if path.parent == ROOT else 300)]
+
+
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_imports_point_one_way(path: Path) -> None:
     own = wing_of(name_of(path))
