@@ -1,11 +1,13 @@
 """The network: encoder, decoder, spatial model and head."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
+from cardpose.common.errors import InputError
 from cardpose.models.decoder import UNetDecoder
 from cardpose.models.encoders.base import Encoder
 from cardpose.models.head import CountVisibilityHead
@@ -41,8 +43,7 @@ class UNet(nn.Module):
         encoder: see `Encoder`.
         decoder: `UNetDecoder` or `HourglassDecoder`, still without the encoder's channels and strides.
         head: `CountVisibilityHead`, still without the channels of the deepest features.
-        spatial: see `cardpose.models.spatial`; None: `NoSpatial`. Unless it is `joint`, all else keeps its weights and
-            batch statistics in training.
+        spatial: see `cardpose.models.spatial`; None: `NoSpatial`. Unless it is `joint`, all else is fixed, see `fix`.
     """
 
     def __init__(
@@ -57,26 +58,32 @@ class UNet(nn.Module):
         self.decoder = decoder(channels=encoder.channels, strides=encoder.strides)
         self.head = head(channels=self.decoder.deepest_channels)
         self.spatial = spatial or NoSpatial()
+        self._fixed: list[nn.Module] = []
         if not self.spatial.joint:
-            for part in self._fixed:
-                part.requires_grad_(False)
+            self.fix(["encoder", "decoder", "head"])
+
+    def fix(self, modules: Sequence[str]) -> None:
+        """Let "encoder", "decoder" or "head" keep their weights and batch statistics in training.
+
+        Raises:
+            InputError: there is no such module.
+        """
+        known = dict(self.named_children())
+        for name in modules:
+            if name not in known:
+                raise InputError(f"fixed_modules: no module {name!r}: choose among {', '.join(known)}")
+            self._fixed.append(known[name].requires_grad_(False).eval())
 
     @property
     def earlier_maps(self) -> int:
         """S of `Output.intermediate`."""
         return self.decoder.stages - 1 + self.spatial.changes
 
-    @property
-    def _fixed(self) -> tuple[nn.Module, ...]:
-        """What is trained together with the spatial model or not at all."""
-        return self.encoder, self.decoder, self.head
-
     def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; what is not trained stays in evaluation mode."""
         super().train(mode)
-        if not self.spatial.joint:
-            for part in self._fixed:
-                part.eval()
+        for part in self._fixed:
+            part.eval()
         return self
 
     def forward(self, image: Tensor) -> Output:

@@ -124,12 +124,12 @@ def adopt_architecture(config: Mapping[str, Any], overrides: Sequence[str]) -> d
 
 
 def load_start(config: Mapping[str, Any], net: UNet) -> None:
-    """Load the weights that `init_from` and `init_modules` name into the network, where they name some.
+    """Load the weights that `init_from` and `init_modules` name, where they name some; fix `fixed_modules`.
 
     Raises:
         InputError: no such checkpoint or module, or weights of another architecture.
     """
-    start, modules = config["init_from"], config["init_modules"]
+    start, modules, fixed = config["init_from"], config["init_modules"], config.get("fixed_modules")
     if modules is not None and not (start and isinstance(modules, list) and modules):
         raise InputError(
             f"init_modules={modules}: give a list such as [encoder,decoder], and init_from=<checkpoint>"
@@ -137,6 +137,14 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
     if start:
         checkpoints.load_weights(net, checkpoints.read(find_checkpoint(start)), start, modules)
         net.head.reset_calibration()  # it was fitted to another network's counts
+    if fixed is not None:
+        if not (start and isinstance(fixed, list)):
+            raise InputError(
+                f"fixed_modules={fixed}: give a list such as [encoder,decoder], and init_from=<checkpoint>"
+            )
+        net.fix(fixed)
+        if not any(weight.requires_grad for weight in net.parameters()):
+            raise InputError(f"fixed_modules={fixed}: nothing is left to train, leave one out")
 
 
 def build_start(config: Mapping[str, Any]) -> tuple[UNet, CardDataModule]:

@@ -11,6 +11,8 @@ from cardpose.common.errors import InputError
 
 GROUPS = ("data.", "fusion.", "heatmap.decode", "split.", "trainer.")
 """Keys that a test may change; the others belong to the weights."""
+TARGETS = "data.encode_heatmaps"
+"""Of the target heatmaps: they follow `data.size` and the weights."""
 
 
 def apply_settings(config: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -27,8 +29,11 @@ def apply_settings(config: Mapping[str, Any], settings: Sequence[str]) -> dict[s
     {'data': {'batch_size': 4}}
     """
     changed = copy.deepcopy(dict(config))
-    known = [key for key in _keys(changed) if key.startswith(GROUPS) and "_target_" not in key]
-    known = [key for key in known if not key.startswith("data.encode_heatmaps")]  # follow data.size and the weights
+    known = [
+        key
+        for key in _keys(changed)
+        if key.startswith(GROUPS) and "_target_" not in key and not key.startswith(TARGETS)
+    ]
     for setting in settings:
         key, sign, text = setting.partition("=")
         if not sign:

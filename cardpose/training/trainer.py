@@ -18,6 +18,7 @@ QUIET = (
     r".*You're using the WeightAveraging callback, but.*",
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*is smaller than the logging interval.*",
+    r".*Found .* module\(s\) in eval mode at the start of training.*",  # those that are frozen
     r".*isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*when logging on epoch level in distributed setting.*",  # the scores are those of all processes already
 )

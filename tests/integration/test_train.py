@@ -350,6 +350,32 @@ def test_parts_of_the_weights_start_a_network_with_another_head(
     assert all(torch.equal(own[name], other[f"net.{name}"]) for name in shared)
 
 
+def test_fixed_modules_keep_their_weights(finished_run: Path, compose_train: Compose, tmp_path: Path) -> None:
+    best = finished_run / "checkpoints" / "best.ckpt"
+    cfg = compose_train(tmp_path / "run", f"init_from={best}", "fixed_modules=[encoder,decoder]")
+    train(cfg, tmp_path / "run")
+    own, other = weights(tmp_path / "run" / "checkpoints" / "last.ckpt"), weights(best)
+    trained = {name.split(".")[1] for name in own if not torch.allclose(own[name], other[name], atol=1e-7)}
+    assert trained == {"head"}
+
+
+@pytest.mark.parametrize(
+    ("fixed", "message"),
+    [
+        ("[encoder]", "give a list .* init_from"),
+        ("[eyes]", "no module 'eyes': choose among encoder, decoder, head"),
+        ("[encoder,decoder,head]", "nothing is left to train"),
+    ],
+)
+def test_fixed_modules_are_some_of_a_trained_network(
+    finished_run: Path, compose_train: Compose, tmp_path: Path, fixed: str, message: str
+) -> None:
+    start = [] if "init_from" in message else [f"init_from={finished_run}"]
+    cfg = plain(compose_train(tmp_path / "run", f"fixed_modules={fixed}", *start))
+    with pytest.raises(InputError, match=f"fixed_modules.*{message}"):
+        build.load_start(cfg, build_net(cfg))
+
+
 @pytest.mark.parametrize("given", [["init_modules=[encoder]"], ["init_from=x", "init_modules=encoder"]])
 def test_parts_are_a_list_of_some_weights(compose_train: Compose, tmp_path: Path, given: list[str]) -> None:
     cfg = compose_train(tmp_path / "run", *given)

@@ -50,7 +50,8 @@ class LevelEncoder(Encoder):
                 f"model.encoder.frozen_levels={frozen_levels}: choose a whole number from 0 to {len(self.levels)}"
             )
         self.frozen_levels = frozen_levels
-        self.levels[:frozen_levels].requires_grad_(False)
+        # In evaluation mode from the start: Lightning trains modules in the mode that it finds them in.
+        self.levels[:frozen_levels].requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; frozen levels stay in evaluation mode."""

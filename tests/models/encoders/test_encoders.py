@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cardpose.common.errors import InputError, MissingExtra
 from cardpose.common.hydra_entry import CONF, plain
 from cardpose.models.builder import build
-from cardpose.models.encoders.base import Encoder
+from cardpose.models.encoders.base import Encoder, LevelEncoder
 from cardpose.models.encoders.conv import ConvEncoder
 from cardpose.models.encoders.mobilenetv3 import MobileNetV3
 
@@ -95,3 +95,12 @@ def test_a_level_without_a_convolution_is_refused() -> None:
 def test_an_unknown_size_names_the_choices() -> None:
     with pytest.raises(InputError, match=r"model\.encoder\.size=tiny: choose small or large"):
         MobileNetV3("tiny")
+
+
+def test_frozen_levels_never_leave_evaluation_mode() -> None:
+    levels = [nn.Sequential(nn.Conv2d(3, 3, 1, stride=2), nn.BatchNorm2d(3)) for _ in range(3)]
+    encoder = LevelEncoder(levels, [3, 3, 3], frozen_levels=2)
+    for _ in range(2):  # as it is built, which is how Lightning trains it, and after `train`
+        assert [level.training for level in encoder.levels] == [False, False, True]
+        assert [any(p.requires_grad for p in level.parameters()) for level in levels] == [False, False, True]
+        encoder.train()
