@@ -247,3 +247,14 @@ def test_a_heatmap_stride_that_the_encoder_does_not_have_names_the_choices(strid
 def test_widths_and_depths_must_fit() -> None:
     with pytest.raises(InputError, match=r"model\.encoder\.widths"):
         ConvEncoder((4, 8), (1,))
+
+
+def test_the_gradient_of_the_upsampling_is_the_same_in_both_memory_formats() -> None:
+    gradients = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        net = make_net().to(memory_format=memory_format)  # type: ignore[call-overload]
+        output = net(images().contiguous(memory_format=memory_format))
+        output.heatmaps.square().sum().backward()
+        gradients.append([p.grad for module in (net.encoder, net.decoder.joins) for p in module.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)

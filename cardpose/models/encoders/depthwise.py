@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FLOAT32_KERNEL = 5
-"""From this kernel size on, a CPU computes in float32: oneDNN's bf16 gradients of 5x5 take 2 to 4 times as long."""
+"""From this kernel size on, and with a stride, a CPU computes in float32: oneDNN takes 2 to 9 times as
+long for their gradients in bf16."""
 
 
 class DepthwiseConv(nn.Conv2d):
@@ -26,14 +27,11 @@ class DepthwiseConv(nn.Conv2d):
         self.zeros = (before, both - before) * 2 if unequal else ()  # left, right, above, below
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, channels, H / stride, W / stride); on a CPU large kernels ignore autocast."""
+        """(B, channels, H, W) -> (B, channels, H / stride, W / stride); on a CPU some ignore autocast inside."""
         if self.zeros:
             image = functional.pad(image, self.zeros)
-        if (
-            self.kernel_size[0] >= FLOAT32_KERNEL
-            and image.device.type == "cpu"
-            and torch.is_autocast_enabled("cpu")
-        ):
+        slow = self.kernel_size[0] >= FLOAT32_KERNEL or self.stride[0] > 1
+        if slow and image.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
-                return super().forward(image.float())
+                return super().forward(image.float()).to(torch.get_autocast_dtype("cpu"))
         return super().forward(image)

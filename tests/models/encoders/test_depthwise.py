@@ -19,9 +19,17 @@ def test_same_padding_is_tensorflows(kernel: int, stride: int) -> None:
     assert own(image).shape == (2, 6, 8 // stride, 12 // stride)
 
 
-@pytest.mark.parametrize("kernel", [3, 5, 7])
-def test_only_narrow_kernels_follow_a_cpus_autocast(kernel: int) -> None:
-    own, image = DepthwiseConv(4, kernel, 1), torch.randn(1, 4, 8, 8)
-    with torch.autocast("cpu", torch.bfloat16):
-        mapped = own(image.bfloat16())
-    assert mapped.dtype == (torch.float32 if kernel >= FLOAT32_KERNEL else torch.bfloat16)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (7, 1)])
+def test_a_cpus_autocast_leaves_wide_kernels_and_strides_alone(kernel: int, stride: int) -> None:
+    """Their gradient is that of float32 arithmetic, to the last bit; the result has autocast's type."""
+    torch.manual_seed(0)
+    own, image = DepthwiseConv(4, kernel, stride), torch.randn(8, 4, 32, 32).bfloat16()
+    gradients = []
+    for enabled in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            mapped = own(image if enabled else image.float())
+        sent = torch.ones_like(mapped)
+        gradients += torch.autograd.grad(mapped, own.weight, sent)
+        assert mapped.dtype == (torch.bfloat16 if enabled else torch.float32)
+    full = kernel >= FLOAT32_KERNEL or stride > 1
+    assert gradients[0].equal(gradients[1]) == full
