@@ -35,6 +35,7 @@ _FIXES = {
     **ENVIRONMENT,
     errno.ENOENT: "{}, you may not write to this one",
     errno.EEXIST: "{}, a part of this path is a file",
+    errno.ENOTEMPTY: "{}, another command wrote to this one meanwhile",
 }
 
 

@@ -5,8 +5,9 @@ The locks of the package filelock cannot be inherited by a child process.
 
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cardpose.common.errors import InputError
@@ -56,6 +57,29 @@ def only_command(lock: Path, taken: str) -> Iterator[int]:
         except BlockingIOError:
             raise InputError(taken) from None
         yield file.fileno()
+
+
+@contextmanager
+def only_command_in(folder: Path, taken: str) -> Iterator[None]:
+    """Hold an existing folder itself, without a file in it, or raise if another command holds it.
+
+    Args:
+        folder: must exist.
+        taken: the message if another command holds it.
+
+    Raises:
+        InputError: another command holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(taken) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def is_held(lock: Path) -> bool:

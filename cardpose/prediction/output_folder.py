@@ -16,6 +16,7 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
+from cardpose.common.locks import only_command_in
 from cardpose.common.packet import CORNERS
 from cardpose.fusion.clips import Clip
 from cardpose.prediction.records import FrameItem, Prediction
@@ -86,7 +87,8 @@ class PredictionFolder:
         resume: continue a folder that has predictions; those of an unfinished clip are removed first.
 
     Raises:
-        InputError: the folder has predictions already, or those of other settings, or cannot be written to.
+        InputError: the folder has predictions already, or those of other settings, or cannot be written to; another
+            command writes to it.
     """
 
     def __init__(self, path: str | Path, settings: Mapping[str, Any], resume: bool) -> None:
@@ -105,6 +107,17 @@ class PredictionFolder:
             raise InputError(
                 f"{self.path}: cannot be a folder ({error.strerror}): choose another out"
             ) from error
+        taken = f"{self.path}: another command writes to this folder: wait for it, or choose another out"
+        with write_errors(self.path):
+            self._stack.enter_context(only_command_in(self.path, taken))
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _open(self) -> None:
         with write_errors(self.path):
             if any((self.path / name).exists() for name in _FILES):
                 self._continue()
@@ -116,7 +129,6 @@ class PredictionFolder:
             for file, columns in zip(self._rows.files[1:], (_FRAME_COLUMNS, _CLIP_COLUMNS), strict=True):
                 if not file.tell():
                     csv.writer(file).writerow(columns)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

@@ -12,9 +12,11 @@ import torch
 from full_disk import largest_file
 from torch import nn
 
-from cardpose.common.files import filled_folder, scratch_folder
+from cardpose.common.errors import InputError
+from cardpose.common.files import filled_folder, new_folder, scratch_folder
 from cardpose.data.formats.unpacking import unpacked
 from cardpose.deploy.graph import save_program
+from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.training.loggers import TensorBoard, log_images
 
 
@@ -58,6 +60,29 @@ def test_litter_of_folders_that_are_named_by_the_time_goes(tmp_path: Path) -> No
         (partial / "frames.csv").write_text("new")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"evaluate_2026-11-29_11-00-00", ".evaluate_mine.77.partial", folder.name}
+
+
+def test_two_commands_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The later one of two that make a folder is refused, and so is the later one of two that append to it."""
+
+    def overtaken() -> None:
+        with new_folder(tmp_path / "out") as later:
+            (later / "a.csv").write_text("later")
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "a.csv").write_text("first")
+
+    with pytest.raises(InputError, match=r"out: Directory not empty: .* another command wrote to this one"):
+        overtaken()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a.csv"]
+    assert (tmp_path / "out" / "a.csv").read_text() == "first"
+    with PredictionFolder(tmp_path / "p", {}, resume=False) as writing:
+        for resume in (False, True):
+            again = PredictionFolder(tmp_path / "p", {}, resume=resume)
+            with pytest.raises(InputError, match="p: another command writes to this folder"):
+                again.__enter__()
+        assert (writing.path / "frames.csv").is_file()
+    with PredictionFolder(tmp_path / "p", {}, resume=False):
+        pass
 
 
 def test_litter_in_tmpdir_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
