@@ -223,7 +223,8 @@ class LabelTables:
 
     def _index_images(self, on_error: ErrorHandler) -> None:
         labels = self._document["annotations"]
-        labelled = {label.get("image_id") for label in labels if isinstance(label, dict)}
+        named = [label.get("image_id") for label in labels if isinstance(label, dict)]
+        labelled = {number for number in named if isinstance(number, int | float | str)}
         numbered = enumerate(self._document["images"])
         # The errors of a labelled image have been reported with its label.
         for number, image in sorted(numbered, key=lambda item: item[1]["id"] not in labelled):

@@ -1,5 +1,6 @@
 """Every mistake in a dataset folder is one line that names its place and the mend."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -205,3 +206,14 @@ def test_write_refuses_a_video_that_is_not_listed(folder: Path) -> None:
     read = DatasetFolder.read(folder)
     with pytest.raises(InputError, match="the video is not in videos"):
         write_folder(folder, [Video("videos/01.mp4", 1)], read.annotations)
+
+
+@pytest.mark.parametrize("odd", [[], {}, [[1]], None, float("nan"), 10**400])
+def test_a_label_of_an_odd_image_is_named_beside_other_errors(folder: Path, odd: Any) -> None:
+    """Reading goes on behind an error, as `cardpose check` does."""
+    document = json.loads((folder / "annotations.json").read_text())
+    document["annotations"][0]["image_id"] = odd
+    (folder / "annotations.json").write_text(json.dumps(document))
+    errors: list[InputError] = []
+    DatasetFolder.read(folder, on_error=errors.append)
+    assert "annotations.json: annotations[0]" in str(errors[0])
