@@ -72,9 +72,7 @@ def calibrate(
         predicted = estimate_counts(Predictor.from_file(path, choose_device(accelerator)), clip)
         fit = calibrate_counts(checkpoint, clip, np.array(cards, float), predicted, None)
     else:
-        trained = checkpoint[checkpoints.KEY]["config"]
-        with checkpoints.configuration_errors(path):
-            config = config_for_test(trained, data, layout, "run", settings, accelerator)
+        config = config_for_test(checkpoint, path, data, layout, "run", settings, accelerator)
         frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
         fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
     checkpoints.write(checkpoint, out)

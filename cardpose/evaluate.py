@@ -72,9 +72,7 @@ def evaluate(
         evaluation.check_comparable(read)
     tested = []
     for path, checkpoint in zip(paths, read, strict=True):
-        trained = checkpoint[checkpoints.KEY]["config"]
-        with checkpoints.configuration_errors(path):
-            config = config_for_test(trained, data, layout, split, settings, accelerator)
+        config = config_for_test(checkpoint, path, data, layout, split, settings, accelerator)
         frames = make_split(config, checkpoint, path)
         tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
     with filled_folder(out, "outputs/evaluate") as (folder, partial):

@@ -58,8 +58,7 @@ def export(
 
     path = find_checkpoint(model)
     checkpoint = checkpoints.read(path)
-    with checkpoints.configuration_errors(path):
-        config = config_for_test(checkpoint[checkpoints.KEY]["config"], data, layout, split, settings)
+    config = config_for_test(checkpoint, path, data, layout, split, settings)
     choices = Choices(format, precision, frames, calibration_data, calibration_frames)
     split_of = make_split(config, checkpoint, path, choices.subsets)
     return Exported(out, export_checkpoint(path, out, config, split_of, choices))

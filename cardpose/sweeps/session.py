@@ -222,7 +222,10 @@ def check_same(job: Job, composed: DictConfig) -> None:
     saved = job.run / ".hydra" / "config.yaml"
     if not saved.is_file():
         return
-    begun, now = (_of_the_run(config) for config in (read_yaml(saved, DictConfig), composed))
+    try:
+        begun, now = (_of_the_run(config) for config in (read_yaml(saved, DictConfig), composed))
+    except OmegaConfBaseException as error:
+        raise InputError(f"{saved}: is damaged ({first_line(error)}): restore it") from None
     check_begun(str(job.run), begun, now, "choose another hydra.sweep.dir")
 
 

@@ -39,7 +39,8 @@ ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm"
 
 
 def config_for_test(
-    trained: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+    path: str | Path,
     data: Path | None = None,
     layout: Layout = "auto",
     split: str = "run",
@@ -49,7 +50,8 @@ def config_for_test(
     """A checkpoint's configuration for a test on one device.
 
     Args:
-        trained: the checkpoint's configuration.
+        checkpoint: as `cardpose.models.checkpoints.read` returns it.
+        path: of the checkpoint, for messages.
         data: other footage, None for the checkpoint's own.
         layout: of `data`.
         split: "run" for the checkpoint's own split, "all" for every frame, or a JSON file as `from_file` reads it.
@@ -57,8 +59,21 @@ def config_for_test(
         accelerator: "auto", "cpu" or "gpu".
 
     Raises:
-        InputError: an unknown key, value or decoder.
+        InputError: an unknown key, value or decoder, or a configuration that is not whole.
     """
+    trained = checkpoint[checkpoints.KEY]["config"]
+    with checkpoints.configuration_errors(path):
+        return _config_for_test(trained, data, layout, split, settings, accelerator)
+
+
+def _config_for_test(
+    trained: Mapping[str, Any],
+    data: Path | None,
+    layout: Layout,
+    split: str,
+    settings: Sequence[str],
+    accelerator: str,
+) -> dict[str, Any]:
     config = {**trained, "trainer": {**trained["trainer"], **ONE_DEVICE, "accelerator": accelerator}}
     if data is not None:
         training_only = ("test", "stream", "samples_per_epoch", "synthetic_ratio")

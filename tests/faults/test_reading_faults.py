@@ -22,6 +22,7 @@ from cardpose.data.labels.validate import parse_cards
 from cardpose.data.splits import by_video
 from cardpose.prediction.sources import find_sources
 from cardpose.subsample import main as subsample_main
+from cardpose.sweep_table import main as sweep_table_main
 
 SIZE = (64, 48)
 
@@ -188,3 +189,18 @@ def test_a_package_of_sleap_needs_its_extra_or_is_read(tmp_path: Path, tiny_fold
 def test_a_count_of_thousands_of_digits() -> None:
     with pytest.raises(InputError, match=r"row 2: cards is '9{59}: write a whole number from 1 to 104"):
         parse_cards("9" * 5000, "row 2")
+
+
+def test_a_table_of_runs_with_odd_words_and_numbers(tmp_path: Path, in_process: Command) -> None:
+    """A word of the command line may hold an interpolation; a score that cannot be is no score."""
+    for seed in range(3):
+        (tmp_path / f"{seed}" / ".hydra").mkdir(parents=True)
+        (tmp_path / f"{seed}" / ".hydra" / "overrides.yaml").write_text(f"- seed={seed}\n- name=${{x}}_a\n")
+        scores = '{"val/card_mae": 3.5, "test/card_mae": 2.5}'
+        (tmp_path / f"{seed}" / "metrics.json").write_text(scores)
+    assert in_process(sweep_table_main, str(tmp_path), "--out", str(tmp_path / "out")).code == 0
+    for odd in ("1e308", "Infinity", "9" * 5000, "[]"):
+        (tmp_path / "1" / "metrics.json").write_text('{"val/card_mae": ' + odd + "}")
+        done = in_process(sweep_table_main, str(tmp_path), "--out", str(tmp_path / "out"))
+        assert "Traceback" not in done.err
+        assert "metrics.json" in done.out + done.err

@@ -75,8 +75,7 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_a_checkpoint_predicts_as_under_training(finished_run: Path, tiny_folder: Path) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
     checkpoint = checkpoints.read(best)
-    described = checkpoint[checkpoints.KEY]
-    config = testing.config_for_test(described["config"], tiny_folder, split="all", accelerator="cpu")
+    config = testing.config_for_test(checkpoint, best, tiny_folder, split="all", accelerator="cpu")
     config["trainer"]["precision"] = "32-true"
     frames = testing.make_split(config, checkpoint, best)
     results = testing.evaluate_checkpoint(config, best, checkpoint, frames).results

@@ -49,20 +49,27 @@ LEGEND = (
 )
 
 
+_LARGEST = 1e15
+"""No score and no cost is larger; what is cannot be drawn."""
+
+
 def read_scores(path: Path) -> Scores:
     """A run's metrics.json.
 
     Raises:
-        InputError: it cannot be read, or a score is not a number.
+        InputError: it cannot be read, or a score is not a number, or larger than any is.
     """
     scores = read_json(path, "restore it, or remove the run")
     if not isinstance(scores, dict):
         raise InputError(f"{path}: is damaged: restore it, or remove the run")
     known = {key: value for key, value in scores.items() if value is not None}
-    return dict.fromkeys(scores, math.nan) | {
+    read = {
         key: value if isinstance(value, float) else number(value, key, str(path))
         for key, value in known.items()
     }
+    if wrong := [key for key, value in read.items() if abs(value) > _LARGEST]:
+        raise InputError(f"{path}: {wrong[0]} is {read[wrong[0]]:g}: restore it, or remove the run")
+    return dict.fromkeys(scores, math.nan) | read
 
 
 def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from omegaconf import ListConfig
+from omegaconf import ListConfig, OmegaConf
 
 from cardpose.common.errors import InputError
 from cardpose.common.json_files import read_yaml
@@ -150,7 +150,8 @@ def read_run(run: Path) -> Run:
         InputError: a file of it is damaged.
     """
     lines = read_yaml(run / ".hydra" / "overrides.yaml", ListConfig)
-    overrides = dict(split_override(str(line)) for line in lines)
+    words = OmegaConf.to_container(lines, resolve=False)  # `name=${now:%H}` is a word of the command line
+    overrides = dict(split_override(str(word)) for word in words)
     scores = dict(read_scores(run / "metrics.json"))
     if (run / COST).is_file():
         scores |= {f"cost/{key}": value for key, value in read_scores(run / COST).items()}
