@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import ListConfig, OmegaConf
@@ -150,7 +151,9 @@ def read_run(run: Path) -> Run:
         InputError: a file of it is damaged.
     """
     lines = read_yaml(run / ".hydra" / "overrides.yaml", ListConfig)
-    words = OmegaConf.to_container(lines, resolve=False)  # `name=${now:%H}` is a word of the command line
+    words: Any = OmegaConf.to_container(
+        lines, resolve=False
+    )  # `name=${now:%H}` is a word of the command line
     overrides = dict(split_override(str(word)) for word in words)
     scores = dict(read_scores(run / "metrics.json"))
     if (run / COST).is_file():
