@@ -54,7 +54,10 @@ def on_devices(
     quiet_lightning()
     check(config)
     count = launch.processes_to_start(build_trainer(config, [], logger=False))
-    return launch.run(recipe, count, logging) if count else recipe()
+    if count:
+        return launch.run(recipe, count, logging)
+    with launch.lost_process_errors():
+        return recipe()
 
 
 def build_trainer(

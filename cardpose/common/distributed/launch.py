@@ -10,7 +10,8 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from logging.config import dictConfig
 from multiprocessing import get_start_method, set_start_method
@@ -22,6 +23,7 @@ from typing import Any
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from torch.distributed import DistError
 from torch.multiprocessing import ProcessExitedException, start_processes
 
 from cardpose.common.distributed.ranks import silence_nonzero_ranks
@@ -107,6 +109,24 @@ def run(job: Job, count: int, logging: Mapping[str, Any] | None = None) -> Any:
         exits = [context.processes[rank].exitcode for rank in ranks]
         ends = zip(ranks, exits, strict=True)
         return _result([_read(outcomes[rank], f"process {rank} of {count}", code) for rank, code in ends])
+
+
+@contextmanager
+def lost_process_errors() -> Iterator[None]:
+    """The error of a process that SLURM or torchrun started, when another one has ended, as one line.
+
+    Raises:
+        InputError: in place of an error of torch's collectives.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # gloo's errors have no class of their own
+        if not isinstance(error, DistError) and "gloo" not in str(error):
+            raise
+        raise InputError(
+            "another process of this training has ended, its own output says why: continue with "
+            "resume=<the run folder>/checkpoints/last.ckpt"
+        ) from error
 
 
 def _read(outcome: Path, name: str, code: int | None) -> Outcome:
