@@ -56,7 +56,7 @@ def test_all_choices_learn_together(config: dict[str, Any]) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-EXPORTED = [("unet", "box", "count_features=pooled")]
+EXPORTED = [("unet", "box", "count_features=pooled"), ("hourglass", "graphical", "count_features=pooled")]
 """An export takes many seconds, and more with a second box in the graph, which tests/integration/test_export.py has."""
 
 
