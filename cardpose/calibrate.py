@@ -37,7 +37,7 @@ def calibrate(
         cardpose calibrate outputs/RUN --data FOLDER --clips NAME --out own.ckpt
 
     Film a full deck, or several packets of known counts. No labels are needed: the model finds the corners. One clip
-    fits the scale, more clips the offset too. The copy counts with this calibration wherever it is used:
+    corrects about half of the shift, more clips more. The copy counts with this calibration wherever it is used:
     cardpose predict my.mp4 --model own.ckpt. With labelled footage (--data) the field of view is measured too.
 
     Returns:

@@ -21,7 +21,7 @@ def predict(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count on the footage.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Clips at the same time, in processes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, a clip each.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per batch.")] = 16,
     field_of_view: Annotated[
         float | None, typer.Option(min=1, max=170, help="Of the camera, in degrees.")

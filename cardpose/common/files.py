@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -55,8 +57,20 @@ def environment_error(error: OSError) -> InputError | None:
 
 def check_ends(path: Path) -> None:
     """Raise an `InputError` for a pipe, a socket or a device: reading it may never end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # the reader says why
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(f"{path}: is a pipe or a device: give a file")
+
+
+def is_zip(path: str | Path) -> bool:
+    """As `zipfile.is_zipfile`; True, too, for a damaged archive of which that function of Python 3.11 is an error."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return True
 
 
 @contextmanager
@@ -85,16 +99,29 @@ def temporary_sibling(path: Path, folder: bool) -> Iterator[Path]:
     name = shortened(path.name, 40)
     _remove_litter(path.parent, re.escape(name))
     temporary = path.with_name(f".{name}.{os.getpid()}.partial")
-    _remove(temporary)
-    temporary.mkdir() if folder else temporary.touch()
-    handle = os.open(temporary, os.O_RDONLY)
+    handle = _make_locked(temporary, folder)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield temporary
     finally:
         os.close(handle)
         _remove(temporary)
+
+
+def _make_locked(path: Path, folder: bool) -> int:
+    """Make an empty file or folder and lock it; again where another command took it for litter before the lock."""
+    while True:
+        _remove(path)
+        path.mkdir() if folder else path.touch()
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
 
 
 def _remove_litter(folder: Path, name: str) -> list[str]:
@@ -102,8 +129,9 @@ def _remove_litter(folder: Path, name: str) -> list[str]:
     removed = []
     for left in os.scandir(folder):
         found = re.fullmatch(rf"\.({name})\.\d+\.partial", left.name)
-        if found and not _in_use(left.path):
-            _remove(Path(left.path))
+        if found and (handle := _lock(left.path)) is not None:
+            _remove(Path(left.path))  # while it is locked: nobody takes it for their own
+            os.close(handle)
             removed.append(found[1])
     return removed
 
@@ -126,19 +154,18 @@ def scratch_folder(name: str) -> Iterator[Path]:
         yield folder
 
 
-def _in_use(path: str) -> bool:
-    """Whether a process has locked a file or folder, as far as can be told."""
+def _lock(path: str) -> int | None:
+    """The handle of a file or folder that is locked now; None if a process uses it, or it cannot be told."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
-        return True
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
-    finally:
         os.close(handle)
-    return False
+        return None
+    return handle
 
 
 def _remove(path: Path) -> None:

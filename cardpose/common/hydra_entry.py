@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ import cardpose
 from cardpose.common.distributed import ranks
 from cardpose.common.errors import InputError
 from cardpose.common.exits import ending, silence_output
-from cardpose.common.files import numbered_folder
+from cardpose.common.files import is_zip, numbered_folder
 from cardpose.common.hydra_words import (
     CONF,
     check_options,
@@ -262,7 +261,7 @@ def _enter_folder(folder: Path, resume: str | None) -> None:
             f"{folder}: another command runs in this folder: wait for it, or choose another hydra.run.dir"
         ) from None
     last = folder / "checkpoints" / "last.ckpt"
-    if resume is None and ((folder / "metrics.json").is_file() or zipfile.is_zipfile(last)):
+    if resume is None and ((folder / "metrics.json").is_file() or is_zip(last)):
         raise InputError(
             f"{folder}: holds a run: choose another hydra.run.dir, or continue it with "
             f"{path_override('resume', last)}"
@@ -280,11 +279,13 @@ def forget_empty_run(folder: Path) -> None:
     A run that has written anything itself is kept whole, and so is all that existed before it.
     """
     written = set(folder.iterdir() if folder.is_dir() else ()) - _present - set(_made)
-    if not written and ranks.is_rank_zero():
+    if not written:
         _forget_made()
 
 
 def _forget_made() -> None:
+    if not ranks.is_rank_zero():
+        return
     for handler in list(logging.root.handlers):
         if isinstance(handler, logging.FileHandler):  # a later message would look for the folder
             handler.close()

@@ -1,11 +1,13 @@
 """A command in a child process that is stopped together with this process."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,25 @@ def end_with_parent(number: int = signal.SIGINT) -> None:
     """Have Linux send this process a signal when its parent ends; elsewhere it outlives a parent that is killed."""
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(number))
+
+
+def start_worker() -> None:
+    """Set up a process of a pool: its parent handles Ctrl-C, and it does not outlive a parent that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(signal.SIGTERM)
+    parent = parent_process()
+    if parent is None or os.getppid() != parent.pid:  # killed while this worker was starting
+        os._exit(1)
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Keep Ctrl-C from processes that start inside the block until their `start_worker` ignores it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:

@@ -200,7 +200,7 @@ class EdgeCounter:
         Raises:
             InputError: no such file, or not one of `cardpose.deploy.release_edges`.
         """
-        session = open_session(path)
+        session = open_session(path, "run python -m cardpose.deploy.release_edges")
         try:
             about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
             choice, weights = (np.array(about[name], float) for name in ("choice", "calibration"))

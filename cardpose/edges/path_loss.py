@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from cardpose.edges.strips import ROWS
-from cardpose.edges.tracing import INSIDE_WEIGHT, STEPS, STIFFNESS
+from cardpose.edges.tracing import INSIDE_WEIGHT, RATE_LIMIT, STEPS, STIFFNESS
 
 
 def path_loss(line: Tensor, inside: Tensor, rate: Tensor, path: Tensor) -> Tensor:
-    """Negative logarithm of the share of the true chain among all, a row.
+    """Negative log-probability of the true chain among all chains, divided by the number of rows.
+
+    The log-odds are not clipped as in `score_counts`: beyond the limit they would have no gradient.
 
     Args:
         line, inside, rate: (rows, columns), the marks of a network.
@@ -25,14 +27,14 @@ def path_loss(line: Tensor, inside: Tensor, rate: Tensor, path: Tensor) -> Tenso
         (columns,); 0 where the true chain has steps that no chain may have.
     """
     rows, columns = line.shape
-    period = ROWS / rate.clamp(-0.45, 0.45).exp()
+    period = ROWS / rate.clamp(-RATE_LIMIT, RATE_LIMIT).exp()
     steps = torch.from_numpy(STEPS)
-    pay = STIFFNESS * (steps[:, None, None] / period).log() ** 2
+    step_cost = STIFFNESS * (steps[:, None, None] / period).log() ** 2
     total = torch.cat([line.new_zeros(1, columns), (INSIDE_WEIGHT * inside).cumsum(0)])
     y, half = torch.arange(rows)[:, None], (period / 2).detach().round().long()
     begin = total.gather(0, (y - half).clamp(0, rows))
     finish = total.gather(0, (y + half).clamp(0, rows))
-    every = LogPartition.apply(line, pay, begin, finish)
+    log_partition = LogPartition.apply(line, step_cost, begin, finish)
     # The score of the true chain.
     before = torch.where(path > 0, y, -1).cummax(0).values.roll(1, 0)
     before[0] = -1
@@ -40,17 +42,20 @@ def path_loss(line: Tensor, inside: Tensor, rate: Tensor, path: Tensor) -> Tenso
     step = torch.where(later, y - before, int(STEPS[0]))
     index = (step - int(STEPS[0])).clamp(0, len(STEPS) - 1)
     first, last = (path > 0) & (before < 0), (path > 0) & (path.flip(0).cumsum(0).flip(0) == 1)
-    score = line * path - pay.gather(0, index[None])[0] * later - begin * first + finish * last
+    score = line * path - step_cost.gather(0, index[None])[0] * later - begin * first + finish * last
     possible = (step - int(STEPS[0]) == index).all(0)
-    return (every - score.sum(0)) * possible / rows
+    return (log_partition - score.sum(0)) * possible / rows
 
 
 class LogPartition(torch.autograd.Function):
-    """Logarithm of the sum over all chains; of line, begin, finish (rows, columns) and pay (steps, rows, columns)."""
+    """Logarithm of the sum over all chains (columns,).
+
+    Of line, begin and finish (rows, columns), and step_cost (steps, rows, columns).
+    """
 
     @staticmethod
-    def forward(ctx: Any, line: Tensor, pay: Tensor, begin: Tensor, finish: Tensor) -> Tensor:
-        score, cost, first, last = (part.detach().numpy() for part in (line, pay, begin, finish))
+    def forward(ctx: Any, line: Tensor, step_cost: Tensor, begin: Tensor, finish: Tensor) -> Tensor:
+        score, cost, first, last = (part.detach().numpy() for part in (line, step_cost, begin, finish))
         rows, pad = len(score), int(STEPS[-1])
         none = np.full((pad, score.shape[1]), -1e6, np.float32)
         # `ahead[row]`: of all chains so far whose last line is there; `rest[row]`: of all that may follow that line.

@@ -27,6 +27,8 @@ STIFFNESS = 8.0
 """What a step that differs from the local period costs, by the square of the logarithm."""
 INSIDE_WEIGHT = 0.3
 """Of the log-odds of a row of the inside, beside 1 of those of a line."""
+RATE_LIMIT = 0.45
+"""Largest logarithm of a card's height by its nominal one, up and down."""
 _LIMIT = 8.0  # of log-odds
 _NEVER = np.float32(-1e6)
 
@@ -48,7 +50,7 @@ def find_period(signal: np.ndarray) -> tuple[float, float]:
 def score_counts(line: np.ndarray, inside: np.ndarray, rate: np.ndarray, most: int) -> np.ndarray:
     """How well the best chain of each number of lines explains the marks of each column.
 
-    A chain gains the log-odds of its lines and of the rows that it makes the inside, and pays for steps that differ
+    A chain gains the log-odds of its lines and of the rows that it makes the inside, and loses for steps that differ
     from the local period. No line at all scores 0.
 
     Args:
@@ -61,16 +63,15 @@ def score_counts(line: np.ndarray, inside: np.ndarray, rate: np.ndarray, most: i
     """
     rows, columns = line.shape
     line = np.clip(line, -_LIMIT, _LIMIT).astype(np.float32)
-    period = (ROWS / np.exp(np.clip(rate, -0.45, 0.45))).astype(np.float32)
+    period = (ROWS / np.exp(np.clip(rate, -RATE_LIMIT, RATE_LIMIT))).astype(np.float32)
     within = INSIDE_WEIGHT * np.clip(inside, -_LIMIT, _LIMIT)
     total = np.concatenate([np.zeros((1, columns)), np.cumsum(within, 0)]).astype(np.float32)
     half = np.round(period / 2).astype(int)
     y, x = np.arange(rows)[:, None], np.arange(columns)
     begin = total[np.clip(y - half, 0, rows), x]  # gained before the first line's upper border
     finish = total[np.clip(y + half, 0, rows), x]
-    pay = (STIFFNESS * np.log(STEPS[:, None, None] / period) ** 2).astype(
-        np.float32
-    )  # (steps, rows, columns)
+    # (steps, rows, columns)
+    step_cost = (STIFFNESS * np.log(STEPS[:, None, None] / period) ** 2).astype(np.float32)
     pad = int(STEPS[-1])
     best = np.full(
         (rows + pad, most + 1, columns), _NEVER, np.float32
@@ -78,7 +79,7 @@ def score_counts(line: np.ndarray, inside: np.ndarray, rate: np.ndarray, most: i
     ends = np.full((most + 1, columns), _NEVER, np.float32)
     ends[0] = 0
     for row in range(rows):
-        before = best[row + pad - STEPS, :-1] - pay[:, row, None]
+        before = best[row + pad - STEPS, :-1] - step_cost[:, row, None]
         here = best[row + pad]
         here[1:] = before.max(0) + line[row]
         here[1] = np.maximum(here[1], line[row] - begin[row])

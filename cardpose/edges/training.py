@@ -37,6 +37,8 @@ RATE_STEP = 4e-3
 PATH = 4.0
 """Weight of the path loss."""
 SHOW = 100
+KNOWN_RATE, ROW = 3, 4
+"""Targets after those of `cardpose.edges.tracing`: where the period is known, and the rows of the lines."""
 _AROUND = 5  # cards over which the local period is averaged
 
 
@@ -67,7 +69,7 @@ def targets(lines: np.ndarray, clear: np.ndarray, rows: int) -> np.ndarray:
     y = np.arange(rows, dtype=np.float32)[:, None]
     for line in lines:
         marks[LINE] = np.maximum(marks[LINE], np.exp(-(((y - line) / PEAK_ROWS) ** 2) / 2))
-        marks[4] = np.maximum(marks[4], y == np.round(line))
+        marks[ROW] = np.maximum(marks[ROW], y == np.round(line))
     half = (lines[-1] - lines[0]) / max(1, len(lines) - 1) / 2 if len(lines) > 1 else ROWS / 2
     marks[INSIDE] = (y > lines[0] - half) & (y < lines[-1] + half)
     if len(lines) > 2:
@@ -76,7 +78,7 @@ def targets(lines: np.ndarray, clear: np.ndarray, rows: int) -> np.ndarray:
         middles = (lines[wide:] + lines[:-wide]) / 2
         for column in range(groups):
             marks[RATE, :, column] = np.log(ROWS / np.interp(y[:, 0], middles[:, column], steps[:, column]))
-        marks[3] = marks[INSIDE]
+        marks[KNOWN_RATE] = marks[INSIDE]
     return marks * own
 
 
@@ -84,20 +86,21 @@ def loss(outputs: Tensor, marks: Tensor) -> Tensor:
     """Of outputs (B, 3, rows, columns) against targets (B, 5, rows, columns).
 
     Binary cross-entropy of the marks, those of lines weighted up, and of the inside; the absolute error of the rate,
-    and of the count that is its integral over the inside.
+    and of the count that is its integral over the inside; `path_loss` of half of the columns.
     """
     weight = outputs.new_tensor(2.0)
     lines = F.binary_cross_entropy_with_logits(outputs[:, LINE], marks[:, LINE], pos_weight=weight)
     inside = F.binary_cross_entropy_with_logits(outputs[:, INSIDE], marks[:, INSIDE])
-    rate = ((outputs[:, RATE] - marks[:, RATE]).abs() * marks[:, 3]).sum() / marks[:, 3].sum().clamp(min=1)
+    known = marks[:, KNOWN_RATE]
+    rate = ((outputs[:, RATE] - marks[:, RATE]).abs() * known).sum() / known.sum().clamp(min=1)
     cards = (outputs[:, INSIDE].sigmoid() * outputs[:, RATE].clamp(-1, 1).exp()).sum(1) / ROWS
     truth = (marks[:, INSIDE] * marks[:, RATE].exp()).sum(1) / ROWS
-    known = (marks[:, 3].amax(1) > 0).float()
-    count = ((cards - truth).abs() * known).sum() / known.sum().clamp(min=1)
+    columns = (known.amax(1) > 0).float()
+    count = ((cards - truth).abs() * columns).sum() / columns.sum().clamp(min=1)
     some = torch.randperm(marks.shape[-1])[: marks.shape[-1] // 2]
     scores = outputs[..., some].permute(1, 2, 0, 3).flatten(2)
     chain = path_loss(
-        scores[LINE], scores[INSIDE], scores[RATE], marks[:, 4][..., some].transpose(0, 1).flatten(1)
+        scores[LINE], scores[INSIDE], scores[RATE], marks[:, ROW][..., some].transpose(0, 1).flatten(1)
     )
     return lines + 0.5 * inside + 0.5 * rate + 0.02 * count + PATH * chain.mean()
 

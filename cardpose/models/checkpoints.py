@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cardpose import __version__
 from cardpose.common.errors import InputError, first_line
-from cardpose.common.files import replace_file, sync
+from cardpose.common.files import is_zip, replace_file, sync
 from cardpose.common.packet import CORNERS, MAX_CARDS
 from cardpose.fusion.settings import FusionConfig
 from cardpose.models import builder, migrations
@@ -172,7 +172,7 @@ def load_safely(path: Path) -> Any:
     """
     with path.open("rb") as file:
         is_pickle = file.read(2)[:1] in _FIRST_BYTES
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()

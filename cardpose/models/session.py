@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def open_session(path: str | Path) -> "InferenceSession":
+def open_session(path: str | Path, fix: str = "write one with cardpose.export") -> "InferenceSession":
     """Open an ONNX file.
+
+    Args:
+        fix: what to do where there is none, for the message.
 
     Raises:
         InputError: no such file, or not a whole ONNX file.
@@ -19,7 +22,7 @@ def open_session(path: str | Path) -> "InferenceSession":
     import onnxruntime
 
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such file: write one with cardpose.export")
+        raise InputError(f"{path}: no such file: {fix}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = network_threads()
     options.log_severity_level = 4  # errors are reported below, in one line

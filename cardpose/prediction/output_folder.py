@@ -98,7 +98,7 @@ class PredictionFolder:
         self._settings = dict(settings)
         self._resume = resume
         self._written = False
-        self._stack = ExitStack()
+        self._stack, self._lock = ExitStack(), ExitStack()
 
     def __enter__(self) -> "PredictionFolder":
         try:
@@ -109,11 +109,12 @@ class PredictionFolder:
             ) from error
         taken = f"{self.path}: another command writes to this folder: wait for it, or choose another out"
         with write_errors(self.path):
-            self._stack.enter_context(only_command_in(self.path, taken))
+            self._lock.enter_context(only_command_in(self.path, taken))
         try:
             self._open()
         except BaseException:
             self._stack.close()
+            self._lock.close()
             raise
         return self
 
@@ -131,12 +132,13 @@ class PredictionFolder:
                     csv.writer(file).writerow(columns)
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        if not self._written and not self.finished:
-            for name in _FILES:
-                (self.path / name).unlink(missing_ok=True)
-            if not any(self.path.iterdir()):
-                self.path.rmdir()
+        with self._lock:
+            self._stack.close()
+            if not self._written and not self.finished:
+                for name in _FILES:
+                    (self.path / name).unlink(missing_ok=True)
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()
 
     def write_frame(self, *frame: Any) -> None:
         """See `PredictionRows.write_frame`.

@@ -1,24 +1,23 @@
 """Predicts clips in several processes, which write the same files as one."""
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 from cardpose.common.errors import InputError
-from cardpose.common.subprocesses import end_with_parent
+from cardpose.common.subprocesses import start_worker, starting_workers
 from cardpose.common.threads import share_cores
 from cardpose.prediction.output_folder import PredictionRows
 from cardpose.prediction.pipeline import PredictionPipeline, Summary
 from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.sources import Source
 
-_predict: Callable[[Source], "_Answer"]  # in a worker process
+_settings: tuple[Callable[[], Predictor], Mapping[str, Path], int]  # in a worker process
 
 
 class _Answer(NamedTuple):
@@ -39,6 +38,9 @@ def predict_in_processes(
         jobs: number of processes.
         load: makes the predictor; can be pickled.
 
+    Returns:
+        The pipeline's summary, with these sources added.
+
     Raises:
         InputError: a source is a camera, nothing can be written, or a process was killed.
     """
@@ -50,7 +52,9 @@ def predict_in_processes(
     jobs = min(jobs, len(sources)) or 1
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start, (jobs, *settings)) as pool:
         try:
-            for rows, printed, summary in pool.map(_call, sources):
+            with starting_workers():
+                answers = pool.map(_predict, sources)
+            for rows, printed, summary in answers:
                 pipeline.folder.append(rows)
                 for line in [*printed, *(summary.failed if len(sources) > 1 else [])]:
                     report.print(line)
@@ -71,15 +75,16 @@ def predict_in_processes(
 
 
 def _start(jobs: int, load: Callable[[], Predictor], overlays: Mapping[str, Path], batch_size: int) -> None:
-    global _predict
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    end_with_parent(signal.SIGTERM)
+    global _settings
+    start_worker()
     share_cores(jobs)
-    _predict = partial(_predict_one, load(), overlays, batch_size)
+    _settings = load, overlays, batch_size
 
 
-def _call(source: Source) -> _Answer:
-    return _predict(source)
+@cache
+def _predictor() -> Predictor:
+    """Made at the first clip, whose answer an error then is; an error at the start would look like a killed process."""
+    return _settings[0]()
 
 
 class _Printed(list[str]):
@@ -91,11 +96,10 @@ class _Printed(list[str]):
         """The summary has the number."""
 
 
-def _predict_one(
-    predictor: Predictor, overlays: Mapping[str, Path], batch_size: int, source: Source
-) -> _Answer:
+def _predict(source: Source) -> _Answer:
+    _, overlays, batch_size = _settings
     texts = tuple(StringIO(newline="") for _ in range(3))
     printed = _Printed()
-    pipeline = PredictionPipeline(predictor, PredictionRows(*texts), overlays, batch_size, printed)
+    pipeline = PredictionPipeline(_predictor(), PredictionRows(*texts), overlays, batch_size, printed)
     summary = pipeline([source])
     return _Answer(tuple(text.getvalue() for text in texts), list(printed), summary)

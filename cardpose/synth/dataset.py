@@ -1,15 +1,13 @@
 """Synthetic footage as a dataset folder: rendered in parallel, resumable, recognised when it is complete."""
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any, Protocol
 
 import cv2
@@ -20,7 +18,7 @@ from cardpose.common.files import replace_file, write_errors
 from cardpose.common.locks import wait_for
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
 from cardpose.common.progress import ProgressBar
-from cardpose.common.subprocesses import end_with_parent
+from cardpose.common.subprocesses import start_worker
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
@@ -257,10 +255,6 @@ def _render_clip(footage: Footage, root: Path, open_video: OpenVideo, number: in
 
 
 def _init_worker() -> None:
-    """One core per worker; the parent handles Ctrl-C, so that a worker finishes its clip, and none outlives it."""
-    end_with_parent(SIGTERM)
-    parent = parent_process()
-    if parent is None or os.getppid() != parent.pid:  # killed while this worker was starting
-        os._exit(1)
+    """One core per worker, which finishes its clip at Ctrl-C."""
+    start_worker()
     cv2.setNumThreads(1)
-    signal(SIGINT, SIG_IGN)

@@ -142,6 +142,10 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
             raise InputError(
                 f"fixed_modules={fixed}: give a list such as [encoder,decoder], and init_from=<checkpoint>"
             )
+        if modules and (untrained := sorted(set(fixed) - set(modules))):
+            raise InputError(
+                f"fixed_modules={fixed}: init_modules does not load {untrained[0]}: add it there"
+            )
         net.fix(fixed)
         if not any(weight.requires_grad for weight in net.parameters()):
             raise InputError(f"fixed_modules={fixed}: nothing is left to train, leave one out")

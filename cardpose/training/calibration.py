@@ -1,7 +1,7 @@
 """Calibration of a checkpoint's count, and of the camera's field of view, on packets of known counts.
 
 A count is inferred from a thickness, so another deck or another camera shifts it for every packet alike. One clip (a
-full deck is 52) shows by how much; more clips, and more different ones, show it better.
+full deck is 52) shows about half of it; more clips, and more different ones, show it better.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ Adding a logger: a file in conf/logger with its `_target_`, the name in `cardpos
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,12 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        threading.excepthook = partial(_writer_failed, str(Path(self.log_dir)))
+        self._hook = threading.excepthook
+        threading.excepthook = partial(_writer_failed, str(Path(self.log_dir)), self._hook)
+
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        threading.excepthook = self._hook
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         shown = {
@@ -44,13 +49,13 @@ class TensorBoard(TensorBoardLogger):
         super().log_metrics(shown, step)
 
 
-def _writer_failed(folder: str, failed: threading.ExceptHookArgs) -> None:
-    """Name the folder in an error of TensorBoard's thread; print a traceback for any other thread."""
+def _writer_failed(folder: str, other: Callable[..., Any], failed: threading.ExceptHookArgs) -> None:
+    """Name the folder in an error of TensorBoard's thread; leave those of `other` threads to their hook."""
     error = failed.exc_value
     if isinstance(error, OSError) and type(failed.thread).__module__.startswith("tensorboard."):
         error.filename = error.filename or folder
     else:
-        threading.__excepthook__(failed)
+        other(failed)
 
 
 def tag_of(key: str) -> str:

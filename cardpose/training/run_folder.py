@@ -4,14 +4,13 @@ import logging
 import shlex
 import shutil
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
 
-from cardpose.common.files import replace_file
+from cardpose.common.files import is_zip, replace_file
 from cardpose.common.hydra_words import path_override
 from cardpose.data.splits import Split
 from cardpose.evaluation.report.sections import describe_run, write_report
@@ -121,7 +120,7 @@ def is_finished(run: Path) -> bool:
 def last_checkpoint(run: Path) -> Path | None:
     """The checkpoint from which an interrupted run is resumed; None if there is none, or half of one."""
     last = run / "checkpoints" / "last.ckpt"
-    return last if zipfile.is_zipfile(last) else None
+    return last if is_zip(last) else None
 
 
 def train_command(run: Path, overrides: Sequence[str]) -> list[str]:

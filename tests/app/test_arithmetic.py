@@ -144,7 +144,7 @@ def test_both_languages_say_the_same(node: Node) -> None:
 @pytest.mark.parametrize(("side", "word"), [(0, ""), (640, ""), (1500, ""), (4032, "exact")])
 def test_a_photo_is_asked_for_where_its_edges_could_be_counted(node: Node, side: int, word: str) -> None:
     """A packet of 6 mm whose upright edges are 20 of 640 pixels long: 1 pixel a card, 6.3 in a photo."""
-    corners = [[x, y] for y in (200, 400) for y in (y, y - 20) for x in (100, 500)]
+    corners = [[x, y] for base in (200, 400) for y in (base, base - 20) for x in (100, 500)]
     estimate = {"flag": 0, "corners": corners, "box": corners, "found": [True] * 8, "size": [640, 480]}
     code = f"import {{ advise }} from './advice.js';\nconst result = advise(input, 0, {side});\n{PRINT}"
     assert node(code, {**estimate, "thickness": 6.0, "steepness": 0.2}) == word

@@ -55,7 +55,11 @@ def run_nodes(words: list[str], **environment: str) -> list[tuple[int, list[str]
         )
         for rank in ("0", "1")
     ]
-    errors = [node.communicate()[1].splitlines() for node in nodes]
+    try:
+        errors = [node.communicate(timeout=240)[1].splitlines() for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
     return [(node.returncode, lines) for node, lines in zip(nodes, errors, strict=True)]
 
 

@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import multiprocessing
 import os
-import shutil
+import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from cardpose.common.hydra_entry import plain
 from cardpose.data.footage.video import VideoFrame, iterate, probe
 from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
+from cardpose.prediction import processes
 from cardpose.prediction.output_folder import PredictionFolder
 from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.processes import predict_in_processes
 from cardpose.prediction.sources import CameraSource
 from cardpose.training import build, testing
 
@@ -295,16 +297,17 @@ def test_several_processes_answer_as_one_and_as_for_each_clip_alone(
 def test_a_killed_process_is_one_line(
     command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(self: PredictionFolder, texts: Any) -> None:
-        for process in multiprocessing.active_children():
-            process.kill()
+    """Each worker kills itself where it would load the model."""
 
-    for number in range(3, 40):
-        shutil.copyfile(clips / "0.mp4", clips / f"{number}.mp4")
-    monkeypatch.setattr(PredictionFolder, "append", killed)
+    def killed(*words: Any) -> Any:
+        *rest, _ = words
+        return predict_in_processes(*rest, partial(signal.raise_signal, signal.SIGKILL))
+
+    monkeypatch.setattr(processes, "predict_in_processes", killed)
     code, err = command(str(clips), f"--out={tmp_path}/out", "--jobs=2", model=QUICK)
     assert code == 2
     assert "a process was killed" in err.splitlines()[-1]
+    monkeypatch.undo()
     code, err = command("0", f"--out={tmp_path}/out", "--jobs=2", model=QUICK)
     assert (code, "camera 0: a camera has no end: leave out --jobs" in err) == (2, True)
 

@@ -365,12 +365,14 @@ def test_fixed_modules_keep_their_weights(finished_run: Path, compose_train: Com
         ("[encoder]", "give a list .* init_from"),
         ("[eyes]", "no module 'eyes': choose among encoder, decoder, head"),
         ("[encoder,decoder,head]", "nothing is left to train"),
+        ("[decoder]", "init_modules does not load decoder"),
     ],
 )
 def test_fixed_modules_are_some_of_a_trained_network(
     finished_run: Path, compose_train: Compose, tmp_path: Path, fixed: str, message: str
 ) -> None:
     start = [] if "init_from" in message else [f"init_from={finished_run}"]
+    start += ["init_modules=[encoder]"] if "init_modules" in message else []
     cfg = plain(compose_train(tmp_path / "run", f"fixed_modules={fixed}", *start))
     with pytest.raises(InputError, match=f"fixed_modules.*{message}"):
         build.load_start(cfg, build_net(cfg))

@@ -120,6 +120,14 @@ def test_a_damaged_directory_of_the_archive_is_one_line(tmp_path: Path, drawn_ch
         checkpoints.read(tmp_path / "damaged.ckpt")
 
 
+def test_an_archive_that_says_it_is_in_parts_is_one_line(tmp_path: Path) -> None:
+    """Of the locator of an archive on two disks Python 3.11 raises an error of its own."""
+    locator = b"PK\x06\x07" + bytes(4 + 8) + (2).to_bytes(4, "little")
+    (tmp_path / "a.ckpt").write_bytes(bytes(100) + locator + b"PK\x05\x06" + bytes(18))
+    with pytest.raises(InputError, match=r"a\.ckpt: damaged"):
+        checkpoints.read(tmp_path / "a.ckpt")
+
+
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     path = whole(tmp_path / "a.ckpt")
     content = bytearray(path.read_bytes())

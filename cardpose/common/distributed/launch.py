@@ -27,7 +27,7 @@ from torch.distributed import DistError
 from torch.multiprocessing import ProcessExitedException, start_processes
 
 from cardpose.common.distributed.ranks import silence_nonzero_ranks
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import environment_error
 from cardpose.common.subprocesses import handling
 
@@ -124,8 +124,8 @@ def lost_process_errors() -> Iterator[None]:
         if not isinstance(error, DistError) and "gloo" not in str(error):
             raise
         raise InputError(
-            "another process of this training has ended, its own output says why: continue with "
-            "resume=<the run folder>/checkpoints/last.ckpt"
+            f"the connection to another process of this training was lost ({first_line(error)}): if that process has "
+            "ended, its own output says why; continue with resume=<the run folder>/checkpoints/last.ckpt"
         ) from error
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import check_ends, scratch_folder, write_errors
+from cardpose.common.files import check_ends, is_zip, scratch_folder, write_errors
 
 _HDF5, _XML, _JSON, _ARCHIVE = "HDF5", "XML", "JSON", "an archive that is no zip"
 _SIGNS = {
@@ -81,7 +81,7 @@ def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
     with scratch_folder("convert") as temporary:
         scratch, inside = temporary / "scratch", temporary / "zip"
         scratch.mkdir()
-        if not (root.is_file() and zipfile.is_zipfile(root)):
+        if not (root.is_file() and is_zip(root)):
             yield root, scratch
             return
         _unpack(root, inside)

@@ -57,7 +57,7 @@ def read_scores(path: Path) -> Scores:
     """A run's metrics.json.
 
     Raises:
-        InputError: it cannot be read, or a score is not a number, or larger than any is.
+        InputError: it cannot be read, or a score is not a number.
     """
     scores = read_json(path, "restore it, or remove the run")
     if not isinstance(scores, dict):
@@ -67,9 +67,9 @@ def read_scores(path: Path) -> Scores:
         key: value if isinstance(value, float) else number(value, key, str(path))
         for key, value in known.items()
     }
-    if wrong := [key for key, value in read.items() if abs(value) > _LARGEST]:
-        raise InputError(f"{path}: {wrong[0]} is {read[wrong[0]]:g}: restore it, or remove the run")
-    return dict.fromkeys(scores, math.nan) | read
+    return dict.fromkeys(scores, math.nan) | {
+        key: value for key, value in read.items() if abs(value) <= _LARGEST
+    }
 
 
 def score_rows(scores: Mapping[int, Scores]) -> list[dict[str, Cell]]:
