@@ -19,6 +19,7 @@ from cardpose.common.images import read_focal, read_image
 from cardpose.data.footage.media import Kind, kind_of, pages_note, sort_out, taken
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
 
+CAMERA_DIGITS = 4  # a longer number is no index of a camera
 CAMERA_RATE = 30.0
 """Frames per second of an overlay, for a camera or a video that does not state its rate."""
 
@@ -225,7 +226,7 @@ def _sources_of(word: str | int, notes: list[str]) -> Iterator[Source]:
     elif path.exists():
         check_ends(path)
         yield _file(path, kind_of(path), notes)
-    elif text.isascii() and text.isdigit():
+    elif text.isascii() and text.isdigit() and len(text) <= CAMERA_DIGITS:
         yield CameraSource(int(text))
     elif glob.has_magic(text):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))

@@ -142,6 +142,11 @@ def test_a_camera_that_is_not_there() -> None:
         next(CameraSource(97).frames())
 
 
+def test_a_long_number_is_no_camera() -> None:
+    number = "1" * 40
+    assert find_sources([number], ())[:2] == ([], [f"{number}: no such file or folder: check the path"])
+
+
 def test_a_camera_that_stops(monkeypatch: pytest.MonkeyPatch, halves: np.ndarray) -> None:
     class Camera:
         def __init__(self, index: int) -> None:
