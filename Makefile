@@ -28,9 +28,8 @@ train: venv  ## Train experiment=baseline on the embedded synthetic footage
 ANY_TABLE := data.read.footage.second=null
 BOTH := data.root=outputs/synthetic_both render.seed=3 render.clips=15600 optim.lr=0.002 trainer.max_epochs=2
 MORE := data.root=outputs/synthetic_more render.seed=5 render.clips=16000 trainer.max_epochs=1
-# Then others again, at last the head alone.
-LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000
-HEAD := $(LAST) fixed_modules=[encoder,decoder] optim.lr=0.003 trainer.max_epochs=2
+# Then others again.
+LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000 optim.lr=0.002 trainer.max_epochs=3
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
 	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first
@@ -42,12 +41,8 @@ model: venv  ## Train the released models packet and packet-fast again (hours; s
 	  +trainer.limit_train_batches=0.75 hydra.run.dir=outputs/packet_third
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_second $(MORE) optim.lr=0.002 \
 	  +trainer.limit_train_batches=0.9 hydra.run.dir=outputs/packet_fast_third
-	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_third $(LAST) optim.lr=0.002 \
-	  trainer.max_epochs=3 hydra.run.dir=outputs/packet_fourth
-	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_third $(LAST) optim.lr=0.002 \
-	  trainer.max_epochs=3 hydra.run.dir=outputs/packet_fast_fourth
-	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_fourth $(HEAD) hydra.run.dir=outputs/packet
-	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_fourth $(HEAD) \
+	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_third $(LAST) hydra.run.dir=outputs/packet
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_third $(LAST) \
 	  hydra.run.dir=outputs/packet_fast
 
 # Of each npm package only the files that the page loads; package-lock.json pins them.
