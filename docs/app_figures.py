@@ -2,7 +2,7 @@
 
 Each clip is the camera, as uncompressed 640x480 video at 15 frames/s in which every frame of the clip stays for two
 thirds of a second, one loop long. Prints frames/s, the age of a frame when its box is drawn, and the count, beside that
-of `cardpose predict` on the file. Then the time from the start of a second visit to its first answer, and with --minutes
+of `cardpose predict` on the file. Then the time that a second visit takes to its first answer, and with --minutes
 the memory of Chromium's processes. Needs Playwright, Chromium and `make app`.
 """
 
