@@ -74,14 +74,14 @@ def show(table: SweepTable) -> None:
 
     from cardpose.sweeps.report.page import notes, terminal_tables, verdict
 
-    console = Console()
-    console.print(verdict(table.results), highlight=False, markup=False, soft_wrap=True)
+    console = Console(markup=False)
+    console.print(verdict(table.results), highlight=False, soft_wrap=True)
     for one in terminal_tables(table.results):
         console.print(one)
     for note in notes(table.results):
-        console.print(note, highlight=False, markup=False)
+        console.print(note, highlight=False)
     for name, why in table.results.others.items():
-        console.print(f"{name}: {why}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{name}: {why}", highlight=False, soft_wrap=True)
     print(table.page)
 
 

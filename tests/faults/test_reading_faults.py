@@ -195,7 +195,9 @@ def test_a_table_of_runs_with_odd_words_and_numbers(tmp_path: Path, in_process: 
     """A word of the command line may hold an interpolation; a score that cannot be is no score."""
     for seed in range(3):
         (tmp_path / f"{seed}" / ".hydra").mkdir(parents=True)
-        (tmp_path / f"{seed}" / ".hydra" / "overrides.yaml").write_text(f"- seed={seed}\n- name=${{x}}_a\n")
+        (tmp_path / f"{seed}" / ".hydra" / "overrides.yaml").write_text(
+            f"- name='[/a,{seed}]'\n- seed=${{x}}_a\n"
+        )
         scores = '{"val/card_mae": 3.5, "test/card_mae": 2.5}'
         (tmp_path / f"{seed}" / "metrics.json").write_text(scores)
     assert in_process(sweep_table_main, str(tmp_path), "--out", str(tmp_path / "out")).code == 0
