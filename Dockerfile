@@ -1,4 +1,4 @@
-# CPU image for `cardpose predict` and `cardpose label`; see docs/platforms.md.
+# CPU image for `cardpose predict`, `cardpose label` and, after `make app`, `cardpose app`; see docs/platforms.md.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -14,6 +14,6 @@ RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/wh
     && useradd --uid 1000 --create-home cardpose
 USER 1000
 WORKDIR /data
-EXPOSE 8600
+EXPOSE 8600 8700
 ENTRYPOINT ["cardpose"]
 CMD ["--help"]

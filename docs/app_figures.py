@@ -1,6 +1,6 @@
 """What the app does in Chromium: `python docs/app_figures.py CLIP.mp4... [--minutes 10]`.
 
-Each clip is the camera, as uncompressed 640x480 video at 15 frames/s in which every frame of the clip stays for two
+Each clip is the camera, as uncompressed 640x480 video at 30 frames/s in which every frame of the clip stays for two
 thirds of a second, one loop long. Prints frames/s, the age of a frame when its box is drawn, and the count, beside that
 of `cardpose predict` on the file. Then the time that a second visit takes to its first answer, and with --minutes
 the memory of Chromium's processes. Needs Playwright, Chromium and `make app`.
@@ -24,7 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 from cardpose.data.footage.video import iterate
 from cardpose.predict import predict
 
-PORT, RATE, REPEATS = 8719, 15, 10
+PORT, RATE, REPEATS = 8719, 30, 20
 URL = f"http://127.0.0.1:{PORT}/"
 
 

@@ -124,7 +124,7 @@ class Tool:
         with one_line_errors(f"cardpose {self.name}"):
             if "" in words:
                 raise InputError("an argument is empty: name a file or folder, or leave it out")
-            OldWords(self.app, self.name, self.old_words).refuse(words)
+            OldWords(self.app, self.name, self.old_words).raise_error(words)
             words = repeat_options(read_answers(words, flags(self.app)), self.several)
             code = run_app(self.app, words, f"cardpose {self.name}")
         if code:

@@ -25,7 +25,7 @@ class OldWords:
     name: str
     renamed: Mapping[str, str | None]
 
-    def refuse(self, words: Sequence[str]) -> None:
+    def raise_error(self, words: Sequence[str]) -> None:
         """Raise an `InputError` with the new line where the words are those of cardpose 0.1.0."""
         for word, is_old in zip(words, self._are_old(words), strict=True):
             if is_old:
@@ -40,9 +40,13 @@ class OldWords:
         for before, word in zip(["", *words], words, strict=False):
             is_value = before.startswith("-") and "=" not in before and before not in valueless
             key, sign, _ = word.partition("=")
-            known = bool(sign) and key in successors and not os.path.lexists(word)
+            known = bool(sign) and not os.path.lexists(word) and (key in successors or self._is_setting(key))
             old.append(known and not is_value and len(old) < end)
         return old
+
+    def _is_setting(self, key: str) -> bool:
+        """Whether it is the dotted key of a configuration, and the tool takes those."""
+        return "set" in self._successors and re.fullmatch(r"[a-z]\w*(\.\w+)+", key) is not None
 
     @functools.cached_property
     def _successors(self) -> dict[str, str | None]:
@@ -59,8 +63,10 @@ class OldWords:
             if not is_old:
                 options.append(word)
                 continue
-            values, option = _old_values(text), self._successors[key]
-            if option == "":
+            values, option = _old_values(text), self._successors.get(key, "--set")
+            if key not in self._successors:
+                options += ["--set", word]
+            elif option == "":
                 files += values
             elif option is None or values == ["null"]:
                 continue

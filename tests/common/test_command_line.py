@@ -15,6 +15,7 @@ from cardpose import __version__
 from cardpose.__main__ import TOOLS
 from cardpose.common.command_line import Tool, checked, run_app
 from cardpose.common.errors import InputError
+from cardpose.evaluate import main as evaluate_main
 
 
 def tool_of(name: str) -> Tool:
@@ -155,6 +156,16 @@ def test_an_option_takes_several_values_up_to_the_next_option(in_process: Comman
 def test_errors_and_ctrl_c_are_one_line(in_process: Command, words: list[str], code: int, line: str) -> None:
     done = in_process(main, *words)
     assert (done.code, done.out, done.err) == (code, "", f"cardpose drill: {line}\n")
+
+
+def test_an_old_key_of_a_configuration_is_a_setting(in_process: Command) -> None:
+    done = in_process(evaluate_main, "ckpt=a", "heatmap.decode=dark", "split=all")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("type: cardpose evaluate a --set heatmap.decode=dark --split all\n")
+    assert (
+        "type: cardpose evaluate RUN --set heatmap.decode=dark\n"
+        in in_process(evaluate_main, "RUN", "heatmap.decode=dark").err
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,17 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from cardpose.calibrate import calibrate
 from cardpose.common.errors import InputError
+from cardpose.evaluate import evaluate
+from cardpose.export import export
 from cardpose.models import builder, checkpoints
 from cardpose.prediction.predictor import Predictor
 from cardpose.train import train
@@ -99,9 +103,12 @@ def test_every_door_is_closed(
     """Every command reads a checkpoint by these functions, or by `checkpoints.read` itself."""
     for canary in canaries(tmp_path / "CANARY")[:2]:
         path = crafted(place, canary)
-        for door in (checkpoints.read, Predictor.from_checkpoint, resumed_config):
+        doors = [checkpoints.read, Predictor.from_checkpoint, resumed_config]
+        doors += [partial(evaluate, [str(path)]), partial(export, str(path), tmp_path / "a.onnx")]
+        doors += [partial(calibrate, str(path), tiny_folder, ["videos/08.mp4"], tmp_path / "own.ckpt")]
+        for door in doors:
             with pytest.raises(InputError, match=r"last\.ckpt: .*is not allowed"):
-                door(path)
+                door(*([] if isinstance(door, partial) else [path]))
         assert not (tmp_path / "CANARY").exists()
 
 

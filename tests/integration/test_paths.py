@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from in_process import Command
 
+from cardpose.app import site
 from cardpose.calibrate import calibrate
 from cardpose.check import check
 from cardpose.convert import convert
@@ -163,3 +165,15 @@ def test_export(in_process: Command, place: Path, finished_run: Path, tiny_folde
     assert (place / f"{name}.pt2").is_file()
     again = export(f"{name}-run", Path("again.pt2"), "torch", data=Path(name), split="all", frames=2)
     assert again.path.is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_app(in_process: Command, place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Without ONNX Runtime Web, of which a clone has no copy: any file stands for it."""
+    shutil.copytree(Path(site.__file__).parent / "page", place / name / "page")
+    (place / name / "vendor").mkdir()
+    (place / name / "vendor" / site.RUNTIME).touch()
+    monkeypatch.setattr(site, "Site", partial(site.Site, folder=place / name))
+    done = in_process(import_module("cardpose.app.command").main, f"--export={name}-site")
+    assert done.code == 0, done.err
+    assert (place / f"{name}-site" / "index.html").is_file()
