@@ -28,10 +28,10 @@ PORT, RATE, REPEATS = 8719, 30, 20
 URL = f"http://127.0.0.1:{PORT}/"
 
 
-def write_film(clip: str, film: Path) -> float:
+def write_video(clip: str, video: Path) -> float:
     """Write the clip as the camera shows it; returns the seconds of one loop."""
     frames = [cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420).tobytes() for frame in iterate(clip)]
-    with film.open("wb") as file:
+    with video.open("wb") as file:
         file.write(f"YUV4MPEG2 W640 H480 F{RATE}:1 Ip A1:1 C420\n".encode())
         for frame in frames:
             file.write((b"FRAME\n" + frame) * REPEATS)
@@ -94,14 +94,14 @@ def main() -> None:
                 time.sleep(0.1)
         try:
             for clip in words.clips:
-                film = Path(folder, "camera.y4m")
-                seconds = write_film(clip, film)
+                video = Path(folder, "camera.y4m")
+                seconds = write_video(clip, video)
                 browser = playwright.chromium.launch(
                     executable_path=shutil.which("chromium"),
                     args=[
                         "--no-sandbox",
                         "--use-fake-device-for-media-stream",
-                        f"--use-file-for-fake-video-capture={film}",
+                        f"--use-file-for-fake-video-capture={video}",
                     ],
                 )
                 page = visit(browser)

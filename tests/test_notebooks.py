@@ -29,7 +29,7 @@ SHORTER = {
     "scene=quick": "scene=quick clips=64",
     "seed=0,1": "seed=0",
 }
-"""What the tests run in place of a notebook's words: less is rendered and learnt, yet enough to find packets, so that
+"""What the tests run in place of a notebook's words: less is rendered and learned, yet enough to find packets, so that
 the same is shown of it."""
 LARGEST = 200_000
 """Bytes of a notebook: a page to read, and little for git."""

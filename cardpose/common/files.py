@@ -155,7 +155,7 @@ def scratch_folder(name: str) -> Iterator[Path]:
 
 
 def _lock(path: str) -> int | None:
-    """The handle of a file or folder that is locked now; None if a process uses it, or it cannot be told."""
+    """The handle of a file or folder that is locked now; None if a process uses it, or this cannot be determined."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:

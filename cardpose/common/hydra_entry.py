@@ -233,7 +233,7 @@ class NoteRunFolder(Callback):
         """
         try:
             folder = Path(config.hydra.run.dir).absolute()
-        except OmegaConfBaseException:  # it cannot be made; Hydra tells why
+        except OmegaConfBaseException:  # it cannot be made; Hydra states why
             return
         paths = [folder / f"{config.hydra.job.name}.log"]
         if (note := config.hydra.output_subdir) is not None:
@@ -242,7 +242,7 @@ class NoteRunFolder(Callback):
         _present.update(folder.iterdir() if folder.is_dir() else ())
         _made[:0] = [*(path for path in paths if not path.exists()), *missing(folder)]
         if ranks.is_rank_zero():
-            with user_errors(config.hydra.job.name), suppress(OSError):  # Hydra tells what hinders it
+            with user_errors(config.hydra.job.name), suppress(OSError):  # Hydra names the cause
                 _enter_folder(folder, config.get("resume"))
 
 

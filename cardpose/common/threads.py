@@ -32,7 +32,7 @@ def processes_here() -> int:
 def share_cores(processes: int = 1) -> None:
     """Leave one core for reading and writing; on few cores this is faster than a thread of the network on each.
 
-    Does not load torch: `load_torch` tells it the number.
+    Does not load torch: `load_torch` passes the number to it.
 
     Args:
         processes: that work at the same time; each gets its share of the cores.

@@ -36,7 +36,7 @@ CHOICE = 7
 """Estimates that speak for a count."""
 FEATURES = 12
 """What speaks for a count to be exact."""
-ALONE = 0.97
+CERTAIN = 0.97
 """Probability above which one side needs no second."""
 _LEAST_COLUMNS = 2
 _NEAR = 8  # counts around the best one that are weighed
@@ -91,7 +91,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Reading:
+class StripCount:
     """The count of one strip, the mean thickness of its cards by the geometry, and what speaks for it (FEATURES,)."""
 
     cards: int
@@ -151,7 +151,7 @@ def weigh_counts(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.nda
     return Evidence(counts, choice, agreement, strength, height, period, pitch)
 
 
-def choose(evidence: Evidence, weights: np.ndarray) -> Reading:
+def choose(evidence: Evidence, weights: np.ndarray) -> StripCount:
     """The count that the estimates, weighed by (CHOICE,), speak for most."""
     odds = evidence.choice @ weights
     share = np.exp(odds - odds.max())
@@ -175,7 +175,7 @@ def choose(evidence: Evidence, weights: np.ndarray) -> Reading:
             math.log(cards),
         ]
     )
-    return Reading(cards, evidence.height / cards / ROWS * CARD_MM, features, evidence)
+    return StripCount(cards, evidence.height / cards / ROWS * CARD_MM, features, evidence)
 
 
 class EdgeCounter:
@@ -225,12 +225,12 @@ class EdgeCounter:
             self.mark(strip.image), np.asarray(seen), strip.pitch, brightness(strip.image, STRIDE)
         )
 
-    def read(self, strip: Strip) -> Reading | None:
+    def read(self, strip: Strip) -> StripCount | None:
         """Count the lines of a strip; None: no packet."""
         evidence = self.weigh(strip)
         return choose(evidence, self.choice) if evidence else None
 
-    def probability(self, reading: Reading) -> float:
+    def probability(self, reading: StripCount) -> float:
         """That a strip's count is exact."""
         if self.weights is None:
             return 0.0
@@ -262,6 +262,6 @@ class EdgeCounter:
                 reason = "blurred" if reading.evidence.strength < _WEAK else "columns disagree"
                 continue
             votes.append((reading.cards, probability))
-            if probability > ALONE:
+            if probability > CERTAIN:
                 break
         return EdgeCount(*combine(votes), pitch) if votes else EdgeCount(0, 0.0, pitch, reason)

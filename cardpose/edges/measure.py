@@ -1,7 +1,7 @@
 """Measure the counter on rendered strips that it has not seen: `python -m cardpose.edges.measure [STRIPS] [SEED]`.
 
 Prints the tables of docs/exact_count.md: exactness by pitch, blur and wear, beside the classical counters, which are
-told where the packet ends.
+given where the packet ends.
 """
 
 import sys

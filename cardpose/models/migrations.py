@@ -70,6 +70,7 @@ DEFAULTS: dict[str, Any] = {
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
     "fusion": asdict(FusionConfig()),
     "keep_start": False,
+    "fixed_modules": None,
     "data.read.footage.second": None,
     "data.exclude_labels": None,
     **{

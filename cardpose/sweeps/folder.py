@@ -35,7 +35,7 @@ PRUNED = 3
 def job_name(overrides: Sequence[str]) -> str:
     """The name of a job's folder: its overrides in letters that a shell and Hydra take as they are.
 
-    Where letters had to be replaced or left out, a digest of the whole tells the names apart.
+    Where letters had to be replaced or left out, a digest of the whole keeps the names apart.
 
     >>> job_name(["model=unet", "loss.cards=0.5"])
     'model-unet__loss.cards-0.5'

@@ -70,13 +70,13 @@ def test_processes_continue_together_after_an_interruption(world: int) -> None:
 @pytest.mark.parametrize(("length", "batch"), [(8, 8), (9, 16), (39, 16), (101, 8), (101, 64)])
 def test_every_frame_is_evaluated_once_in_step(length: int, batch: int, world: int) -> None:
     size = eval_batch_size(length, batch, world)
-    dealt = []
+    batches = []
     for rank in range(world):
         own = list(InterleavedEvalSampler(length, size, ProcessRank(rank, world)))
-        dealt.append([own[i : i + size] for i in range(0, len(own), size)])
-    assert all(dealt), "a process without a batch would not keep step"
+        batches.append([own[i : i + size] for i in range(0, len(own), size)])
+    assert all(batches), "a process without a batch would not keep step"
     assert 1 <= size <= max(1, batch // world)
-    assert [i for part in processes.interleave(dealt) for i in part] == list(range(length))
+    assert [i for part in processes.interleave(batches) for i in part] == list(range(length))
 
 
 def test_what_cannot_be_shared_is_refused() -> None:

@@ -12,7 +12,7 @@ import torch
 from cardpose.common.errors import InputError
 from cardpose.edges.calibration import fit_choice, fit_sure, held_out
 from cardpose.edges.classical import COUNTERS
-from cardpose.edges.counting import CHOICE, FEATURES, FILE, EdgeCounter, Reading, choose, weigh_counts
+from cardpose.edges.counting import CHOICE, FEATURES, FILE, EdgeCounter, StripCount, choose, weigh_counts
 from cardpose.edges.network import EdgeNetwork
 from cardpose.edges.rendering import KINDS, render_strip
 from cardpose.edges.strips import COLUMNS, ROWS, Strip
@@ -23,7 +23,7 @@ from cardpose.models.released import ZOO
 SEEN = np.ones(COLUMNS // STRIDE, bool)
 
 
-def read(marks: np.ndarray, seen: np.ndarray = SEEN) -> Reading | None:
+def read(marks: np.ndarray, seen: np.ndarray = SEEN) -> StripCount | None:
     """Of marks, with the brightness that would have made them."""
     evidence = weigh_counts(marks, seen, 5.0, 5 * marks[LINE])
     return choose(evidence, np.ones(CHOICE)) if evidence else None

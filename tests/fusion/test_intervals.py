@@ -1,4 +1,4 @@
-"""The interval holds nine of ten new videos, whatever the number of videos that it was learnt from."""
+"""The interval holds nine of ten new videos, whatever the number of videos that it was learned from."""
 
 import math
 

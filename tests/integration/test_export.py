@@ -200,7 +200,7 @@ def test_float16_and_int8_are_smaller_and_little_off(
     program = deploy.trace(pytorch.module, pytorch.size)
     converted = onnx_model.convert(program)  # once: what follows differs with the precision
     monkeypatch.setattr(deploy, "trace", lambda *_: program)
-    monkeypatch.setattr(onnx_model, "convert", lambda _, fold: deepcopy(converted))
+    monkeypatch.setattr(onnx_model, "convert", lambda *_: deepcopy(converted))
     for precision, pixels, cards in (("float32", 0.05, 0.02), ("float16", 2, 1), ("int8", 20, 10)):
         out, report = export(str(path), tmp_path / f"{precision}.onnx", precision=precision)  # type: ignore[arg-type]
         assert report["difference"]["corners"]["mean"] < pixels

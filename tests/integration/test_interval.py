@@ -1,4 +1,4 @@
-"""The interval is learnt on held-out validation videos, travels with the checkpoint, and is reported."""
+"""The interval is learned on held-out validation videos, travels with the checkpoint, and is reported."""
 
 import csv
 import json

@@ -45,7 +45,7 @@ def test_two_tabs_do_not_overwrite_each_other(serve: Callable, footage: Path, pe
 
 
 def start_server(root: Path, port: int, log: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "cardpose.label", str(root), f"--port={port}"]
+    command = [sys.executable, "-m", "cardpose.label", str(root), f"--port={port}", "--model=none"]
     with log.open("w") as out:
         server = subprocess.Popen(command, cwd=root.parent, stdout=out, stderr=out)
     while "Open http" not in log.read_text():

@@ -3,7 +3,7 @@
 export const WORDS = {
   en: {
     camera: "Start camera", hold: "Hold", again: "Again", photo: "Photo", switch: "Other camera", torch: "Light",
-    open: "Open file", share: "Share", history: "History", settings: "Settings", close: "Close", resume: "Go on",
+    open: "Open file", share: "Share", history: "History", settings: "Settings", close: "Close", resume: "Continue",
     stage: "Camera picture: press to hold the answer",
     cards: (n) => (n === "1" ? "1 card" : `${n} cards`), range: (low, high) => `${low} to ${high}`,
     thick: (mm) => `${mm} mm thick`, sure: "sure", counting: "counting", hidden: "Hidden: press and hold the picture",

@@ -38,7 +38,7 @@ def kind_of(path: Path) -> Kind:
     """Inspect a file.
 
     An animated GIF is a video; other pictures of several pages are pictures. A damaged file is what its name says, so
-    that its reader tells what is wrong with it.
+    that its reader names what is wrong with it.
     """
     try:
         header = read_header(path)

@@ -1,4 +1,4 @@
-"""Whether a video file ends before its recording did, as far as its container tells."""
+"""Whether a video file ends before its recording did, as far as its container states it."""
 
 import re
 from functools import lru_cache

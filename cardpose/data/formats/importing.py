@@ -179,16 +179,16 @@ def naming_notes(labels: Labels) -> list[str]:
     named = [_named(label) for label in labels.labels]
     names = distinct(one.folders for one in named)
     groups = Counter(names[one.folders] for one in named if one.guessed)
-    alone = [names[one.folders] for one in named if one.alone]
+    single = [names[one.folders] for one in named if one.is_single]
     lines = []
     if groups:
         shown = ", ".join(f"{name} ({count} images)" for name, count in list(groups.items())[:5])
         more = ", ..." if len(groups) > 5 else ""
         lines.append(f"taken for frames of one video, since a number names them: {printable(shown)}{more}")
-    if alone:
-        shown = ", ".join(alone[:3]) + (", ..." if len(alone) > 3 else "")
+    if single:
+        shown = ", ".join(single[:3]) + (", ..." if len(single) > 3 else "")
         lines.append(
-            f"{len(alone)} images are each taken for a video of its own ({printable(shown)}): name those of one video "
+            f"{len(single)} images are each taken for a video of its own ({printable(shown)}): name those of one video "
             "<video>_frame_<index>"
         )
     return lines

@@ -48,13 +48,13 @@ class Named(NamedTuple):
         folders: that name the video, outermost first; the last one is its name unless two videos share it.
         frame: its index.
         guessed: whether only a number in the name says that it is a frame of a video.
-        alone: whether the name says nothing, so that the image is a video of its own.
+        is_single: whether the name contains neither video nor index, so that the image is a video of its own.
     """
 
     folders: tuple[str, ...]
     frame: int
     guessed: bool = False
-    alone: bool = False
+    is_single: bool = False
 
 
 def read_name(image: str, outside: str = "images") -> Named:
@@ -65,11 +65,11 @@ def read_name(image: str, outside: str = "images") -> Named:
         outside: the name of a video whose frames lie in no folder of its own.
 
     >>> read_name("images/MAQ01036_frame_20.jpg")
-    Named(folders=('MAQ01036',), frame=20, guessed=False, alone=False)
+    Named(folders=('MAQ01036',), frame=20, guessed=False, is_single=False)
     >>> read_name("labeled-data/52.mp4/img0020.png").folders, read_name("train/frame_000007.png").folders
     (('52.mp4',), ('train',))
     >>> read_name("train/IMG_2734.jpg")
-    Named(folders=('train', 'IMG_2734'), frame=0, guessed=False, alone=True)
+    Named(folders=('train', 'IMG_2734'), frame=0, guessed=False, is_single=True)
     """
     path = PurePosixPath(image.replace("\\", "/"))
     stem = _ROBOFLOW.sub("", path.stem)
@@ -86,7 +86,7 @@ def read_name(image: str, outside: str = "images") -> Named:
     in_own = bool(parents) and (exact or (own and own[-1] == parents[-1]))
     if match and in_own and (exact or not _PHOTO.fullmatch(stem)):
         return Named((parents[-1],) if exact else tuple(own), int(match["index"]), not exact)
-    return Named((*parents, stem), 0, alone=True)
+    return Named((*parents, stem), 0, is_single=True)
 
 
 def distinct(videos: Iterable[Sequence[str]]) -> dict[tuple[str, ...], str]:

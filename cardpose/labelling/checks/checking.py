@@ -15,7 +15,7 @@ from cardpose.data.splits import from_file
 from cardpose.labelling.checks import MAX_RESIDUAL, page
 from cardpose.labelling.checks.boxes import check_boxes
 from cardpose.labelling.checks.findings import Finding, Kind, write_findings
-from cardpose.labelling.checks.footage import check_pictures, check_videos, look, sides
+from cardpose.labelling.checks.footage import check_pictures, check_videos, dataset_of_frame, look
 from cardpose.labelling.checks.labels import check_labels
 
 TABLE = "findings.csv"
@@ -53,7 +53,7 @@ def check_folder(
     if folder is not None:
         set_of = None
         if split is not None:
-            set_of = sides(from_file(folder.annotations, path=str(split)).to_dict())
+            set_of = dataset_of_frame(from_file(folder.annotations, path=str(split)).to_dict())
         suspected, boxes = check_boxes(folder.annotations, residual)
         findings = [*suspected, *check_labels(folder.annotations), *check_videos(folder)]
         with ProgressBar("checking", len(folder.annotations)) as bar:

@@ -165,7 +165,7 @@ def _turned(source: Source) -> str:
     return "EXIF orientation rotates its pictures" if turned else ""
 
 
-def sides(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameId, str]:
+def dataset_of_frame(split: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[FrameId, str]:
     """The set (train, val or test) of each frame of a saved split."""
     return {
         (video, index): name

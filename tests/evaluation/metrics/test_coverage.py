@@ -10,7 +10,7 @@ LEVELS = np.linspace(0.05, 0.95, 19)
 
 
 def simulated(calibrated_on: int, trials: int = 4000, wrong: float = 1.0) -> np.ndarray:
-    """Levels needed by one new video each, its interval learnt from `calibrated_on` others with normal errors."""
+    """Levels needed by one new video each, its interval learned from `calibrated_on` others with normal errors."""
     random = np.random.default_rng(calibrated_on)
     needed = []
     for _ in range(trials):

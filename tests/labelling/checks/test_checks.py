@@ -12,7 +12,7 @@ from cardpose.common.packet import CORNERS, FLIP_INDEX, HIDDEN, NOT_LABELLED, VI
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, project
 from cardpose.labelling.checks.boxes import check_boxes
 from cardpose.labelling.checks.findings import Finding, Kind
-from cardpose.labelling.checks.footage import Looks, check_pictures, sides
+from cardpose.labelling.checks.footage import Looks, check_pictures, dataset_of_frame
 from cardpose.labelling.checks.labels import check_labels
 from cardpose.labelling.checks.page import chosen_frames, write
 
@@ -173,11 +173,11 @@ def test_frames_alike_in_two_videos_are_found(looks: Looks) -> None:
 
 
 def test_frames_alike_on_both_sets_of_a_split_are_found(looks: Looks) -> None:
-    apart = sides({"train": {"a": [0, 1]}, "val": {}, "test": {"a": [2], "b": [0, 1, 2]}})
+    apart = dataset_of_frame({"train": {"a": [0, 1]}, "val": {}, "test": {"a": [2], "b": [0, 1, 2]}})
     texts = [f.text for f in check_pictures(looks, 3.0, apart) if f.kind is Kind.NEAR]
     assert len(texts) == 2
     assert all("(train and test)" in text for text in texts)
-    together = sides({"train": {"a": [0, 1, 2], "b": [0, 1, 2]}, "test": {}})
+    together = dataset_of_frame({"train": {"a": [0, 1, 2], "b": [0, 1, 2]}, "test": {}})
     assert [f.kind for f in check_pictures(looks, 3.0, together)] == [Kind.DUPLICATE]
 
 
