@@ -56,15 +56,15 @@ def wait(page: Page, seen: str, seconds: float = 60) -> None:
 
 def memory() -> float:
     """MB of memory that Chromium's processes have of their own."""
-    pages = 0
+    kilobytes = 0
     for status in Path("/proc").glob("[0-9]*/smaps_rollup"):
         try:
             if b"chromium" in (status.parent / "cmdline").read_bytes():
                 lines = status.read_text().splitlines()
-                pages += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+                kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
         except OSError:  # it has ended
             continue
-    return pages / 1024
+    return kilobytes / 1024
 
 
 def visit(browser: Any, **options: Any) -> Page:

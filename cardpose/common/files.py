@@ -55,8 +55,8 @@ def environment_error(error: OSError) -> InputError | None:
     return InputError(f"{error.filename or 'the disk'}: {os.strerror(code)}: {fix}")
 
 
-def check_ends(path: Path) -> None:
-    """Raise an `InputError` for a pipe, a socket or a device: reading it may never end."""
+def check_is_file(path: Path) -> None:
+    """Raise an `InputError` for a pipe, a socket or a device, of which reading may never end; a folder passes."""
     try:
         mode = path.stat().st_mode
     except OSError:  # the reader says why

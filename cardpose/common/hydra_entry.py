@@ -1,12 +1,11 @@
 """What the entries of experiments share: they run under Hydra, and invalid input is one line and exit code 2."""
 
-import fcntl
 import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from cardpose.common.hydra_words import (
     path_override,
     read_answers,
 )
+from cardpose.common.locks import only_command_in
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
             logging.raiseExceptions = False  # of a log on a full disk
             _made.clear()
             _present.clear()
-            _leave_folders()
+            _locked.close()
 
             def job(cfg: DictConfig) -> Any:
                 nonlocal started
@@ -141,7 +141,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                     _forget_made()
                     raise _no_run_folder(error) from None
                 finally:
-                    _leave_folders()
+                    _locked.close()
             return None
 
         return main
@@ -153,9 +153,8 @@ def _composition_error(error: Exception, config_name: str, words: list[str]) -> 
     """The line about a configuration that cannot be composed, or about the run folder that is made with it."""
     cause: BaseException | None = error
     while cause is not None:
-        if (
-            isinstance(cause, OSError) and cause.filename
-        ):  # MissingConfigException is an OSError without a file
+        # MissingConfigException is an OSError without a file.
+        if isinstance(cause, OSError) and cause.filename:
             return _no_run_folder(cause)
         cause = cause.__cause__ or cause.__context__
     return InputError(composition_line(error, keys_of_entry(config_name, words)))
@@ -218,7 +217,7 @@ _made: list[Path] = []
 """Paths made by Hydra and this module for the run of this process, each before its parent."""
 _present: set[Path] = set()
 """What lay in the run folder before."""
-_locked: list[int] = []
+_locked = ExitStack()
 """Descriptor of the run folder, locked as long as the command runs."""
 
 
@@ -253,24 +252,14 @@ def _enter_folder(folder: Path, resume: str | None) -> None:
         InputError: another command runs in it, or it holds a run that is not to be resumed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _locked.append(os.open(folder, os.O_RDONLY))
-    try:
-        fcntl.flock(_locked[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"{folder}: another command runs in this folder: wait for it, or choose another hydra.run.dir"
-        ) from None
+    taken = f"{folder}: another command runs in this folder: wait for it, or choose another hydra.run.dir"
+    _locked.enter_context(only_command_in(folder, taken))
     last = folder / "checkpoints" / "last.ckpt"
     if resume is None and ((folder / "metrics.json").is_file() or is_zip(last)):
         raise InputError(
             f"{folder}: holds a run: choose another hydra.run.dir, or continue it with "
             f"{path_override('resume', last)}"
         )
-
-
-def _leave_folders() -> None:
-    while _locked:
-        os.close(_locked.pop())
 
 
 def forget_empty_run(folder: Path) -> None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import check_ends, replace_file
+from cardpose.common.files import check_is_file, replace_file
 from cardpose.common.jpeg import is_whole_jpeg
 
 LIMIT = "CARDPOSE_MAX_MEGAPIXELS"
@@ -66,7 +66,7 @@ def read_header(path: Path) -> ImageHeader:
     Raises:
         InputError: the file is missing or no image that can be read.
     """
-    check_ends(path)
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             return _header(path, file)
@@ -110,7 +110,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, empty, no image, cut short, or has more than `max_megapixels`.
     """
-    check_ends(path)
+    check_is_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from cardpose.common.errors import InputError, first_line
-from cardpose.common.files import check_ends
+from cardpose.common.files import check_is_file
 
 _LARGEST = 2**20  # pixels of a side; OpenCV opens no larger image
 
@@ -21,7 +21,7 @@ def read_json(path: Path, fix: str = "is this the right file?") -> Any:
     Raises:
         InputError: the file is missing, not a file, or not JSON; `fix` ends the message if it cannot be opened.
     """
-    check_ends(path)
+    check_is_file(path)
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
@@ -39,7 +39,7 @@ def read_yaml(path: Path, kind: type[DictConfig] | type[ListConfig]) -> Any:
     Raises:
         InputError: the file cannot be read, is not YAML, or holds something else than a `kind`.
     """
-    check_ends(Path(path))
+    check_is_file(Path(path))
     try:
         content = OmegaConf.load(path)
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:

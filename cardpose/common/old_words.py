@@ -63,10 +63,11 @@ class OldWords:
             if not is_old:
                 options.append(word)
                 continue
-            values, option = _old_values(text), self._successors.get(key, "--set")
             if key not in self._successors:
                 options += ["--set", word]
-            elif option == "":
+                continue
+            values, option = _old_values(text), self._successors[key]
+            if option == "":
                 files += values
             elif option is None or values == ["null"]:
                 continue

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import check_ends
+from cardpose.common.files import check_is_file
 from cardpose.common.images import list_frames
 from cardpose.common.packet import FrameId
 from cardpose.data.labels.store import LabelFolder
@@ -60,7 +60,7 @@ def _csv_rows(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _json_rows(path: Path) -> list[tuple[str, str, str]]:
-    check_ends(path)
+    check_is_file(path)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

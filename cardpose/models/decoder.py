@@ -90,8 +90,8 @@ class UNetDecoder(nn.Module):
         below = features[-1]
         for join, skip in zip(self.joins, reversed(features[:-1]), strict=False):  # finer skips stay unused
             above = F.interpolate(below, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            packed = above.is_contiguous(memory_format=torch.channels_last) and above.device.type == "cpu"
-            if above.requires_grad and packed:
+            on_cpu = above.requires_grad and above.device.type == "cpu"
+            if on_cpu and above.is_contiguous(memory_format=torch.channels_last):
                 above.register_hook(_packed)
             below = join(torch.cat([above, skip], dim=1))
         return Maps(self.to_heatmaps(below).unsqueeze(1), features[-1])

@@ -8,9 +8,8 @@ import numpy as np
 
 from cardpose.fusion.clips import THICKNESS, Flag
 
-if (
-    TYPE_CHECKING
-):  # sources need PyAV and OpenCV's cameras; a prediction of a small array needs neither these nor edges
+# Sources need PyAV and OpenCV's cameras; a prediction of a small array needs neither these nor edges.
+if TYPE_CHECKING:
     from cardpose.edges.counting import EdgeCount
     from cardpose.prediction.sources import Source
 

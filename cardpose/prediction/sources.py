@@ -14,7 +14,7 @@ import cv2
 
 from cardpose.common.errors import InputError
 from cardpose.common.file_names import printable
-from cardpose.common.files import check_ends
+from cardpose.common.files import check_is_file
 from cardpose.common.images import read_focal, read_image
 from cardpose.data.footage.media import Kind, kind_of, pages_note, sort_out, taken
 from cardpose.data.footage.video import VideoFrame, VideoInfo, iterate, probe
@@ -224,7 +224,7 @@ def _sources_of(word: str | int, notes: list[str]) -> Iterator[Source]:
     if path.is_dir():
         yield from _in_folder(path, notes)
     elif path.exists():
-        check_ends(path)
+        check_is_file(path)
         yield _file(path, kind_of(path), notes)
     elif text.isascii() and text.isdigit() and len(text) <= CAMERA_DIGITS:
         yield CameraSource(int(text))

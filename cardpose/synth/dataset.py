@@ -18,7 +18,7 @@ from cardpose.common.files import replace_file, write_errors
 from cardpose.common.locks import wait_for
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
 from cardpose.common.progress import ProgressBar
-from cardpose.common.subprocesses import start_worker
+from cardpose.common.subprocesses import start_worker, starting_workers
 from cardpose.common.threads import cores
 from cardpose.data.footage.folder import DatasetFolder, Video, write_folder
 from cardpose.data.footage.video_writer import VideoWriter
@@ -236,7 +236,8 @@ def generate(footage: Footage, root: Path, open_video: OpenVideo, workers: int) 
         yield from map(render, numbers)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _init_worker) as pool:
-        waiting = [pool.submit(render, number) for number in numbers]
+        with starting_workers():
+            waiting = [pool.submit(render, number) for number in numbers]
         try:
             for done in as_completed(waiting):
                 yield done.result()

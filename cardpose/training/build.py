@@ -129,7 +129,7 @@ def load_start(config: Mapping[str, Any], net: UNet) -> None:
     Raises:
         InputError: no such checkpoint or module, or weights of another architecture.
     """
-    start, modules, fixed = config["init_from"], config["init_modules"], config.get("fixed_modules")
+    start, modules, fixed = config["init_from"], config["init_modules"], config["fixed_modules"]
     if modules is not None and not (start and isinstance(modules, list) and modules):
         raise InputError(
             f"init_modules={modules}: give a list such as [encoder,decoder], and init_from=<checkpoint>"

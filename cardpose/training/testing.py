@@ -63,29 +63,18 @@ def config_for_test(
     """
     trained = checkpoint[checkpoints.KEY]["config"]
     with checkpoints.configuration_errors(path):
-        return _config_for_test(trained, data, layout, split, settings, accelerator)
-
-
-def _config_for_test(
-    trained: Mapping[str, Any],
-    data: Path | None,
-    layout: Layout,
-    split: str,
-    settings: Sequence[str],
-    accelerator: str,
-) -> dict[str, Any]:
-    config = {**trained, "trainer": {**trained["trainer"], **ONE_DEVICE, "accelerator": accelerator}}
-    if data is not None:
-        training_only = ("test", "stream", "samples_per_epoch", "synthetic_ratio")
-        own = {key: value for key, value in trained["data"].items() if key not in training_only}
-        reader = {"_target_": READERS[layout], "_partial_": True}
-        config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
-        config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
-    config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
-    config = apply_settings(config, settings)
-    build.check_values(config)
-    build_decoder(config)  # an unknown one is refused before the frames are read
-    return config
+        config = {**trained, "trainer": {**trained["trainer"], **ONE_DEVICE, "accelerator": accelerator}}
+        if data is not None:
+            training_only = ("test", "stream", "samples_per_epoch", "synthetic_ratio")
+            own = {key: value for key, value in trained["data"].items() if key not in training_only}
+            reader = {"_target_": READERS[layout], "_partial_": True}
+            config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
+            config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
+        config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
+        config = apply_settings(config, settings)
+        build.check_values(config)
+        build_decoder(config)  # an unknown one is refused before the frames are read
+        return config
 
 
 def make_split(

@@ -45,34 +45,10 @@ def cases(inputs: Inputs, work: Path, dice: random.Random) -> Case:
         lambda: ("check", [_mutated(inputs.folder, work, dice), "--out", str(work / "out")]),
         lambda: ("convert", [_mutated(inputs.folder, work, dice), "--out", str(work / "out")]),
         lambda: _convert(inputs, work, dice),
-        lambda: (
-            "predict",
-            [_mutated(inputs.pictures, work, dice), *_model(inputs), "--out", str(work / "out")],
-        ),
-        lambda: (
-            "predict",
-            [_mutated(inputs.videos, work, dice), *_model(inputs), "--out", str(work / "out")],
-        ),
-        lambda: (
-            "predict",
-            [
-                str(inputs.pictures / "a.png"),
-                "--model",
-                _mutated(inputs.checkpoint, work, dice),
-                "--out",
-                str(work / "out"),
-            ],
-        ),
-        lambda: (
-            "predict",
-            [
-                str(inputs.pictures / "a.png"),
-                "--model",
-                _mutated(inputs.onnx, work, dice),
-                "--out",
-                str(work / "out"),
-            ],
-        ),
+        lambda: _predict(work, _mutated(inputs.pictures, work, dice), inputs.checkpoint),
+        lambda: _predict(work, _mutated(inputs.videos, work, dice), inputs.checkpoint),
+        lambda: _predict(work, inputs.pictures / "a.png", _mutated(inputs.checkpoint, work, dice)),
+        lambda: _predict(work, inputs.pictures / "a.png", _mutated(inputs.onnx, work, dice)),
         lambda: ("sweep_table", [_mutated(inputs.runs, work, dice), "--out", str(work / "out")]),
         lambda: (
             "subsample",
@@ -89,6 +65,10 @@ def cases(inputs: Inputs, work: Path, dice: random.Random) -> Case:
 
 def _model(inputs: Inputs) -> list[str]:
     return ["--model", str(inputs.checkpoint)]
+
+
+def _predict(work: Path, source: str | Path, model: str | Path) -> Case:
+    return "predict", [str(source), "--model", str(model), "--out", str(work / "out")]
 
 
 def _convert(inputs: Inputs, work: Path, dice: random.Random) -> Case:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import check_ends, is_zip, scratch_folder, write_errors
+from cardpose.common.files import check_is_file, is_zip, scratch_folder, write_errors
 
 _HDF5, _XML, _JSON, _ARCHIVE = "HDF5", "XML", "JSON", "an archive that is no zip"
 _SIGNS = {
@@ -77,7 +77,7 @@ def unpacked(root: Path) -> Iterator[tuple[Path, Path]]:
     Raises:
         InputError: the zip is damaged, encrypted, or larger than the free disk space.
     """
-    check_ends(root)
+    check_is_file(root)
     with scratch_folder("convert") as temporary:
         scratch, inside = temporary / "scratch", temporary / "zip"
         scratch.mkdir()

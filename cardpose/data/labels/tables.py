@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
-from cardpose.common.files import check_ends
+from cardpose.common.files import check_is_file
 from cardpose.common.packet import Annotation
 from cardpose.data.labels.validate import parse_cards
 
@@ -34,7 +34,7 @@ class Video:
 @contextmanager
 def csv_errors(path: Path) -> Iterator[None]:
     """Turn a missing or damaged CSV file into an `InputError` that names it."""
-    check_ends(path)
+    check_is_file(path)
     try:
         yield
     except FileNotFoundError as error:
