@@ -1,6 +1,5 @@
 """Train and test on every fold. `python -m cardpose.crossval --help` explains the keys; the recipe is `crossval`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,13 +10,10 @@ from rich.table import Table
 from cardpose.common.exits import FAILED
 from cardpose.common.hydra_entry import entry
 from cardpose.common.locks import only_command
-from cardpose.data.datamodule import CardDataModule
-from cardpose.evaluation.report import fold_report
-from cardpose.sweeps import fold_runs
 
 
 def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
-    """Run the folds, and write their tables and report.
+    """Run the folds, and write tables and report of those that did not fail.
 
     Returns:
         The folder of the folds, the folds that failed, and the tables for the terminal.
@@ -26,26 +22,24 @@ def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
         InputError: invalid configuration or footage, or a folder of something else.
         SystemExit: Ctrl-C, after the running fold has saved a checkpoint.
     """
+    from cardpose.evaluation.report import fold_report
+    from cardpose.sweeps import fold_runs
+
     overrides = list(HydraConfig.get().overrides.task)
     data, splits = fold_runs.check(cfg, overrides)
     folder = fold_runs.open_folder(cfg, splits)
     taken = f"dir={folder}: another cardpose.crossval runs there: wait for it, or leave dir out"
     with only_command(folder / fold_runs.LOCK, taken) as lock:
         failed = fold_runs.run_folds(folder, len(splits), overrides, lock)
-        return folder, failed, report(folder, len(splits), failed, data, overrides)
-
-
-def report(
-    folder: Path, folds: int, failed: Sequence[int], data: CardDataModule, overrides: Sequence[str]
-) -> list[Table]:
-    """Write tables and report of the folds that did not fail; return the tables for the terminal."""
-    runs = {fold: fold_runs.fold_folder(folder, fold) for fold in range(folds) if fold not in failed}
-    if not runs:
-        return []
-    command = fold_runs.in_shell(folder, overrides)
-    tables = fold_report.write_scores(folder, runs, command, failed)
-    fold_report.write_frames(folder, runs, data, command, failed)
-    return tables
+        runs = {
+            fold: fold_runs.fold_folder(folder, fold) for fold in range(len(splits)) if fold not in failed
+        }
+        if not runs:
+            return folder, failed, []
+        command = fold_runs.in_shell(folder, overrides)
+        tables = fold_report.write_scores(folder, runs, command, failed)
+        fold_report.write_frames(folder, runs, data, command, failed)
+        return folder, failed, tables
 
 
 @entry("crossval")

@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 
 from cardpose.common.hydra_entry import entry, plain
 from cardpose.models.builder import build
-from cardpose.synth.dataset import Footage, ensure
-from cardpose.synth.preview import draw_preview
 
 
 @entry("synthesize")
 def main(cfg: DictConfig) -> None:
     """Render `cfg.out`, or draw `cfg.preview`; prints the path."""
+    from cardpose.synth.dataset import Footage, ensure
+    from cardpose.synth.preview import draw_preview
+
     config = plain(cfg)
     footage = Footage(
         scene=build(config["scene"], "scene"),

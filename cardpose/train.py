@@ -1,29 +1,16 @@
 """Train a model, in one process per device: all of them follow the recipe `train`, and rank 0 writes."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch import seed_everything
-from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from cardpose.common.distributed import ranks
-from cardpose.common.errors import InputError, Pruned
+from cardpose.common.errors import InputError
 from cardpose.common.hydra_entry import entry, plain
-from cardpose.evaluation.metrics.scores import OBJECTIVE
-from cardpose.evaluation.report.tables import metrics_table
-from cardpose.models import checkpoints
-from cardpose.sweeps.folder import PRUNED
-from cardpose.sweeps.trials import trial_callbacks
-from cardpose.training import build, keep_start, resume, run_folder
-from cardpose.training.callbacks.collect import CollectFrames
-from cardpose.training.testing import describe_test
-from cardpose.training.trainer import build_trainer, on_devices, quiet_lightning
 
 
 def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None = None) -> dict[str, float]:
@@ -39,6 +26,16 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
         InputError: invalid configuration or data.
         SystemExit: Ctrl-C, after a checkpoint was written.
     """
+    from lightning.pytorch import seed_everything
+    from lightning.pytorch.callbacks import Timer
+
+    from cardpose.models import checkpoints
+    from cardpose.sweeps.trials import trial_callbacks
+    from cardpose.training import build, keep_start, resume, run_folder
+    from cardpose.training.callbacks.collect import CollectFrames
+    from cardpose.training.testing import describe_test
+    from cardpose.training.trainer import build_trainer, quiet_lightning
+
     config = plain(cfg) if overrides is None else build.adopt_architecture(plain(cfg), overrides)
     quiet_lightning()
     build.check(config)
@@ -73,6 +70,13 @@ def train(cfg: Mapping[Any, Any], folder: Path, overrides: Sequence[str] | None 
 @entry("train")
 def main(cfg: DictConfig) -> float:
     """Train, print the scores and the run folder; return what a sweeper minimises."""
+    from rich.console import Console
+
+    from cardpose.evaluation.metrics.scores import OBJECTIVE
+    from cardpose.evaluation.report.tables import metrics_table
+    from cardpose.training import resume
+    from cardpose.training.trainer import on_devices
+
     if cfg.resume_sweep:
         raise InputError("resume_sweep is for sweeps: add -m, or use resume=<checkpoint> for one run")
     hydra = HydraConfig.get()
@@ -80,11 +84,7 @@ def main(cfg: DictConfig) -> float:
     others = [word for word in overrides if not word.startswith("resume=")]
     config = resume.resumed_config(cfg.resume, others) if cfg.resume else cfg
     logging: Any = OmegaConf.to_container(hydra.job_logging, resolve=True)
-    try:
-        metrics = on_devices(partial(train, config, folder, overrides), plain(config), logging)
-    except Pruned as stop:
-        print(f"cardpose.train: {stop}", file=sys.stderr)  # the line that the sweep keeps
-        raise SystemExit(PRUNED) from None
+    metrics = on_devices(partial(train, config, folder, overrides), plain(config), logging)
     if ranks.is_rank_zero():
         Console().print(metrics_table(metrics))
         print(folder)

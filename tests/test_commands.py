@@ -37,11 +37,13 @@ def test_the_version(in_process: Command) -> None:
 
 def test_help_needs_no_torch() -> None:
     """In processes of their own: this one has imported everything."""
-    for words in ([], ["predict", "--help"]):
+    experiments = "".join(f"import cardpose.{name}\n" for name in front.EXPERIMENTS)
+    for words, first in (([], ""), (["predict", "--help"], ""), (["train", "--help"], experiments)):
         code = (
+            f"{first}"
             "import sys\nfrom cardpose.__main__ import main\n"
             f"try: main({words})\nexcept SystemExit as stop: assert not stop.code\n"
-            "print({'torch', 'lightning', 'hydra', 'cv2', 'numpy'} & set(sys.modules))"
+            "print({'torch', 'lightning', 'cv2', 'numpy'} & set(sys.modules))"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "set()"

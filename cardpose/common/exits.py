@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, Pruned
 from cardpose.common.file_names import not_utf8
 from cardpose.common.files import environment_error
 from cardpose.common.subprocesses import INTERRUPTED
@@ -14,6 +14,8 @@ USER_ERROR = 2
 """Exit code after invalid input."""
 FAILED = 1
 """Exit code if some of many runs failed."""
+PRUNED = 3
+"""Exit code of a training that a search stopped early."""
 _LOOP = "Symlink loop from "
 """How a RuntimeError of `Path.resolve` begins."""
 
@@ -40,13 +42,15 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 
 def ending(error: BaseException) -> tuple[int, str]:
-    """Exit code and line of invalid input, Ctrl-C, or an error of the system such as a full disk.
+    """Exit code and line of invalid input, Ctrl-C, an early stop, or an error of the system such as a full disk.
 
     Raises:
         BaseException: `error`, where it is anything else.
     """
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, f"interrupted: {str(error) or 'run the same command again'}"
+    if isinstance(error, Pruned):
+        return PRUNED, str(error)
     if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):
         path = str(error).removeprefix(_LOOP).strip("'")
         return USER_ERROR, f"{path}: is a link to itself: choose another path"

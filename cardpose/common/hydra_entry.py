@@ -18,12 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 import cardpose
 from cardpose.common.distributed import ranks
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, Pruned
 from cardpose.common.exits import ending, silence_output
 from cardpose.common.files import is_zip, numbered_folder
 from cardpose.common.hydra_words import (
     CONF,
     check_options,
+    choices,
     composition_line,
     keys_of_entry,
     path_override,
@@ -79,6 +80,7 @@ def hydra_folder(resume: str | None, now: str) -> str | None:
     return f".hydra/resumed_{now}" if is_run_checkpoint(resume) else ".hydra"
 
 
+OmegaConf.register_new_resolver("choices", choices, replace=True)
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True, use_cache=True)
 OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
 
@@ -193,7 +195,7 @@ def user_errors(entry: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         code, line = ending(InputError(user_line(error)))
-    except (InputError, KeyboardInterrupt, OSError, RuntimeError, UnicodeEncodeError) as error:
+    except (InputError, Pruned, KeyboardInterrupt, OSError, RuntimeError, UnicodeEncodeError) as error:
         code, line = ending(error)
     else:
         return

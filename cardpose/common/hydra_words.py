@@ -3,7 +3,8 @@
 import difflib
 import re
 import shlex
-from collections.abc import Collection, Iterable, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,23 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 def keys_of_entry(config_name: str, words: Sequence[str]) -> list[str]:
     """Keys and groups of conf/<config_name>.yaml, with the choices among `words` as far as they compose."""
     return sorted({*_groups(), *dotted_keys(OmegaConf.to_container(_composed(config_name, words)))})
+
+
+def choices(chosen: Mapping[str, str | None]) -> str:
+    """The choices of each group that has several, 80 columns wide, for the help of an experiment.
+
+    Args:
+        chosen: group to its choice, which is marked: `hydra.runtime.choices`.
+    """
+    groups = {key: key.partition("@")[0] for key in list(chosen)[::-1] if not key.startswith("hydra/")}
+    width = max(map(len, groups)) + 3
+    lines = []
+    for key, group in groups.items():
+        names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
+        marked = ", ".join(f"{name}*" if name == chosen[key] else name for name in names)
+        if names != [chosen[key]]:
+            lines += textwrap.wrap(f"  {key:{width - 2}}{marked}", 80, subsequent_indent=" " * width)
+    return "\n".join(lines)
 
 
 def read_answers(config_name: str, words: Sequence[str]) -> list[str]:

@@ -28,8 +28,6 @@ MOST_LETTERS = 160
 TRIAL = "CARDPOSE_TRIAL"
 """Environment variable of a search trial: path of the file that describes the trial (trials.py)."""
 OLD_NAMES = {new: old for old, new in RENAMED.items()}
-PRUNED = 3
-"""Exit code of a run that the pruner of a search stopped."""
 
 
 def job_name(overrides: Sequence[str]) -> str:

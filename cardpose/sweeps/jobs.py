@@ -14,9 +14,10 @@ from typing import Any, TextIO
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from cardpose.common.exits import PRUNED
 from cardpose.common.locks import wait_for
 from cardpose.common.subprocesses import call, end_with_parent
-from cardpose.sweeps.folder import PRUNED, TRIAL, Job, failure
+from cardpose.sweeps.folder import TRIAL, Job, failure
 from cardpose.training.run_folder import is_finished, last_checkpoint, remove_half, train_command
 
 STOP = ".stop"

@@ -9,8 +9,8 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
-from cardpose.bench import BENCHES
 from cardpose.benchmarks.heatmaps import numpy_heatmaps
+from cardpose.benchmarks.suite import BENCHES
 from cardpose.benchmarks.timing import measure
 from cardpose.common.hydra_entry import CONF
 from cardpose.models import heatmaps

@@ -105,7 +105,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
             extra = [] if callback is None else [callback]
             return build_trainer(cfg, [*callbacks, *extra], *args, **kwargs)
 
-        monkeypatch.setattr(train, "build_trainer", with_callback)
+        monkeypatch.setattr(trainers, "build_trainer", with_callback)
         monkeypatch.setattr(sys, "argv", [f"cardpose.{name}", *arguments])
         code: Any = 0
         try:

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from trainings import Trainings
 
 from cardpose.common.errors import Pruned
+from cardpose.common.exits import PRUNED
 from cardpose.common.subprocesses import INTERRUPTED
-from cardpose.sweeps.folder import PRUNED, TRIAL, Job
+from cardpose.sweeps.folder import TRIAL, Job
 from cardpose.sweeps.report.results import read_sweep
 from cardpose.sweeps.search import search_space
 from cardpose.training.callbacks.prune import STUDY, PruneTrial, open_storage
