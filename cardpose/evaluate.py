@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from cardpose.common.command_line import (
+    OLD_FOOTAGE,
     AcceleratorOption,
     DataOption,
     LayoutOption,
@@ -91,8 +92,7 @@ def show(result: Evaluation) -> None:
     print(*filter(None, result.remarks), result.folder, sep="\n")
 
 
-OLD_WORDS = {"ckpt": "", "data": "--layout", "data.root": "--data", "hydra.run.dir": "--out"}
-main = Tool(evaluate, show, OLD_WORDS)
+main = Tool(evaluate, show, OLD_FOOTAGE | {"hydra.run.dir": "--out"})
 
 if __name__ == "__main__":
     main()

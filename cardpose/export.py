@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from cardpose.common.command_line import DataOption, LayoutOption, SettingsOption, SplitOption, Tool, checked
+from cardpose.common.command_line import (
+    OLD_FOOTAGE,
+    DataOption,
+    LayoutOption,
+    SettingsOption,
+    SplitOption,
+    Tool,
+    checked,
+)
 
 
 class Exported(NamedTuple):
@@ -80,14 +88,8 @@ def show(exported: Exported) -> int | None:
     return 1
 
 
-OLD_WORDS = {
-    "ckpt": "",
-    "data": "--layout",
-    "data.root": "--data",
-    "calibration.data": "--calibration-data",
-    "calibration.frames": "--calibration-frames",
-}
-main = Tool(export, show, OLD_WORDS)
+OLD_CALIBRATION = {f"calibration.{name}": f"--calibration-{name}" for name in ("data", "frames")}
+main = Tool(export, show, OLD_FOOTAGE | OLD_CALIBRATION)
 
 if __name__ == "__main__":
     main()

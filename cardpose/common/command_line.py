@@ -39,6 +39,8 @@ SplitOption = Annotated[str, typer.Option("--split", metavar="run|all|FILE", hel
 SettingsOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
 ]
+OLD_FOOTAGE = {"ckpt": "", "data": "--layout", "data.root": "--data", "split.path": "--split"}
+"""Options of the old keys that evaluate and export share, see `Tool`."""
 
 
 def checked(function: F) -> F:

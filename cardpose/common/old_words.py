@@ -12,6 +12,17 @@ import typer
 
 from cardpose.common.errors import InputError
 
+WITHOUT_SUCCESSOR = {
+    "from_checkpoint",
+    "file",
+    "by_video",
+    "by_video_fraction",
+    "random",
+    "synthetic",
+    "mixed",
+}
+"""Choices of the groups split and data that --split and --layout do not have."""
+
 
 @dataclass(frozen=True)
 class OldWords:
@@ -39,7 +50,7 @@ class OldWords:
         old: list[bool] = []
         for before, word in zip(["", *words], words, strict=False):
             is_value = before.startswith("-") and "=" not in before and before not in valueless
-            key, sign, _ = word.partition("=")
+            key, sign, _ = word.lstrip("+").partition("=")
             known = bool(sign) and not os.path.lexists(word) and (key in successors or self._is_setting(key))
             old.append(known and not is_value and len(old) < end)
         return old
@@ -49,34 +60,47 @@ class OldWords:
         return "set" in self._successors and re.fullmatch(r"[a-z]\w*(\.\w+)+", key) is not None
 
     @functools.cached_property
+    def _options(self) -> dict[str, Any]:
+        """The parameter of every option, by each of its names."""
+        found = [parameter for parameter in parameters(self.app) if parameter.param_type_name == "option"]
+        return {name: parameter for parameter in found for name in parameter.opts}
+
+    @functools.cached_property
     def _successors(self) -> dict[str, str | None]:
         """The option of every key of cardpose 0.1.0."""
-        options = [name for parameter in parameters(self.app) for name in parameter.opts]
-        same = {name.lstrip("-").replace("-", "_"): name for name in options if name.startswith("-")}
+        same = {name.lstrip("-").replace("-", "_"): name for name in self._options}
         return {**same, **self.renamed}
 
     def _translated(self, words: Sequence[str]) -> list[str]:
-        """The words of cardpose 0.1.0 as those of today."""
+        """The words of cardpose 0.1.0 as those of today, with what is required now and was not."""
         valueless, files, options = flags(self.app), list[str](), list[str]()
         for word, is_old in zip(words, self._are_old(words), strict=True):
-            key, _, text = word.partition("=")
+            key, _, text = word.lstrip("+").partition("=")
             if not is_old:
                 options.append(word)
                 continue
             if key not in self._successors:
-                options += ["--set", word]
+                setting = re.sub(r"^split\.", "data.split.", key).replace("paths.cache", "data.cache_dir")
+                options += ["--set", f"{setting}={text}"]
                 continue
             values, option = _old_values(text), self._successors[key]
             if option == "":
                 files += values
-            elif option is None or values == ["null"]:
+            elif option is None or values == ["null"] or not self._takes(option, values):
                 continue
             elif option in valueless:
                 options += [option] if values[0].lower() in ("true", "yes", "on", "1") else []
             else:
                 options += [part for value in values for part in (option, value)]
+        for name, parameter in self._options.items():
+            if parameter.required and name not in options:
+                options += [name, parameter.metavar]
         dashed = any(file.startswith("-") and file != "-" for file in files)
         return [*options, "--", *files] if dashed else [*files, *options]
+
+    def _takes(self, option: str, values: Sequence[str]) -> bool:
+        """Whether an option has these values."""
+        return option not in ("--split", "--layout") or not WITHOUT_SUCCESSOR.intersection(values)
 
 
 def parameters(app: typer.Typer) -> Sequence[Any]:
@@ -98,8 +122,10 @@ def _old_values(text: str) -> list[str]:
     """
     inside = text[1:-1] if text.startswith("[") and text.endswith("]") else None
     parts = [text] if inside is None else re.findall(r"""'[^']*'|"[^"]*"|[^,]+""", inside)
-    return [re.sub(r"\\(.)", r"\1", _unquoted(part.strip())) for part in parts]
+    return [_unquoted(part.strip()) for part in parts]
 
 
 def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1].replace(f"\\{text[0]}", text[0])
+    return re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", text)

@@ -15,7 +15,6 @@ from cardpose import __version__
 from cardpose.__main__ import TOOLS
 from cardpose.common.command_line import Tool, checked, run_app
 from cardpose.common.errors import InputError
-from cardpose.evaluate import main as evaluate_main
 
 
 def tool_of(name: str) -> Tool:
@@ -158,14 +157,25 @@ def test_errors_and_ctrl_c_are_one_line(in_process: Command, words: list[str], c
     assert (done.code, done.out, done.err) == (code, "", f"cardpose drill: {line}\n")
 
 
-def test_an_old_key_of_a_configuration_is_a_setting(in_process: Command) -> None:
-    done = in_process(evaluate_main, "ckpt=a", "heatmap.decode=dark", "split=all")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("evaluate ckpt=a heatmap.decode=dark split=all", "a --set heatmap.decode=dark --split all"),
+        (
+            "evaluate RUN +heatmap.decode=dark paths.cache=c",
+            "RUN --set heatmap.decode=dark --set data.cache_dir=c",
+        ),
+        ("evaluate ckpt=[a,b] data=from_checkpoint split=file split.path=s.json", "a b --split s.json"),
+        ("export ckpt=m data=cardcut data.root=f", "m --layout cardcut --data f --out FILE"),
+        (r"subsample videos=v count_pattern='(\d+)'", r"v --count-pattern '(\d+)' --out FOLDER"),
+        ("suggest ckpt=m data=f n=3", "f --model m -n 3"),
+    ],
+)
+def test_the_new_line_of_a_tool(in_process: Command, words: str, line: str) -> None:
+    name, *rest = words.split()
+    done = in_process(tool_of(name), *rest)
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("type: cardpose evaluate a --set heatmap.decode=dark --split all\n")
-    assert (
-        "type: cardpose evaluate RUN --set heatmap.decode=dark\n"
-        in in_process(evaluate_main, "RUN", "heatmap.decode=dark").err
-    )
+    assert done.err.endswith(f"type: cardpose {name} {line}\n")
 
 
 @pytest.mark.parametrize(
