@@ -72,7 +72,7 @@ def main(cfg: DictConfig) -> float:
     """Train, print the scores and the run folder; return what a sweeper minimises."""
     from rich.console import Console
 
-    from cardpose.evaluation.metrics.scores import OBJECTIVE
+    from cardpose.common.scores import OBJECTIVE
     from cardpose.evaluation.report.tables import metrics_table
     from cardpose.training import resume
     from cardpose.training.trainer import on_devices

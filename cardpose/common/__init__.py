@@ -6,6 +6,7 @@
     packet.py          the names of the corners, and the records passed between wings
     files.py           files and folders written atomically
     exits.py           exit codes, and errors in one line
+    scores.py          one row a score: key, label, unit, format, and which values are better
     images.py          image files
     json_files.py      JSON files, checked
     locks.py           files that one process at a time holds

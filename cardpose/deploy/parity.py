@@ -15,9 +15,9 @@ from torch import Tensor
 
 from cardpose.common.files import replace_file
 from cardpose.common.packet import Batch, ModelOutput
+from cardpose.common.scores import score_of
 from cardpose.deploy.graph import OUTPUTS
 from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
-from cardpose.evaluation.metrics.scores import score_of
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import flag_frames
 from cardpose.geometry.affine import apply_affine

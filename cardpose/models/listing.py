@@ -4,18 +4,14 @@ import json
 from typing import Any, NamedTuple
 
 from cardpose.common.command_line import Tool, checked
+from cardpose.common.scores import score_of
 from cardpose.models.released import DEFAULT, RELEASED, ZOO
 
 CARD = "models.json"
 """The file in cardpose/zoo that `cardpose.deploy.release` writes: for each model how it was made, and its scores."""
 
-SCORES = {
-    "corner_px_median": "median corner error, px",
-    "visibility_f1": "visibility F1",
-    "card_mae": "cards off, a frame",
-    "card_mae_video": "cards off, a clip",
-}
-"""Scores of a card, keys of metrics.json without the stage, and their titles."""
+SCORES = ("corner_px_median", "visibility_f1", "card_mae", "card_mae_video")
+"""Scores of a card, keys of metrics.json without the stage."""
 
 
 class Released(NamedTuple):
@@ -64,7 +60,8 @@ def show(found: list[Released]) -> None:
         first = f"{model.name}: {model.description}, {model.megabytes:.1f} MB{default}"
         for footage, scores in model.card["scores"].items():
             for key, value in scores.items():
-                table.add_row(first, footage, SCORES[key], f"{value:.3g}")
+                score = score_of(key)
+                table.add_row(first, footage, score.title, score.text(value))
                 first = ""
     Console().print(table)
 

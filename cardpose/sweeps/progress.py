@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cardpose.common.locks import is_held
-from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
+from cardpose.common.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
 from cardpose.sweeps.folder import Job
 

@@ -15,7 +15,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from cardpose.common.errors import InputError
-from cardpose.evaluation.metrics.scores import VARIANTS
+from cardpose.common.scores import VARIANTS
 from cardpose.evaluation.report.tables import score_cells
 
 WITH_IMAGES = (TensorBoardLogger, WandbLogger, MLFlowLogger)

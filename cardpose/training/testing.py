@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cardpose.common.packet import Annotation, FrameId
+from cardpose.common.scores import worse_than_constant
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.metrics.scores import worse_than_constant
 from cardpose.evaluation.report.test_result import Frames, TestResult
 from cardpose.models import checkpoints
 from cardpose.models.builder import build as build_object

@@ -11,8 +11,8 @@ from rich.table import Table as TerminalTable
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import NOT_LABELLED, FrameId
+from cardpose.common.scores import every_score
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.metrics.scores import every_score
 from cardpose.evaluation.report.html import Picture, Section, Table
 from cardpose.evaluation.report.plots import error_against_error
 from cardpose.evaluation.report.sections import MARKS, chart_sections, photograph, write_sections

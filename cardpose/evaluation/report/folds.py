@@ -11,10 +11,10 @@ from rich.table import Table
 from cardpose.common.errors import InputError
 from cardpose.common.json_files import number, read_json
 from cardpose.common.packet import CORNERS
+from cardpose.common.scores import score_of
 from cardpose.data.labels.tables import read_table
 from cardpose.evaluation.metrics.frame_metrics import thickness_errors
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.metrics.scores import score_of
 from cardpose.evaluation.report.tables import Cell
 from cardpose.fusion.clips import Flag
 
@@ -27,20 +27,12 @@ TITLES = {
     "test": "Test: report these scores, do not choose by them",
 }
 _FLAGS = {flag.label: int(flag) for flag in Flag}
-COLUMNS = {
-    "card_mae": "card error",
-    "card_mae_video": "per video",
-    "card_mae_constant": "const.",
-    "card_mae_video_constant": "const. video",
-    "card_within_1": "within 1",
-    "card_within_1_video": "video within 1",
-    "corner_px_median": "corner px",
-    "pck_5": "PCK 5 %",
-    "visibility_f1": "visib. F1",
-    "interval_coverage": "90 % holds",
-    "interval_width": "90 % wide",
-}
-"""Key of each score that is shown -> its heading, short enough for 80 columns; table.csv has all keys."""
+COLUMNS = (
+    *("card_mae", "card_mae_video", "card_mae_constant", "card_mae_video_constant"),
+    *("card_within_1", "card_within_1_video", "corner_px_median", "pck_5", "visibility_f1"),
+    *("interval_coverage", "interval_width"),
+)
+"""Keys of the scores that are shown, on 80 columns; table.csv has all."""
 LEGEND = (
     "card error: mean absolute error in cards per frame, beside it per video and that of the mean "
     "training count (const.); within 1: share of frames and of videos with a rounded count at most one card "
@@ -103,7 +95,7 @@ def cells(rows: Sequence[Mapping[str, Cell]], subset: str) -> tuple[list[str], l
         subset: val or test.
     """
     shown = [key for key in COLUMNS if any(_text(row, subset, key) for row in rows)]
-    headings = ["fold", *(COLUMNS[key] for key in shown)]
+    headings = ["fold", *(score_of(key).short for key in shown)]
     return headings, [[str(row["fold"]), *(_text(row, subset, key) for key in shown)] for row in rows]
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from cardpose.common.images import write_image
+from cardpose.common.scores import VARIANTS
 from cardpose.evaluation.metrics import confusion, coverage
 from cardpose.evaluation.metrics.results import FrameResult, corners_below, worst
-from cardpose.evaluation.metrics.scores import VARIANTS
 from cardpose.evaluation.metrics.visibility import BINS, reliability, visibility_scores
 from cardpose.evaluation.report import plots
 from cardpose.evaluation.report.drawing import caption

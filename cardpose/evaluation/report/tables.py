@@ -13,8 +13,8 @@ from rich.table import Table
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.packet import CORNERS, NOT_LABELLED
+from cardpose.common.scores import SCORES, VARIANTS
 from cardpose.evaluation.metrics.results import FrameResult, mean_or_nan
-from cardpose.evaluation.metrics.scores import SCORES, VARIANTS
 from cardpose.fusion.clips import Flag
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig

@@ -8,7 +8,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
+from cardpose.common.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import TITLES
 from cardpose.evaluation.report.html import Picture, Section, write_page
 from cardpose.evaluation.report.html import Table as PageTable

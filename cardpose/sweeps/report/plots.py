@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cardpose.evaluation.metrics.scores import OBJECTIVE
+from cardpose.common.scores import OBJECTIVE
 from cardpose.evaluation.report.plots import to_image
 from cardpose.sweeps.report.results import COSTS, ERRORS, SHOWN, SweepResults
 

@@ -13,7 +13,7 @@ from omegaconf import ListConfig, OmegaConf
 from cardpose.common.errors import InputError
 from cardpose.common.json_files import read_yaml
 from cardpose.common.renamed import rename
-from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
+from cardpose.common.scores import OBJECTIVE, score_of
 from cardpose.evaluation.report.folds import read_scores
 from cardpose.evaluation.report.tables import Cell
 from cardpose.sweeps.folder import LOGS, Job

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
-from cardpose.evaluation.metrics.scores import OBJECTIVE, score_of
+from cardpose.common.scores import OBJECTIVE, score_of
 from cardpose.training.callbacks.throughput import ImageRate
 
 

@@ -12,9 +12,9 @@ import torch
 from rich.console import Console
 
 from cardpose.common.packet import NOT_LABELLED, VISIBLE
+from cardpose.common.scores import score_of
 from cardpose.evaluation.metrics.frame_metrics import thickness_errors
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.metrics.scores import score_of
 from cardpose.evaluation.report import folds
 from cardpose.evaluation.report.fold_report import across_folds
 from cardpose.evaluation.report.tables import frame_row, write_csv, write_metrics

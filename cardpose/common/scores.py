@@ -29,6 +29,7 @@ class Score:
         format: format string of a value.
         better: which of two values is better: the lower, the higher, the one closer to 0, or neither.
         per: what the score is a mean over; "both": over frames and over videos, with all `VARIANTS`.
+        short: heading in a narrow table, empty for a score that none has.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Score:
     format: str
     better: Literal["lower", "higher", "closer to 0", "neither"]
     per: Literal["frame", "video", "both"] = "frame"
+    short: str = ""
 
     @property
     def title(self) -> str:
@@ -71,19 +73,19 @@ class Score:
 SCORES: Mapping[str, Score] = {
     score.key: score
     for score in (
-        Score("card_mae", "card error (MAE)", "cards", "{:.2f}", "lower", per="both"),
+        Score("card_mae", "card error (MAE)", "cards", "{:.2f}", "lower", per="both", short="card error"),
         Score("card_rmse", "card error (RMSE)", "cards", "{:.2f}", "lower", per="both"),
-        Score("card_within_1", "within 1 card", "", "{:.1%}", "higher", per="both"),
+        Score("card_within_1", "within 1 card", "", "{:.1%}", "higher", per="both", short="within 1"),
         Score("card_within_2", "within 2 cards", "", "{:.1%}", "higher", per="both"),
-        Score("interval_coverage", "90 % interval, coverage", "", "{:.1%}", "neither", per="video"),
-        Score("interval_width", "90 % interval, width", "cards", "{:.2f}", "neither", per="video"),
-        Score("corner_px_median", "median corner error", "px", "{:.2f}", "lower"),
+        Score("interval_coverage", "90 % interval, coverage", "", "{:.1%}", "neither", "video", "90 % holds"),
+        Score("interval_width", "90 % interval, width", "cards", "{:.2f}", "neither", "video", "90 % wide"),
+        Score("corner_px_median", "median corner error", "px", "{:.2f}", "lower", short="corner px"),
         Score("corner_px_mean", "mean corner error", "px", "{:.2f}", "lower"),
-        Score("pck_5", "corners found (PCK 5 %)", "", "{:.1%}", "higher"),
+        Score("pck_5", "corners found (PCK 5 %)", "", "{:.1%}", "higher", short="PCK 5 %"),
         Score("thickness_px_mae", "thickness error (MAE)", "px", "{:.2f}", "lower"),
         Score("thickness_px_bias", "thickness bias", "px", "{:+.2f}", "closer to 0"),
         Score("visibility_accuracy", "visibility accuracy", "", "{:.1%}", "higher"),
-        Score("visibility_f1", "visibility F1", "", "{:.3f}", "higher"),
+        Score("visibility_f1", "visibility F1", "", "{:.3f}", "higher", short="visib. F1"),
         Score("visibility_auroc", "visibility AUROC", "", "{:.3f}", "higher"),
         Score("visibility_ece", "visibility calibration error", "", "{:.3f}", "lower"),
     )
@@ -112,7 +114,8 @@ def score_of(key: str) -> Score:
         if score and not suffix:
             return score
         if score and score.per == "both":
-            return replace(score, key=name, label=f"{score.label}, {VARIANTS[suffix]}")
+            short = f"{score.short}{suffix.replace('_', ' ').replace('constant', 'const.')}"
+            return replace(score, key=name, label=f"{score.label}, {VARIANTS[suffix]}", short=short)
     raise KeyError(key)
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from cardpose.common.scores import SCORES, every_score, score_of
 from cardpose.evaluation.metrics.frame_metrics import card_scores, corner_scores, thickness_scores
-from cardpose.evaluation.metrics.scores import SCORES, every_score, score_of
 from cardpose.evaluation.metrics.visibility import visibility_scores
 
 
