@@ -35,7 +35,7 @@ def box_corners(thickness: float = 8.0) -> np.ndarray:
 
 
 def tiny_model() -> bytes:
-    """An ONNX file in which a bright image has a packet of 23 cards and a dark one has none."""
+    """An ONNX file: a bright image has a packet of 23 cards, a darker one two of its corners, a dark one none."""
     onnx = pytest.importorskip("onnx", reason='the page wants pip install -e ".[app]"')
     from onnx import TensorProto, helper, numpy_helper
 
@@ -44,7 +44,7 @@ def tiny_model() -> bytes:
 
     constants = [
         constant("where", box_corners()[None]),
-        constant("eight", np.full((1, 8), 1 / 255)),
+        constant("eight", np.array([[1.5, 1.5, *[1] * 6]]) / 255),
         constant("count", [CARDS]),
         constant("deviation", [1.0]),
     ]
@@ -187,7 +187,29 @@ class Phone:
         return self.page.inner_text(f"#{name}")
 
     def ready(self) -> "Phone":
-        self.until(lambda: "ms" in self.text("engine"))
+        self.until(lambda: " ms " in self.text("engine"))
+        return self
+
+    def watches(self, grey: int) -> "Phone":
+        """A camera before a surface of `grey`, which `page.evaluate("grey = ...")` changes; `asked` for as listed."""
+        self.page.evaluate(
+            """(first) => {
+              window.grey = first;
+              window.asked = [];
+              navigator.mediaDevices.getUserMedia = async ({ video }) => {
+                asked.push(video);
+                const canvas = document.createElement("canvas");
+                Object.assign(canvas, { width: 640, height: 480 });
+                const context = canvas.getContext("2d");
+                setInterval(() => {
+                  context.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+                  context.fillRect(0, 0, 640, 480);
+                }, 50);
+                return canvas.captureStream();
+              };
+            }""",
+            grey,
+        )
         return self
 
     def counts(self) -> "Phone":

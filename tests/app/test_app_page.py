@@ -118,6 +118,67 @@ def test_no_packet(phone: Come) -> None:
     assert "Point the camera" in person.text("detail")
 
 
+def test_a_packet_that_is_cut_off_is_still_the_same_one(phone: Come) -> None:
+    """The count begins anew once no corner at all has been in view for a while."""
+    person = phone().ready().watches(230).counts()
+    person.page.evaluate("grey = 70")
+    person.until(lambda: person.text("advice") == "Whole packet in view")
+    person.page.wait_for_timeout(1700)
+    assert person.text("count").startswith("23 cards")
+    person.page.evaluate("grey = 10")
+    person.until(lambda: person.text("advice") == "No packet in view")
+    person.until(lambda: "Point the camera" in person.text("detail"))
+
+
+@pytest.mark.parametrize("side", ["environment", ""], ids=["phone", "machine whose cameras have no sides"])
+def test_light_and_the_other_camera(phone: Come, side: str) -> None:
+    person = phone().ready().watches(230)
+    person.page.evaluate(
+        """(facingMode) => {
+          const track = MediaStreamTrack.prototype, devices = ["a", "b"];
+          Object.assign(track, {
+            getCapabilities: () => ({ torch: true }), getSettings: () => ({ deviceId: "a", facingMode }),
+            applyConstraints: async (wanted) => { window.wanted = wanted; },
+          });
+          const all = devices.map((deviceId) => ({ kind: "videoinput", deviceId }));
+          navigator.mediaDevices.enumerateDevices = async () => all;
+        }""",
+        side,
+    )
+    person.counts().page.click("#torch")
+    person.until(lambda: person.page.get_attribute("#torch", "aria-pressed") == "true")
+    assert person.page.evaluate("wanted") == {"advanced": [{"torch": True}]}
+    person.page.click("#switch")
+    person.until(lambda: person.page.get_attribute("#torch", "aria-pressed") == "false")
+    first, second = person.page.evaluate("asked")
+    assert first["facingMode"] == {"ideal": "environment"}
+    named = {"facingMode": {"ideal": "user"}} if side else {"deviceId": {"exact": "b"}}
+    assert named.items() <= second.items()
+    person.until(lambda: "sure" in person.text("detail"))
+
+
+def test_a_photo_by_the_camera(phone: Come) -> None:
+    """Of full resolution where the camera takes photos, else its newest frame."""
+    person = phone().ready().watches(230).counts()
+    script = """(able) => { window.ImageCapture = class {
+      async takePhoto() {
+        if (!able) throw new Error("no photos");
+        const canvas = Object.assign(document.createElement("canvas"), { width: 1600, height: 1200 });
+        const context = canvas.getContext("2d");
+        context.fillStyle = "white";
+        context.fillRect(0, 0, 1600, 1200);
+        return new Promise((done) => { canvas.toBlob(done); });
+      }
+    }; }"""
+    for able, width in ((True, 1600), (False, 640)):
+        person.page.evaluate(script, able)
+        person.page.click("#photo")
+        person.until(lambda: person.page.get_attribute("body", "data-state") == "still")
+        person.until(lambda: "23 cards" in person.text("count"))
+        assert person.page.evaluate("document.getElementById('still').width") == width
+        person.counts()
+
+
 def test_a_photo_of_twelve_megapixels(phone: Come, tmp_path: Path) -> None:
     picture = tmp_path / "large.jpg"
     cv2.imwrite(str(picture), np.full((3000, 4000, 3), 230, np.uint8))

@@ -141,6 +141,13 @@ def test_both_languages_say_the_same(node: Node) -> None:
     assert found["en"] == found["es"]
 
 
+@pytest.mark.parametrize(("corners", "word"), [(0, "noPacket"), (1, "cutOff"), (3, "cutOff")])
+def test_few_corners_are_of_a_packet_that_is_cut_off(node: Node, corners: int, word: str) -> None:
+    found = [i < corners for i in range(8)]
+    code = f"import {{ advise }} from './advice.js';\nconst result = advise(input, 0);\n{PRINT}"
+    assert node(code, {"flag": 1, "found": found}) == word
+
+
 @pytest.mark.parametrize(("side", "word"), [(0, ""), (640, ""), (1500, ""), (4032, "exact")])
 def test_a_photo_is_asked_for_where_its_edges_could_be_counted(node: Node, side: int, word: str) -> None:
     """A packet of 6 mm whose upright edges are 20 of 640 pixels long: 1 pixel a card, 6.3 in a photo."""

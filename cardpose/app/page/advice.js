@@ -18,8 +18,8 @@ export function pitch(estimate, side) {
 
 /** The key of a text, or ""; `side` is the longer side of the largest picture of this view, 0: unknown. */
 export function advise(estimate, speed, side = 0) {
-  if (estimate.flag === NO_PACKET) return "noPacket";
-  if (estimate.flag === CUT_OFF) return "cutOff";
+  if (!estimate.found.some(Boolean)) return "noPacket";
+  if (estimate.flag === NO_PACKET || estimate.flag === CUT_OFF) return "cutOff";
   if (speed > FAST) return "still";
   if (extent(estimate.corners, estimate.found) < SMALL * Math.max(...estimate.size)) return "closer";
   if (estimate.flag === NO_BOX) return "noBox";

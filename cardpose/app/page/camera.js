@@ -4,7 +4,7 @@ const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ide
 
 export class Camera {
   constructor(video, lost) {
-    Object.assign(this, { video, lost, facing: "environment", stream: null });
+    Object.assign(this, { video, lost, which: { facingMode: { ideal: "environment" } }, stream: null });
   }
 
   async start() {
@@ -12,7 +12,7 @@ export class Camera {
     if (!navigator.mediaDevices) throw new Error("insecure");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({
-        audio: false, video: { ...WANTED, facingMode: { ideal: this.facing } },
+        audio: false, video: { ...WANTED, ...this.which },
       });
     } catch (error) {
       throw new Error(["NotAllowedError", "SecurityError"].includes(error.name) ? "refused" : "absent");
@@ -32,14 +32,18 @@ export class Camera {
     this.stream = this.video.srcObject = null;
   }
 
+  /** The camera of a phone's other side; on a machine whose cameras have no sides, the next one. */
   async switch() {
-    this.facing = this.facing === "environment" ? "user" : "environment";
+    const { facingMode, deviceId } = this.track.getSettings(), all = await this.all();
+    const next = all[(all.indexOf(deviceId) + 1) % all.length];
+    this.which = facingMode
+      ? { facingMode: { ideal: facingMode === "user" ? "environment" : "user" } } : { deviceId: { exact: next } };
     await this.start();
   }
 
-  async several() {
+  async all() {
     const devices = await navigator.mediaDevices.enumerateDevices();
-    return devices.filter((device) => device.kind === "videoinput").length > 1;
+    return devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
   }
 
   get hasTorch() {

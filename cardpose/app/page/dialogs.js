@@ -9,7 +9,7 @@ function listAnswers() {
     const row = document.createElement("li");
     const [what, when] = [document.createElement("span"), document.createElement("time")];
     what.textContent = text;
-    when.textContent = new Date(time).toLocaleString(document.documentElement.lang);
+    when.textContent = new Date(time).toLocaleString(navigator.language, { dateStyle: "short", timeStyle: "short" });
     row.append(what, when);
     return row;
   });

@@ -4,7 +4,7 @@ import { advise as advice } from "./advice.js";
 import { Camera, eachFrame } from "./camera.js";
 import { dialogs } from "./dialogs.js";
 import { drawBox, drawText } from "./drawing.js";
-import { GOOD, NO_PACKET, CUT_OFF, RunningCount } from "./fusion.js";
+import { GOOD, CUT_OFF, RunningCount } from "./fusion.js";
 import { kept, remember, rescaled, scale } from "./kept.js";
 import { gestures, vibrate } from "./magic.js";
 import { fastest, Network } from "./network.js";
@@ -12,10 +12,10 @@ import { CornerTracker } from "./tracking.js";
 import { $, advise, complain, draw, enter, refresh, reveal, sentence, showAnswer } from "./view.js";
 import { say } from "./words.js";
 
-const AWAY = 1500; // milliseconds without a packet after which the next one is counted anew
+const AWAY = 1500; // milliseconds without a corner in view after which the next packet is counted anew
 const now = () => performance.now();
 
-let network = null, problem = "", stopFrames = () => {}, can = {};
+let network = null, problem = "", offline = "", stopFrames = () => {}, can = {};
 let remembered = false;
 let running = null, tracker = null, count = null, shown = null, seen = 0;
 const camera = new Camera($("video"), () => { stop(); enter("start"); complain("taken"); });
@@ -53,7 +53,7 @@ function note() {
 
 function take(estimate, time) {
   const was = count?.settled, factor = scale();
-  if (estimate.flag !== NO_PACKET) seen = time;
+  if (estimate.found.some(Boolean)) seen = time; // of a packet that is cut off few corners are found
   else if (count?.frames && time - seen > AWAY) restart();
   tracker ??= new CornerTracker(Math.max(...estimate.size));
   count = running.add({ ...estimate, cards: estimate.cards * factor, std: estimate.std * factor });
@@ -82,6 +82,8 @@ function run() {
   stopFrames = () => { current = false; stopLoop(); };
 }
 
+const lit = (on) => $("torch").setAttribute("aria-pressed", on);
+
 async function ready() {
   complain(problem ? "badModel" : "loading", problem);
   await engine;
@@ -89,18 +91,21 @@ async function ready() {
   return !problem;
 }
 
-async function live() {
+async function live(start) {
   if (!await ready()) return;
   try {
-    await camera.start();
+    await start();
   } catch (error) {
+    stop();
     enter("start");
     complain(error.message);
     return;
   }
-  can = { photo: true, switch: await camera.several(), torch: camera.hasTorch, largest: await camera.largest() };
+  can = { photo: true, switch: (await camera.all()).length > 1, torch: camera.hasTorch };
+  camera.largest().then((side) => { can.largest = side; });
   complain("");
   enter("live", can);
+  lit(false);
   restart();
   run();
 }
@@ -111,7 +116,7 @@ function hold() {
     stopFrames();
     $("video").pause();
     advise("");
-    enter("held");
+    enter("held", can);
     refresh();
     note();
   } else if (state === "held") {
@@ -180,7 +185,9 @@ async function share() {
 }
 
 const tellEngine = () => {
-  $("engine").textContent = network ? say("engine", network.backend, network.milliseconds.toFixed(0)) : "";
+  const { backend, milliseconds } = network ?? {};
+  const measured = milliseconds && say("engine", backend, milliseconds.toFixed(0));
+  $("engine").textContent = [measured, offline && say(offline)].filter(Boolean).join(", ");
 };
 
 /** Load the network; measure what the browser has, WebGPU in the background since its runtime is large. */
@@ -200,13 +207,13 @@ dialogs(() => (count?.frames ? count.cards / scale() : NaN), (anew) => {
   tellEngine();
 });
 gestures($("stage"), reveal, hold);
-$("camera").onclick = live;
+$("camera").onclick = () => live(() => camera.start());
 $("hold").onclick = hold;
 $("again").onclick = restart;
-$("switch").onclick = () => camera.switch().then(run, (error) => complain(error.message));
+$("switch").onclick = () => live(() => camera.switch());
 $("torch").onclick = () => {
   const on = $("torch").getAttribute("aria-pressed") !== "true";
-  camera.torch(on).then(() => $("torch").setAttribute("aria-pressed", on), () => {});
+  camera.torch(on).then(() => lit(on), () => {});
 };
 $("photo").onclick = () => camera.photo().then(still, () => complain("taken"));
 $("open").onclick = () => $("file").click();
@@ -215,4 +222,6 @@ $("share").onclick = share;
 enter("start");
 showAnswer(null);
 const engine = load().catch((error) => { problem = error.message; complain("badModel", problem); });
-if (navigator.serviceWorker && isSecureContext) navigator.serviceWorker.register("offline.js").catch(() => {});
+/** A service worker wants a certificate that the browser trusts. */
+const install = async () => (await navigator.serviceWorker.register("offline.js")) && navigator.serviceWorker.ready;
+install().then(() => { offline = "offline"; }, () => { offline = "online"; }).then(tellEngine);

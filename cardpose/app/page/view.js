@@ -59,8 +59,9 @@ export const complain = (key, more = "") => write($("message"), key ? [say(key),
 /** The state: start, live, held or still; `can` names the buttons that a camera offers. */
 export function enter(state, can = {}) {
   document.body.dataset.state = state;
+  const focused = document.activeElement;
   const live = state === "live", held = state === "held";
-  $("camera").hidden = live || held;
+  $("camera").hidden = live || (held && can.photo);
   $("hold").hidden = !live && !held;
   $("hold").textContent = say(held ? "resume" : "hold");
   $("again").hidden = !live;
@@ -70,6 +71,7 @@ export function enter(state, can = {}) {
   $("share").hidden = state === "start" || live;
   $("video").hidden = state === "still";
   $("still").hidden = state !== "still";
+  if (focused.hidden) (live || held ? $("hold") : $("camera")).focus();
 }
 
 /** Draw the box over the picture. */
