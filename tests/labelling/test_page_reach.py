@@ -27,7 +27,7 @@ def test_keys_alone_label_a_frame(serve: Callable, footage: Path, person: Callab
                 steps %= size
         if corner == HIDDEN_HERE:
             one.press("h")
-    one.saved()
+        one.saved()  # the next corner is proposed from the box of these, hidden or not
     got = np.array(marks(client, 0))
     np.testing.assert_allclose(got[:, :2], wanted, atol=0.11)
     assert got[:, 2].tolist() == [1 if i == HIDDEN_HERE else 2 for i in range(8)]
