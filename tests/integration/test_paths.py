@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from in_process import Command
 
+import cardpose.app
 from cardpose.app import site
 from cardpose.calibrate import calibrate
 from cardpose.check import check
@@ -174,6 +175,8 @@ def test_app(in_process: Command, place: Path, monkeypatch: pytest.MonkeyPatch, 
     (place / name / "vendor").mkdir()
     (place / name / "vendor" / site.RUNTIME).touch()
     monkeypatch.setattr(site, "Site", partial(site.Site, folder=place / name))
-    done = in_process(import_module("cardpose.app.command").main, f"--export={name}-site")
+    done = in_process(cardpose.app.main, f"--export={name}-site")
     assert done.code == 0, done.err
     assert (place / f"{name}-site" / "index.html").is_file()
+    assert cardpose.app.app(export=Path(f"{name}-again")).startswith(f"{name}-again: put this folder")
+    assert (place / f"{name}-again" / "index.html").is_file()

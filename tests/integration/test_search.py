@@ -1,25 +1,19 @@
 """Searches that go on after an interruption as if there had been none, and stop trials that are hopeless."""
 
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from in_process import Command
 from omegaconf import OmegaConf
 from trainings import Trainings
 
-from cardpose.common.errors import Pruned
 from cardpose.common.exits import PRUNED
 from cardpose.common.subprocesses import INTERRUPTED
 from cardpose.sweeps.folder import TRIAL, Job
 from cardpose.sweeps.report.results import read_sweep
-from cardpose.sweeps.search import search_space
-from cardpose.training.callbacks.prune import STUDY, PruneTrial, open_storage
+from cardpose.training.callbacks.prune import STUDY, open_storage
 
 optuna = pytest.importorskip("optuna", reason='needs the extra: pip install -e ".[sweep]"')
 
@@ -156,14 +150,6 @@ def test_random_trials_are_drawn_from_the_same_space(trainings: Trainings, sweep
     assert all(0.001 <= rate <= 1 for rate in rates)
 
 
-def test_the_command_line_takes_the_place_of_the_search_space() -> None:
-    space, fixed = search_space(
-        ["optim.lr=interval(0.1,1.0)", "model=choice(a,b)", "optim.lr=0.5", "seed=interval(1,3)"]
-    )
-    assert list(space) == ["model", "seed"]
-    assert fixed == ["optim.lr=0.5"]
-
-
 def test_a_search_killed_while_its_parameters_were_drawn_draws_them_again(
     trainings: Trainings, sweep_command: Command
 ) -> None:
@@ -175,56 +161,3 @@ def test_a_search_killed_while_its_parameters_were_drawn_draws_them_again(
     assert [trial.state.name for trial in killed] == ["COMPLETE"] * 2 + ["FAIL"] + ["COMPLETE"] * 2
     del killed[2]
     assert [trial.params for trial in killed] == [trial.params for trial in trials_of("whole")]
-
-
-Report = Callable[..., None]
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> str:
-    """A search with three finished trials, whose objective was 5, 4 and 3 after their epochs, and one begun."""
-    path = str(tmp_path / "search.journal")
-    study = optuna.create_study(study_name=STUDY, storage=open_storage(path))
-    for _ in range(3):
-        trial = study.ask()
-        for epoch, value in enumerate((5.0, 4.0, 3.0)):
-            trial.report(value, epoch)
-        study.tell(trial, 3.0)
-    study.ask()
-    return path
-
-
-def report(callback: PruneTrial, epoch: int, value: float) -> None:
-    """The end of an epoch's validation."""
-    metrics = {"val/card_mae": torch.tensor(value)}
-    trainer = SimpleNamespace(callback_metrics=metrics, current_epoch=epoch, sanity_checking=False)
-    callback.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
-
-
-def prune_trial(storage: str) -> PruneTrial:
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=1)
-    return PruneTrial(storage, number=3, monitor="val/card_mae", pruner=pruner)
-
-
-def test_a_hopeless_trial_ends_and_its_epochs_are_kept(storage: str) -> None:
-    callback = prune_trial(storage)
-    report(callback, 0, 50.0)  # within the warm-up
-    with pytest.raises(Pruned, match=r"^after epoch 2: val/card_mae 40$"):
-        report(callback, 1, 40.0)
-    trial = study(Path(storage)).trials[3]
-    assert trial.intermediate_values == {0: 50.0, 1: 40.0}
-
-
-def test_a_good_trial_continues(storage: str) -> None:
-    callback = prune_trial(storage)
-    for epoch, value in enumerate((4.0, 3.0, 2.0)):
-        report(callback, epoch, value)
-    report(callback, 3, math.inf)  # none of the others got so far
-
-
-def test_a_storage_that_does_not_answer_ends_no_training(
-    storage: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    callback = prune_trial(storage.replace("search.journal", "none/search.journal"))
-    report(callback, 2, 99.0)
-    assert "epoch 3 was not reported to the search" in caplog.text
