@@ -218,6 +218,24 @@ def test_the_first_count_is_shown_at_once_and_later_ones_after_a_moment(phone: C
     assert shown == ["5 cards", "5 cards", "6 cards", "7 cards"]
 
 
+def test_a_film_of_the_phone(phone: Come, tmp_path: Path) -> None:
+    """At its end the answer is held, and a camera can be started."""
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "film.webm"), "w") as film:
+        stream = film.add_stream("libvpx", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 90, 160, "yuv420p"
+        for _ in range(20):
+            image = np.full((160, 90, 3), 230, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        film.mux(stream.encode())
+    person = phone().ready()
+    person.page.set_input_files("#file", str(tmp_path / "film.webm"))
+    person.until(lambda: person.page.get_attribute("body", "data-state") == "held")
+    assert person.text("count").startswith("23 cards")
+    assert person.page.evaluate("[overlay.width, overlay.height]") == [90, 160]
+    person.counts()
+
+
 def test_a_file_that_is_no_picture(phone: Come, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
     person = phone().ready()
@@ -275,7 +293,7 @@ def test_everything_fits_is_large_enough_and_has_a_name(phone: Come, size: tuple
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 44
         assert button.get_attribute("aria-label") or button.inner_text().strip()
-    assert person.page.get_attribute("#answer", "aria-live") == "polite"
+    assert person.page.get_attribute("#count", "aria-live") == "polite"
     script = (
         "(() => { const it = document.getElementById('count'); it.textContent = '104 cards (100 to 104)';"
         " return it.scrollWidth - it.clientWidth; })()"
@@ -283,6 +301,10 @@ def test_everything_fits_is_large_enough_and_has_a_name(phone: Come, size: tuple
     assert person.page.evaluate(script) <= 0  # the longest answer
     overlay, stage = (person.page.locator(name).bounding_box() for name in ("#overlay", "#stage"))
     assert overlay == stage
+    person.page.click("#hold")
+    assert person.page.locator("#stage").bounding_box() == stage  # no state moves the picture
+    person.page.reload()
+    assert person.page.locator("#stage").bounding_box() == stage
 
 
 def test_the_keyboard_reaches_everything(phone: Come) -> None:

@@ -31,17 +31,13 @@ export function showAnswer(count, thickness, always = false) {
   wrote = now;
   const hidden = kept.magic && !revealed && count?.frames;
   $("count").dataset.sure = Boolean(count?.settled);
-  if (!count?.frames) {
-    write($("count"), "\u2013");
-    write($("detail"), say("ready"));
-  } else if (hidden) {
-    write($("count"), "\u2022\u2022\u2022");
-    write($("detail"), say("hidden"));
-  } else {
-    write($("count"), sentence(count));
-    const thick = Number.isFinite(thickness) ? [say("thick", thickness.toFixed(1))] : [];
-    const state = document.body.dataset.state === "still" ? [] : [say(count.settled ? "sure" : "counting")];
-    write($("detail"), [...thick, ...state].join(", "));
+  const tell = (...texts) => ["count", "thickness", "certainty"].forEach((id, i) => write($(id), texts[i]));
+  if (!count?.frames) tell("\u2013", "", say("ready"));
+  else if (hidden) tell("\u2022\u2022\u2022", "", say("hidden"));
+  else {
+    const state = document.body.dataset.state === "still" ? "" : say(count.settled ? "sure" : "counting");
+    const thick = Number.isFinite(thickness) ? say("thick", thickness.toFixed(1)) : "";
+    tell(sentence(count), thick && state ? `${thick}, ` : thick, state); // the thickness of each frame is not read aloud
   }
 }
 
