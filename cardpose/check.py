@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from cardpose.common.command_line import Tool, checked
-from cardpose.common.errors import InputError
 from cardpose.labelling.checks import MAX_RESIDUAL
 
 if TYPE_CHECKING:
@@ -33,8 +32,10 @@ def check(
     split: Annotated[
         Path | None, typer.Option(metavar="FILE", help="split.json of a run: finds leaks.")
     ] = None,
-    residual: Annotated[float, typer.Option(help="Largest distance from a box.")] = MAX_RESIDUAL,
-    duplicate_threshold: Annotated[float, typer.Option(help="In grey levels.")] = 3.0,
+    residual: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Distance from a box.")
+    ] = MAX_RESIDUAL,
+    duplicate_threshold: Annotated[float, typer.Option(min=0, metavar="GREY", help="In grey levels.")] = 3.0,
     pictures: Annotated[int, typer.Option(min=0, help="Frames on the page.")] = 200,
 ) -> Check:
     """Find faults in footage and labels: a finding is a suspicion, look before you change a label.
@@ -63,9 +64,6 @@ def check(
     """
     from cardpose.labelling.checks.checking import check_folder
 
-    for name, value in (("residual", residual), ("duplicate-threshold", duplicate_threshold)):
-        if not value > 0:
-            raise InputError(f"--{name} {value}: choose a number above 0")
     page = out / "index.html"
     return Check(check_folder(folder, page, split, residual, duplicate_threshold, pictures), page)
 

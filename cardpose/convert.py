@@ -12,7 +12,7 @@ Layout = Literal["folder", "cardcut", "coco", "cvat", "label_studio", "deeplabcu
 
 
 class Converted(NamedTuple):
-    """What was written, in words, and where."""
+    """Summary in words, and the path written."""
 
     summary: str
     path: Path

@@ -41,7 +41,7 @@ def export(
     calibration_data: Annotated[
         Path | None, typer.Option(metavar="PICTURES", help="For int8.  [default: training frames]")
     ] = None,
-    calibration_frames: Annotated[int, typer.Option(min=1, metavar="N", help="For int8.")] = 100,
+    calibration_frames: Annotated[int, typer.Option(min=1, metavar="N", help="Number for int8.")] = 100,
     settings: SettingsOption = [],  # noqa: B006
 ) -> Exported:
     """Write a trained model as one file for other programs.

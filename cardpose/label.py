@@ -40,7 +40,7 @@ def label(
     Click the eight corners in the order that the page names, then Enter. The model proposes the corners:
     accept them with Enter or drag the wrong ones; the most uncertain frames come first. ? shows all keys.
 
-    Every change is on the disk before the page says "Saved". A frame counts as labelled once each corner is visible,
+    Every change is on the disk before the page shows "Saved". A frame counts as labelled once each corner is visible,
     hidden or absent. annotations.json and videos.csv are updated every ten seconds and at the end.
 
     With --lan or another host the link holds a token. Whoever has it can see the footage and change labels.

@@ -14,7 +14,7 @@ def subsample(
         list[str], typer.Argument(metavar="VIDEO", help="Videos, folders or globs; never changed.")
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Dataset folder, new or existing.")],
-    stride: Annotated[int, typer.Option(min=1, help="Keep one frame of so many.")] = 10,
+    stride: Annotated[int, typer.Option(min=1, help="Keep every N-th frame.")] = 10,
     select: Annotated[
         Literal["stride", "sharp", "diverse"], typer.Option(metavar="HOW", help="stride, sharp or diverse.")
     ] = "stride",

@@ -28,7 +28,7 @@ def suggest(
     model: ModelOption = "packet",
     n: Annotated[int, typer.Option("-n", min=1, help="Number of frames.")] = 50,
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV table to write.")] = Path("suggest.csv"),
-    stride: Annotated[int, typer.Option(min=1, help="Look at one in so many.")] = 10,
+    stride: Annotated[int, typer.Option(min=1, help="Look at every N-th frame.")] = 10,
     accelerator: AcceleratorOption = "auto",
 ) -> Suggestions:
     """List the frames of a dataset folder that are most worth a label.

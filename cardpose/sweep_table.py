@@ -27,7 +27,7 @@ def sweep_table(
         Path | None, typer.Option(metavar="FOLDER", help="Where to write.", show_default="of the sweep")
     ] = None,
     aggregate_over: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Repeats a setting.")
+        list[str] | None, typer.Option(metavar="KEY", help="Key that repeats a setting.")
     ] = None,
 ) -> SweepTable:
     """Compare the runs of a sweep, one row per setting, the best by validation first.

@@ -45,7 +45,7 @@ def app(
     site = Site(exported(model))
     if export:
         write(site, export)
-        return f"{export}: put this folder on a web host with HTTPS; its help.html says how"
+        return f"{export}: put this folder on a web host with HTTPS; its help.html describes how"
     try:
         from cardpose.app.server import build_app
         from cardpose.labelling import serve

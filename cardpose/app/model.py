@@ -16,7 +16,7 @@ from cardpose.prediction.backends import OnnxBackend, is_onnx
 
 @dataclass(frozen=True)
 class PageModel:
-    """What the page needs of a model.
+    """A model as the page loads it.
 
     Args:
         onnx: the file's bytes.

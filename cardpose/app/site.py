@@ -27,7 +27,7 @@ POLICY = (
     "media-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""What the page may load and run, as a Content-Security-Policy: nothing from elsewhere."""
+"""Content-Security-Policy of the page: it loads and runs nothing from another site."""
 _FOLDER = Path(__file__).parent
 _WORKER = "offline.js"
 RUNTIME = "ort-wasm-simd-threaded.wasm"

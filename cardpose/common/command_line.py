@@ -34,10 +34,12 @@ AcceleratorOption = Annotated[
     Literal["auto", "cpu", "gpu"], typer.Option("--accelerator", help="Where to compute.")
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Other labelled footage.")]
-LayoutOption = Annotated[Literal["auto", "folder", "cardcut"], typer.Option("--layout", help="Of FOLDER.")]
+LayoutOption = Annotated[
+    Literal["auto", "folder", "cardcut"], typer.Option("--layout", help="Layout of FOLDER.")
+]
 SplitOption = Annotated[str, typer.Option("--split", metavar="run|all|FILE", help="The frames to test.")]
 SettingsOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Of the configuration; repeatable.")
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Changes a key; repeatable.")
 ]
 OLD_FOOTAGE = {"ckpt": "", "data": "--layout", "data.root": "--data", "split.path": "--split"}
 """Options of the old keys that evaluate and export share, see `Tool`."""

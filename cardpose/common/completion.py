@@ -20,7 +20,7 @@ def experiment_command(name: str) -> Callable[..., None]:
 
 
 def override_suggestions(experiment: str, words: Sequence[str], incomplete: str) -> list[str]:
-    """What may stand in place of the last word, composed from conf/ without importing the experiment.
+    """Completions of the last word, composed from conf/ without importing the experiment.
 
     Bash splits words at `=`; the suggestions are then the parts after the sign.
 

@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 class MissingExtra(InputError):
-    """A library of an optional extra of pyproject.toml is not installed; the message says how to install it."""
+    """A library of an optional extra of pyproject.toml is not installed; the message names the command for it."""
 
 
 def needs_extra(what: str, extra: str) -> MissingExtra:

@@ -59,7 +59,7 @@ def check_is_file(path: Path) -> None:
     """Raise an `InputError` for a pipe, a socket or a device, of which reading may never end; a folder passes."""
     try:
         mode = path.stat().st_mode
-    except OSError:  # the reader says why
+    except OSError:  # the reader reports the cause
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise InputError(f"{path}: is a pipe or a device: give a file")

@@ -1,4 +1,4 @@
-"""What the entries of experiments share: they run under Hydra, and invalid input is one line and exit code 2."""
+"""Command lines of experiments: they run under Hydra, and invalid input is one line and exit code 2."""
 
 import logging
 import os
@@ -218,7 +218,7 @@ def user_line(error: InstantiationException) -> str:
 _made: list[Path] = []
 """Paths made by Hydra and this module for the run of this process, each before its parent."""
 _present: set[Path] = set()
-"""What lay in the run folder before."""
+"""Files that were in the run folder before."""
 _locked = ExitStack()
 """Descriptor of the run folder, locked as long as the command runs."""
 

@@ -115,7 +115,7 @@ def composition_line(error: Exception, keys: Iterable[str]) -> str:
 
 
 def renamed(key: str) -> str:
-    """What to write instead of a key that has a new name; empty for any other.
+    """Sentence about a key that has a new name; empty for any other.
 
     >>> renamed("weights"), renamed("synth.deck"), renamed("seed")
     ('weights is now called init_from', 'synth.deck is now called scene.deck', '')

@@ -44,7 +44,7 @@ _CODING = {".png": (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)}
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file declares, before any pixel is decoded.
+    """Header of an image file, read before any pixel is decoded.
 
     Args:
         format: name of the format as Pillow spells it, such as "JPEG", "PNG" or "HEIF".

@@ -34,7 +34,7 @@ def read_json(path: Path, fix: str = "is this the right file?") -> Any:
 
 
 def read_yaml(path: Path, kind: type[DictConfig] | type[ListConfig]) -> Any:
-    """What Hydra or OmegaConf wrote to a file.
+    """Read a file written by Hydra or OmegaConf.
 
     Raises:
         InputError: the file cannot be read, is not YAML, or holds something else than a `kind`.

@@ -93,7 +93,7 @@ SCORES: Mapping[str, Score] = {
 """By key, in the order of the tables."""
 
 OBJECTIVE = "val/card_mae"
-"""What settings are ranked by, and what a search minimises: a validation score, never a test score."""
+"""Score by which settings are ranked and which a search minimises: of the validation set, never of the test set."""
 
 
 def score_of(key: str) -> Score:

@@ -35,7 +35,7 @@ CARD_RANGE_MM = (0.23, 0.42)
 CHOICE = 7
 """Estimates that speak for a count."""
 FEATURES = 12
-"""What speaks for a count to be exact."""
+"""Features that decide whether a count is exact."""
 CERTAIN = 0.97
 """Probability above which one side needs no second."""
 _LEAST_COLUMNS = 2
@@ -47,7 +47,7 @@ _PLAIN = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5])  # without a calibration
 
 @dataclass(frozen=True)
 class EdgeCount:
-    """What the edges say about one frame.
+    """The count of one frame by its edges.
 
     Args:
         cards: the count; 0 where nothing can be said.
@@ -69,11 +69,11 @@ class EdgeCount:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a strip says about counts.
+    """Evidence of a strip for each count.
 
     Args:
         counts: (n,) the candidates.
-        choice: (n, CHOICE) what speaks for each.
+        choice: (n, CHOICE) features of each.
         agreement: (n,) share of the columns that prefer each.
         strength: mean log-odds that speak for a card of the best chain.
         height: rows of the inside.
@@ -92,7 +92,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class StripCount:
-    """The count of one strip, the mean thickness of its cards by the geometry, and what speaks for it (FEATURES,)."""
+    """The count of one strip, the mean thickness of its cards by the geometry, and its features (FEATURES,)."""
 
     cards: int
     card_mm: float
@@ -219,7 +219,7 @@ class EdgeCounter:
         return cls(mark, choice, weights)
 
     def weigh(self, strip: Strip) -> Evidence | None:
-        """What a strip says about counts; None: no packet."""
+        """Evidence of a strip for each count; None: no packet."""
         seen = strip.seen.reshape(-1, STRIDE).all(1)
         return weigh_counts(
             self.mark(strip.image), np.asarray(seen), strip.pitch, brightness(strip.image, STRIDE)

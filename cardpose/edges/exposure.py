@@ -1,4 +1,4 @@
-"""What a camera and a cut make of a drawn strip: blur, sampling, noise, sharpening, compression."""
+"""Effects of a camera and of cutting on a drawn strip: blur, sampling, noise, sharpening, compression."""
 
 import cv2
 import numpy as np

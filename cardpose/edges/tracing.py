@@ -1,4 +1,4 @@
-"""What speaks for each count: the best chain of so many lines, by dynamic programming, and the brightness' period.
+"""Evidence for each count: the best chain of so many lines, by dynamic programming, and the period of the brightness.
 
 Marks alone miss a faint line and count a line of the cloth. A packet's lines come at nearly one period, so that a line
 between two others is there even where its mark is faint, and one half a card from its neighbour is not.
@@ -24,7 +24,7 @@ STEPS = np.arange(2, 16)
 """Rows from line to line."""
 _SPREAD = 0.3  # of the periods of packets, logarithmic: decides where few cards tell little
 STIFFNESS = 8.0
-"""What a step that differs from the local period costs, by the square of the logarithm."""
+"""Cost of a step that differs from the local period, by the square of the logarithm."""
 INSIDE_WEIGHT = 0.3
 """Of the log-odds of a row of the inside, beside 1 of those of a line."""
 RATE_LIMIT = 0.45

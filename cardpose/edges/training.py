@@ -54,7 +54,7 @@ def sample(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def targets(lines: np.ndarray, clear: np.ndarray, rows: int) -> np.ndarray:
-    """What the network should say of centre lines (n, columns), of which the columns `clear` (columns,) are visible.
+    """Targets of the network for centre lines (n, columns), of which the columns `clear` (columns,) are visible.
 
     Returns:
         (5, rows, columns / STRIDE) float32: marks, the inside of the packet, the logarithm of the cards a nominal

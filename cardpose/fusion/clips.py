@@ -24,7 +24,7 @@ _MAD_TO_SIGMA = 1.4826  # median absolute deviation -> standard deviation of a n
 
 
 EDGES, THICKNESS, BOTH = "edges", "thickness", "both"
-"""What a count is from, see `cardpose.fusion.edge_votes`."""
+"""Method of a count, see `cardpose.fusion.edge_votes`."""
 
 
 class Flag(IntEnum):

@@ -166,7 +166,7 @@ def fusion(described: Mapping[str, Any]) -> FusionConfig:
 
 
 def load_safely(path: Path) -> Any:
-    """What a file of torch.save holds, plain values and tensors only.
+    """Content of a file of torch.save, plain values and tensors only.
 
     torch answers a file of another kind with whatever exception its first bytes lead to.
     """

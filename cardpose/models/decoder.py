@@ -13,7 +13,7 @@ from cardpose.models.encoders.conv import conv_block
 
 
 class Maps(NamedTuple):
-    """What a decoder gives.
+    """Output of a decoder.
 
     Args:
         heatmaps: (B, S, 8, h, w) of its S stages, the last one's are the network's.

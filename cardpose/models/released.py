@@ -1,7 +1,7 @@
 """Which file a model's name on the command line means, and the models that are released with cardpose.
 
 The folder cardpose/zoo holds the released models, each as a checkpoint and as an ONNX file, with weights of half
-precision; docs/models.md says how each was trained and what it is worth.
+precision; docs/models.md describes the training and the scores of each.
 """
 
 from difflib import get_close_matches

@@ -110,7 +110,7 @@ class GraphicalModel(nn.Module):
             return own * context.exp()
 
     def messages(self, maps: Tensor) -> Tensor:
-        """Non-negative maps (B, 8, h, w) -> what each says about each other corner, (B, 56, h, w), order of `PAIRS`."""
+        """Non-negative maps (B, 8, h, w) -> evidence of each for each other corner (B, 56, h, w), order of `PAIRS`."""
         kernels = F.softplus(self.kernels)
         padding = kernels.shape[-2] // 2, kernels.shape[-1] // 2
         # Convolutions, not correlations: flipped. Eight groups of seven messages.

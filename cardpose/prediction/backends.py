@@ -1,4 +1,4 @@
-"""What computes for a `Predictor`: an exported file in ONNX Runtime, or a checkpoint in PyTorch (torch_backend.py).
+"""Backends of a `Predictor`: an exported file in ONNX Runtime, or a checkpoint in PyTorch (torch_backend.py).
 
 This module does not import torch, which takes longer to load than a picture to predict.
 Adding a backend: a class with the attributes and the call of `Backend`, chosen in `Predictor.from_file`.

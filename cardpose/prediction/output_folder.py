@@ -233,7 +233,7 @@ def _frame_row(name: str, item: FrameItem, prediction: Prediction, clip: Clip) -
 
 
 def _edges(prediction: Prediction) -> dict[str, Any] | None:
-    """What the edges say about a frame; None where they were not looked at."""
+    """The count by edges of a frame as plain values; None where edges were not counted."""
     found = prediction.edges
     if found is None:
         return None

@@ -47,7 +47,7 @@ class Predictor:
     Args:
         backend: what computes; it holds the interval and the fusion settings of the model.
         field_of_view: of the camera, in degrees across the longer side of its frames, for thickness and box; None: what
-            a photograph says itself, else what the model was calibrated for, else a phone's.
+            the EXIF data of a photograph, else what the model was calibrated for, else a phone's.
     """
 
     def __init__(self, backend: Backend, field_of_view: float | None = None) -> None:

@@ -21,7 +21,7 @@ _settings: tuple[Callable[[], Predictor], Mapping[str, Path], int]  # in a worke
 
 
 class _Answer(NamedTuple):
-    """What a worker returns: `PredictionRows` as text, the lines for the user, and the summary of one source."""
+    """Result of a worker: `PredictionRows` as text, the lines for the user, and the summary of one source."""
 
     rows: tuple[str, ...]
     printed: list[str]

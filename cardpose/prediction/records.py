@@ -27,7 +27,7 @@ class FrameItem:
         source: the clip; None for a picture that is not part of one.
         picture: (height, width, 3) uint8 RGB, the source frame; None where nothing will be drawn on it and no edges
             counted.
-        focal: focal length in longer sides of the frame, as a photograph says it; None where it does not.
+        focal: focal length in longer sides of the frame, from the EXIF data of a photograph; None without.
     """
 
     image: np.ndarray

@@ -55,7 +55,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Back:
-    """What the top card shows: its back, a face or a picture."""
+    """Print of the top card: a back, a face or a picture."""
 
     family: str
     colour: np.ndarray  # (3,) RGB, 0 to 1

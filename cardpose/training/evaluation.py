@@ -58,6 +58,6 @@ def write_evaluations(
 
 
 def _title(path: Path) -> str:
-    """What a page calls a checkpoint: by its run, where it lies in one."""
+    """Name of a checkpoint on a page: its run, where it lies in one."""
     folder = path.absolute().parent
     return folder.parent.name if folder.name == "checkpoints" else path.name

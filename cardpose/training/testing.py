@@ -140,7 +140,7 @@ def describe_test(
     data: CardDataModule,
     steps: int,
 ) -> TestResult:
-    """What `trainer.test(module, data)` gave.
+    """The result of `trainer.test(module, data)`.
 
     Args:
         metrics: that it returned.

@@ -37,7 +37,7 @@ class Kind(Enum):
 def kind_of(path: Path) -> Kind:
     """Inspect a file.
 
-    An animated GIF is a video; other pictures of several pages are pictures. A damaged file is what its name says, so
+    An animated GIF is a video; other pictures of several pages are pictures. The name decides for a damaged file, so
     that its reader names what is wrong with it.
     """
     try:
@@ -74,7 +74,7 @@ def sort_out(paths: Iterable[Path]) -> dict[Kind, list[Path]]:
 
 
 def taken(folder: Path, number: int, others: Sequence[Path], most: int = 5) -> str:
-    """A line that says how many files of a folder were taken, and which were not.
+    """A line about how many files of a folder were taken, and which were not.
 
     >>> taken(Path("clips"), 2, [Path("clips/notes.txt")])
     'clips: took 2 files, left out 1: notes.txt'

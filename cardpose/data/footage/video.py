@@ -48,7 +48,7 @@ class VideoFrame:
         index: position from 0.
         timestamp: seconds since the first frame.
         image: (H, W, 3) uint8 RGB as shown.
-        focal: focal length in longer sides, where a photograph says it.
+        focal: focal length in longer sides, from the EXIF data of a photograph.
         damaged: whether the decoder had to fill in a part of it, since the file is damaged there.
     """
 

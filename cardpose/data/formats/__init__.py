@@ -21,5 +21,5 @@ Coordinates in the files are the tool's, in memory cardpose's: an integer is the
 Studio count from the outer edge of the first pixel, half a pixel away.
 
 Adding a new format: write a module with `read(path) -> Labels` and `write(folder, shots)`, and add an entry to known.py
-that says what the format can store.
+that describes what the format can store.
 """

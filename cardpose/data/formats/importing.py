@@ -40,7 +40,7 @@ def labels_of(folder: DatasetFolder) -> Labels:
 
 
 def as_folder(labels: Labels) -> DatasetFolder:
-    """A dataset folder of the labelled images, which are where the file says or beside it; writes nothing.
+    """A dataset folder of the labelled images, which lie where the file names them or beside it; writes nothing.
 
     A video that the file names and that exists stays a video; images become loose frames of the video in their name.
 
@@ -69,7 +69,7 @@ def as_folder(labels: Labels) -> DatasetFolder:
         if owners.setdefault(place, (video, index)) != (video, index):
             raise InputError(
                 f"{label.where}: {footage} is also the image of {owners[place][0]} frame {owners[place][1]}: "
-                "put each image where the file says"
+                "put each image where the file names it"
             )
         size = label.size or sizes.get(video) or frame_size(footage)
         sizes.setdefault(video, size)

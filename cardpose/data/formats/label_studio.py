@@ -1,6 +1,6 @@
 """Label Studio: tasks with keypointlabels in its JSON export, in percent of the image from its outer edge.
 
-A choice per corner says hidden or visible, a number per image is the count: labeling_config.xml declares both beside
+A choice per corner is its visibility, a number per image the count: labeling_config.xml declares both beside
 the corners, and a project without them can be read, too (https://labelstud.io/tags/keypointlabels).
 """
 

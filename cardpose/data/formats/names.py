@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cardpose.common.errors import InputError
 
 _ROBOFLOW = re.compile(r"_[a-z]{3,4}\.rf\.[0-9A-Za-z]+$")
-"""What Roboflow puts before the suffix: _jpg.rf.1f0a9c."""
+"""Roboflow's addition before the suffix: _jpg.rf.1f0a9c."""
 _FLAT = re.compile(r"(?P<video>.+)_frame_(?P<index>\d{1,9})")
 _FRAME = re.compile(r"frame[ _-]?(?P<index>\d{1,9})(?P<task>_\d{1,4})?", re.IGNORECASE)
 """CVAT's frame_000000 of a video; a project numbers the tasks after the first one, frame_000000_1."""
@@ -42,12 +42,12 @@ def flat_name(video: str, frame_index: int, suffix: str) -> str:
 
 
 class Named(NamedTuple):
-    """What the name of an image says.
+    """Video and frame, read from the name of an image.
 
     Args:
         folders: that name the video, outermost first; the last one is its name unless two videos share it.
         frame: its index.
-        guessed: whether only a number in the name says that it is a frame of a video.
+        guessed: whether only a number in the name suggests a frame of a video.
         is_single: whether the name contains neither video nor index, so that the image is a video of its own.
     """
 

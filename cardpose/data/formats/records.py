@@ -80,7 +80,7 @@ class Shot:
 
 
 class Hidden(Enum):
-    """What happens to a corner that is hidden and has coordinates."""
+    """Treatment of a corner that is hidden and has coordinates."""
 
     KEPT = "kept"
     AS_VISIBLE = "as visible"

@@ -1,4 +1,4 @@
-"""What a file is before a format reads it: archives are unpacked, and a file of another kind is named."""
+"""Unpacks archives before a format reads them, and names the kind of a file of another format."""
 
 import shutil
 import zipfile

@@ -255,7 +255,7 @@ class LabelTables:
         return self._images[frame]
 
     def _read_stamps(self) -> tuple[tuple[int, ...] | None, ...]:
-        """What changes when another program writes annotations.json and videos.csv."""
+        """Size and time of annotations.json and videos.csv, which change when another program writes them."""
         return _stamp(self._table), _stamp(self.root / VIDEO_TABLE)
 
 

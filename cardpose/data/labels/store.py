@@ -25,7 +25,7 @@ LOCK = ".label.lock"
 
 
 class ConflictError(Exception):
-    """What should be changed was changed by someone else meanwhile."""
+    """A conflict: someone else has changed the label meanwhile."""
 
 
 class LabelFolder:

@@ -1,4 +1,4 @@
-"""What is computed of labels and predictions: pure functions on whole sets, and thin classes that gather the sets.
+"""Metrics of labels and predictions: pure functions on whole sets, and thin classes that gather the sets.
 
 frame_metrics  scores of count, corners and thickness; `FrameMetrics`, all scores of a set as one dict
 visibility     scores and reliability of the visibility

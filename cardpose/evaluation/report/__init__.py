@@ -1,4 +1,4 @@
-"""What is written and printed of an evaluation.
+"""Tables, plots and pages of an evaluation.
 
 tables              metrics.json, CSV tables, and the table of the scores
 plots, drawing      pictures: plots; packets, corners and heatmaps

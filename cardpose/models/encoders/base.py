@@ -1,4 +1,4 @@
-"""The encoder interface; the package docstring says how to add one."""
+"""The encoder interface; the package docstring describes how to add one."""
 
 from collections.abc import Iterable
 from typing import Self

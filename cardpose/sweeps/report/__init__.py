@@ -1,1 +1,1 @@
-"""What the runs of a sweep show together: results (read and grouped), plots, page (terminal tables and HTML page)."""
+"""Report of the runs of a sweep: results (read and grouped), plots, page (terminal tables and HTML page)."""

@@ -43,7 +43,7 @@ class Camcorder:
         return cv2.addWeighted(light, 1, noise, self.noise, 0, dtype=cv2.CV_8U)
 
     def _develop(self, light: np.ndarray) -> np.ndarray:
-        """What a phone does to a picture (H, W, 3), 0 to 255: tone curve, saturation, sharpening."""
+        """Process a picture (H, W, 3), 0 to 255, as a phone does: tone curve, saturation, sharpening."""
         if self.contrast > 0:
             share = np.clip(light * np.float32(1 / 255), 0, 1)
             curve = share * share * (3 - 2 * share)

@@ -1,1 +1,1 @@
-"""What a clip contains: everything random, drawn from (seed, clip, frame); the map is in cardpose.synth."""
+"""Random content of a clip, drawn from (seed, clip, frame); the map is in cardpose.synth."""

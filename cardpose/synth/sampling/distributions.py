@@ -1,6 +1,6 @@
 """The distributions of a scene: one range per quantity, from conf/scene, validated here.
 
-Every range is (low, high) of a uniform distribution unless its comment says otherwise.
+Every range is (low, high) of a uniform distribution unless its comment states otherwise.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What happens beside the training steps, one Lightning callback a file, chosen in conf/callbacks.
+"""Lightning callbacks, one a file, chosen in conf/callbacks.
 
 pictures     true and predicted corners, heatmaps and the card scatter of the validation set
 throughput   images per second of training
