@@ -16,7 +16,7 @@ from cardpose.benchmarks.heatmaps import bench_heatmaps
 from cardpose.benchmarks.memory import bench_memory
 from cardpose.benchmarks.predict import bench_predict
 from cardpose.benchmarks.timing import Timing
-from cardpose.benchmarks.training import bench_loader, bench_step, bench_training
+from cardpose.benchmarks.training import bench_loader, bench_matrix, bench_step, bench_training
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
 from cardpose.common.hydra_entry import plain
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[DictConfig], Iterator[Timing]]] = {
     "heatmaps": bench_heatmaps,
     "loader": bench_loader,
     "step": bench_step,
+    "matrix": bench_matrix,
     "training": bench_training,
     "render": bench_render,
     "geometry": bench_geometry,

@@ -19,7 +19,9 @@ class Timing:
     high: float
 
 
-def measure(name: str, unit: str, items: int, run: Callable[[], object], warmup: int, repeats: int) -> Timing:
+def measure(
+    name: str, unit: str, items: float, run: Callable[[], object], warmup: int, repeats: int
+) -> Timing:
     """Time `run`, which handles `items` of `unit`, `repeats` times after `warmup` untimed ones."""
     for _ in range(warmup):
         run()

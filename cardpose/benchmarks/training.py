@@ -1,4 +1,4 @@
-"""The training loader, and training steps: `python -m cardpose.bench benchmarks=[loader,step,training]`."""
+"""The training loader, and training steps: `python -m cardpose.bench benchmarks=[loader,step,matrix,training]`."""
 
 from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
@@ -6,6 +6,7 @@ from itertools import chain, islice, repeat
 import torch
 from omegaconf import DictConfig
 
+from cardpose.benchmarks.backbones import cost
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import NUM_CORNERS, Batch
@@ -19,6 +20,8 @@ CLIP = 4
 """Synthetic frames of a clip."""
 STEPS = 8
 """Training steps of a repeat."""
+MATRIX = 2048
+"""Rows and columns of the matrices whose product is the fastest that this machine multiplies."""
 
 Step = Callable[[Batch], None]
 
@@ -46,6 +49,24 @@ def bench_step(cfg: DictConfig) -> Iterator[Timing]:
             run = step_of(cfg, name, precision)
             label = f"step, {name}, {precision}"
             yield measure(label, "images/s", cfg.data.batch_size, run, cfg.warmup, cfg.repeats)
+
+
+def bench_matrix(cfg: DictConfig) -> Iterator[Timing]:
+    """Multiplications a second of a training step on the CPU, beside those of a large matrix product.
+
+    Those of a step are three times those of the network: forward, and backward to the input and to the weights.
+    """
+    precision = hardware.choose_precision("cpu")
+    number = torch.bfloat16 if precision == hardware.BF16 else torch.float32
+    left, right = (torch.randn(MATRIX, MATRIX, dtype=number) for _ in range(2))
+    _, network = cost(build_net(plain(cfg)), torch.randn(1, 3, *cfg.data.size))
+    step = step_of(cfg, cfg.trainer.memory_format, precision)
+    for name, products, run in (
+        ("product", MATRIX**3, lambda: left @ right),
+        ("step", 3 * network * cfg.data.batch_size, step),
+    ):
+        label = f"matrix, {name}, {precision}"
+        yield measure(label, "GMAC/s", products / 1e9, run, cfg.warmup, cfg.repeats)
 
 
 def step_of(cfg: DictConfig, memory_format: str, precision: str) -> Callable[[], None]:
