@@ -267,10 +267,12 @@ def test_a_magician_sees_the_count_by_a_gesture(phone: Come) -> None:
 
 def test_calibration_stays_on_the_phone(phone: Come) -> None:
     person = phone().counts()
+    person.page.click("#hold")
     person.page.click("#show-settings")
     person.page.fill("#known", "46")
     person.page.click("#calibrate")
     assert "times 2.00" in person.text("calibration")
+    assert person.text("count").startswith("46 cards (44 to 48)")  # the held answer, too
     person.page.reload()
     person.counts()
     assert person.text("count").startswith("46 cards (44 to 48)")

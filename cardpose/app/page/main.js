@@ -23,8 +23,20 @@ const camera = new Camera($("video"), () => { stop(); enter("start"); complain("
 export const stats = { frames: 0, age: 0, ages: [] };
 window.cardpose = { stats, get count() { return count; }, get backend() { return network?.backend; } };
 
+const fresh = () => Object.assign(
+  new RunningCount(network.about.fusion, rescaled(network.about.interval, scale())), { factor: scale() });
+
+/** Fuse the frames so far by another calibration. */
+function recount() {
+  const { frames, factor } = running, change = scale() / factor;
+  running = fresh();
+  running.frames = frames.map(({ cards, std, flag }) => ({ cards: cards * change, std: std * change, flag }));
+  if (frames.length) count = running.add(running.frames.pop());
+  showAnswer(count, shown?.thickness, true);
+}
+
 function restart() {
-  running = network && new RunningCount(network.about.fusion, rescaled(network.about.interval, scale()));
+  running = network && fresh();
   remembered = false;
   tracker = count = shown = null;
   showAnswer(null);
@@ -52,7 +64,7 @@ function note() {
 }
 
 function take(estimate, time) {
-  const was = count?.settled, factor = scale();
+  const was = count?.settled, { factor } = running;
   if (estimate.found.some(Boolean)) seen = time; // of a packet that is cut off few corners are found
   else if (count?.frames && time - seen > AWAY) restart();
   tracker ??= new CornerTracker(Math.max(...estimate.size));
@@ -201,7 +213,7 @@ async function load() {
 }
 
 dialogs(() => (count?.frames ? count.cards / scale() : NaN), (anew) => {
-  if (anew && network) restart();
+  if (anew && running) recount();
   enter(document.body.dataset.state, can);
   refresh();
   tellEngine();
