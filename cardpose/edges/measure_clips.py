@@ -4,7 +4,6 @@ PREDICTIONS is a folder of `cardpose predict`, DATASET the labelled one with `vi
 Prints a row a range of the pitch for the frames, and one for the clips.
 """
 
-import csv
 import sys
 from collections.abc import Iterable
 from itertools import pairwise
@@ -13,23 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import InputError
+from cardpose.data.labels.tables import read_table, read_videos
 from cardpose.edges.measure import share
 from cardpose.fusion.edge_votes import SURE
 
 PITCH = (0.0, 2.5, 3.0, 4.0, 6.0, 99.0)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}: name a folder that has it") from error
 
 
 def table(frames: Iterable[dict[str, str]], clips: Iterable[dict[str, str]], true: dict[str, int]) -> str:
@@ -78,9 +65,12 @@ def _row(name: str, errors: np.ndarray, sure: np.ndarray) -> str:
 
 def main(predictions: Path, dataset: Path) -> None:
     """Print the table."""
-    videos = read_rows(dataset / "videos.csv")
-    true = {Path(row["file"]).stem: int(row["cards"]) for row in videos if row["cards"]}
-    print(table(read_rows(predictions / "frames.csv"), read_rows(predictions / "clips.csv"), true))
+    true = {Path(video.file).stem: video.cards for video in read_videos(dataset) if video.cards}
+    frames, clips = (
+        [cells for _, cells in read_table(predictions / f"{name}.csv", ("clip",))]
+        for name in ("frames", "clips")
+    )
+    print(table(frames, clips, true))
 
 
 if __name__ == "__main__":

@@ -38,5 +38,5 @@ def test_predictions_of_other_videos_are_one_line(tmp_path: Path) -> None:
     path = folder(tmp_path, "other.mp4")
     with pytest.raises(InputError, match=r"clip other\.mp4: not in videos\.csv"):
         main(path, path)
-    with pytest.raises(InputError, match=r"videos\.csv: No such file"):
+    with pytest.raises(InputError, match=r"videos\.csv: no such file"):
         main(path, tmp_path / "missing")
