@@ -1,10 +1,10 @@
-"""What the app does in Chromium: `python docs/app_figures.py CLIP.mp4... [--minutes 10 | --parity]`.
+"""What the app does in Chromium: `python docs/app_figures.py CLIP.mp4... [--rate 30] [--minutes 10] [--parity]`.
 
-Each clip is the camera, as uncompressed 640x480 video at 30 frames/s in which every frame of the clip stays for two
-thirds of a second, one loop long. Prints frames/s, the age of a frame when its box is drawn, and the count, beside that
-of `cardpose predict` on the file. Then the time that a second visit takes to its first answer, and with --minutes
-the memory of Chromium's processes. With --parity instead: how far the page's answers for the clips' frames are from
-those of Python for the same pixels. Needs Playwright, Chromium and `make app`.
+Each clip is the camera, as uncompressed 640x480 video in which every frame of the clip is repeated 20 times, one loop
+long: at 30 frames/s it stays for two thirds of a second. Prints frames/s, the age of a frame when its box is drawn, and
+the count, beside that of `cardpose predict` on the file. Then the time that a second visit takes to its first answer,
+and with --minutes the memory of Chromium's processes. With --parity instead: how far the page's answers for the clips'
+frames are from those of Python for the same pixels. Needs Playwright, Chromium and `make app`.
 """
 
 import argparse
@@ -31,18 +31,18 @@ from cardpose.models.released import find_model
 from cardpose.predict import predict
 from cardpose.prediction.predictor import Predictor
 
-PORT, RATE, REPEATS = 8719, 30, 20
+PORT, REPEATS = 8719, 20
 URL = f"http://127.0.0.1:{PORT}/"
 
 
-def write_video(clip: str, video: Path) -> float:
+def write_video(clip: str, video: Path, rate: int) -> float:
     """Write the clip as the camera shows it; returns the seconds of one loop."""
     frames = [cv2.cvtColor(frame.image, cv2.COLOR_RGB2YUV_I420).tobytes() for frame in iterate(clip)]
     with video.open("wb") as file:
-        file.write(f"YUV4MPEG2 W640 H480 F{RATE}:1 Ip A1:1 C420\n".encode())
+        file.write(f"YUV4MPEG2 W640 H480 F{rate}:1 Ip A1:1 C420\n".encode())
         for frame in frames:
             file.write((b"FRAME\n" + frame) * REPEATS)
-    return len(frames) * REPEATS / RATE
+    return len(frames) * REPEATS / rate
 
 
 def counted(clip: str, folder: Path) -> float:
@@ -107,12 +107,12 @@ def launch(playwright: Any, *words: str) -> Any:
     return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", *words])
 
 
-def live(clips: list[str], minutes: float) -> None:
+def live(clips: list[str], rate: int, minutes: float) -> None:
     """Print the figures of clips as the camera, of the start and of the memory."""
     with tempfile.TemporaryDirectory() as folder, served() as playwright:
         for clip in clips:
             video = Path(folder, "camera.y4m")
-            seconds = write_video(clip, video)
+            seconds = write_video(clip, video, rate)
             browser = launch(
                 playwright,
                 "--use-fake-device-for-media-stream",
@@ -122,12 +122,12 @@ def live(clips: list[str], minutes: float) -> None:
             wait(page, "window.cardpose.stats.frames > 0")
             begin, first = time.monotonic(), page.evaluate("window.cardpose.stats.frames")
             page.wait_for_timeout(1000 * seconds)
-            rate = (page.evaluate("window.cardpose.stats.frames") - first) / (time.monotonic() - begin)
+            drawn = (page.evaluate("window.cardpose.stats.frames") - first) / (time.monotonic() - begin)
             ages = np.array(page.evaluate("window.cardpose.stats.ages"))
             count = page.evaluate("window.cardpose.count")
             low, high, most = np.percentile(ages, (50, 99, 100))
             print(
-                f"{Path(clip).stem}: {rate:.1f} frames/s, age {low:.0f} / {high:.0f} / {most:.0f} ms, "
+                f"{Path(clip).stem}: {drawn:.1f} frames/s, age {low:.0f} / {high:.0f} / {most:.0f} ms, "
                 f"{count['cards']:.1f} cards{'' if count['settled'] else ' (not settled)'}, "
                 f"cardpose predict {counted(clip, Path(folder)):.1f}",
                 flush=True,
@@ -207,13 +207,14 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("clips", nargs="+")
+    parser.add_argument("--rate", type=int, default=30, help="of the camera, frames/s")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--parity", action="store_true")
     words = parser.parse_args()
     if words.parity:
         parity(words.clips)
     else:
-        live(words.clips, words.minutes)
+        live(words.clips, words.rate, words.minutes)
 
 
 if __name__ == "__main__":
