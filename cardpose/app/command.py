@@ -62,7 +62,7 @@ def app(
     link = serve.link(host, listener, None, secure=lan)
     serve.announce("Open", link, phone=lan)
     if lan:
-        print("The phone asks once about the certificate, which this machine made.", file=sys.stderr)
+        print("The phone asks once about the certificate; offline use needs --export.", file=sys.stderr)
     with suppress(KeyboardInterrupt):  # the usual end
         server.run(sockets=[listener])
     return "stopped"
