@@ -23,7 +23,7 @@ def _profile(strip: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def autocorrelation(strip: np.ndarray, ends: np.ndarray) -> int:
-    """Ends' distance over the lag of the highest autocorrelation."""
+    """Distance of the ends (2,) of a strip (rows, COLUMNS, 3) over the lag of the highest autocorrelation."""
     profile = _profile(strip, ends)
     if len(profile) < 2 * ROWS:
         return max(1, round(len(profile) / ROWS))
@@ -36,7 +36,7 @@ def autocorrelation(strip: np.ndarray, ends: np.ndarray) -> int:
 
 
 def spectral_peak(strip: np.ndarray, ends: np.ndarray) -> int:
-    """Ends' distance over the period of the highest power."""
+    """Their distance over the period of the highest power; arguments as in `autocorrelation`."""
     profile = _profile(strip, ends)
     if len(profile) < 2 * ROWS:
         return max(1, round(len(profile) / ROWS))

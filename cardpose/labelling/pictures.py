@@ -89,6 +89,11 @@ class _VideoFrames:
         self._problem: InputError | None = None
 
     def file(self, index: int) -> Path:
+        """The picture of a frame; waits until it is extracted.
+
+        Raises:
+            InputError: the video has no such frame, or cannot be read.
+        """
         picture = self._folder / f"{index}.jpg"
         with self._changed:
             if not picture.is_file() and not self._extracting:

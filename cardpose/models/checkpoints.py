@@ -148,6 +148,9 @@ def configuration_errors(path: str | Path) -> Iterator[None]:
 
     Args:
         path: of the checkpoint.
+
+    Raises:
+        InputError: an entry is missing or odd.
     """
     try:
         yield
@@ -169,6 +172,9 @@ def load_safely(path: Path) -> Any:
     """Content of a file of torch.save, plain values and tensors only.
 
     torch answers a file of another kind with whatever exception its first bytes lead to.
+
+    Raises:
+        InputError: it is damaged, of another kind, or holds other objects.
     """
     with path.open("rb") as file:
         is_pickle = file.read(2)[:1] in _FIRST_BYTES

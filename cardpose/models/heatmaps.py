@@ -13,7 +13,7 @@ from cardpose.models.peaks import Locate, quadratic
 
 
 def image_to_heatmap(points: Tensor, stride: int) -> Tensor:
-    """Image pixels to heatmap pixels.
+    """Points (..., 2) in image pixels to heatmap pixels.
 
     >>> image_to_heatmap(torch.tensor([0.5, 2.5]), stride=2)
     tensor([0., 1.])

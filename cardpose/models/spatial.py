@@ -179,7 +179,7 @@ class BoxPrior:
 
 
 def check_bool(name: str, value: bool) -> bool:
-    """`value`, which must be a bool."""
+    """Return `value`; raise an `InputError` unless it is a bool."""
     if not isinstance(value, bool):
         raise InputError(f"spatial.{name}={value}: choose true or false")
     return value

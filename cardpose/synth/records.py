@@ -33,6 +33,7 @@ class Packet:
 
     @property
     def thickness(self) -> float:
+        """Height of the packet in mm, without the bend."""
         return self.cards * self.card_thickness
 
     @property
@@ -121,6 +122,7 @@ class Finger:
 
     @property
     def place(self) -> np.ndarray:
+        """(3,) the tip, mm."""
         return self.joints[-1]
 
 
@@ -149,6 +151,7 @@ class Prism:
 
     @property
     def place(self) -> np.ndarray:
+        """(3,) its centre on the table, mm."""
         return np.append(self.top.outline.mean(0), 0.0)
 
 
@@ -241,4 +244,5 @@ class Clip:
         object.__setattr__(self, "target", np.array([0, 0, self.packet.thickness / 2]))
 
     def camera(self, time: float) -> Camera:
+        """The camera at `time` seconds."""
         return self.path.camera(time, self.width, self.height, self.target)

@@ -108,7 +108,7 @@ def camera(config: Mapping[str, Any], clips: Sequence[str]) -> float | None:
 
 
 def per_video(rows: Sequence[Mapping[str, Cell]]) -> tuple[np.ndarray, np.ndarray]:
-    """True counts and estimates of the videos, from the rows of videos.csv.
+    """True counts (N,) and estimates (N,) of the videos, from the rows of videos.csv.
 
     Raises:
         InputError: a video without a count.

@@ -181,6 +181,9 @@ def join(
         videos: the rows of videos.csv.
         table: the file that they are from, for messages.
         on_error: called if a video is not listed, whose label is skipped, or if two counts contradict each other.
+
+    Raises:
+        InputError: what `on_error` raises.
     """
     cards = {video.file: video.cards for video in videos}
     order = {file: i for i, file in enumerate(cards)}

@@ -18,7 +18,7 @@ Source = Path | Mapping[int, Path]
 
 
 def find_sources(root: Path, videos: Sequence[Video], on_error: ErrorHandler) -> dict[str, Source]:
-    """The footage of every video; a row without footage and footage without a row are errors."""
+    """The footage of every video; `on_error` is called with each row without footage, and footage without a row."""
     table = root / VIDEO_TABLE
     sources: dict[str, Source] = {}
     for video in videos:
@@ -93,6 +93,9 @@ def check_footage(
         sources: the footage by video; a video that cannot be read is removed.
         table: the file that they are from, for messages.
         on_error: called with each mismatch, whose label is skipped, and each video that cannot be read.
+
+    Raises:
+        InputError: what `on_error` raises.
     """
     by_video: dict[str, list[Annotation]] = defaultdict(list)
     for annotation in annotations:

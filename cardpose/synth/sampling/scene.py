@@ -109,6 +109,7 @@ def _displacement(clip: Clip, time: float, duration: float) -> np.ndarray:
 
 
 def sample_packet(rng: np.random.Generator, ranges: PacketRanges, cards: int) -> Packet:
+    """Draw a packet of so many cards: format, place and tone of each card, gaps, bend and dirt; lengths in mm."""
     # The order of the draws is part of every scene: append new ones.
     slip, twist, tone = draw(rng, ranges.slip), np.radians(draw(rng, ranges.twist)), draw(rng, ranges.tone)
     paper = np.array([0.93, 0.92, 0.91]) - draw(rng, ranges.warmth) * np.array([0.02, 0.06, 0.16])
@@ -149,6 +150,7 @@ def _patches(rng: np.random.Generator, cards: int) -> np.ndarray:
 
 
 def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
+    """Draw pattern and colours of the backs."""
     classic = rng.random() < ranges.classic
     red_or_blue = (-10.0, 8.0) if rng.random() < 0.5 else (205.0, 235.0)
     family = str(rng.choice(ranges.families))
@@ -170,6 +172,7 @@ def sample_back(rng: np.random.Generator, ranges: BackRanges) -> Back:
 
 
 def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
+    """Draw the table, what lies on it, and the room around it."""
     table = Table(
         kind=str(rng.choice(ranges.kinds)),
         colour=colour(rng, ranges.hues, ranges.saturation, ranges.value),
@@ -189,6 +192,7 @@ def sample_table(rng: np.random.Generator, ranges: TableRanges) -> Table:
 
 
 def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:
+    """Draw direction, softness, strength and tint of the light."""
     bearing, elevation = np.radians(draw(rng, ranges.bearing)), np.radians(draw(rng, ranges.elevation))
     tint = draw(rng, ranges.tint)
     return Light(
@@ -204,6 +208,7 @@ def sample_light(rng: np.random.Generator, ranges: LightRanges) -> Light:
 
 
 def sample_sensor(rng: np.random.Generator, ranges: SensorRanges) -> Sensor:
+    """Draw blur, noise and processing of the camera."""
     return Sensor(**{part.name: draw(rng, getattr(ranges, part.name)) for part in fields(ranges)})
 
 
