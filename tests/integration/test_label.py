@@ -36,6 +36,7 @@ def test_the_link_has_a_token_and_the_progress_is_the_last_line(served: tuple[Pa
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "42 of 42 frames labelled"
     assert "http://192.0.2.7:" in done.out + done.err
+    assert "/?token=" in done.out + done.err
     assert "Whoever has this link can see the footage" in done.err
 
 
