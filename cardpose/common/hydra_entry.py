@@ -26,6 +26,7 @@ from cardpose.common.hydra_words import (
     check_options,
     choices,
     composition_line,
+    help_text,
     keys_of_entry,
     path_override,
     read_answers,
@@ -129,7 +130,7 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
                 check_options(words)
                 sys.argv[1:] = words = read_answers(config_name, words)
                 try:
-                    hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+                    _run(config_name, words, job)
                 except (HydraException, OmegaConfBaseException) as error:
                     if started:
                         raise
@@ -149,6 +150,13 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
         return main
 
     return decorate
+
+
+def _run(config_name: str, words: list[str], job: Callable[[DictConfig], Any]) -> None:
+    """Run the job with Hydra, or print the help."""
+    if {"--help", "-h"}.intersection(words):
+        return print(help_text(config_name, words))
+    return hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
 
 
 def _composition_error(error: Exception, config_name: str, words: list[str]) -> InputError:

@@ -155,6 +155,18 @@ def keys_of_entry(config_name: str, words: Sequence[str]) -> list[str]:
     return sorted({*_groups(), *dotted_keys(OmegaConf.to_container(_composed(config_name, words)))})
 
 
+def help_text(config_name: str, words: Sequence[str]) -> str:
+    """The help of conf/hydra/help. Hydra prints the same, but lists every group before, which takes as long again.
+
+    Args:
+        config_name: of the file in conf/.
+        words: of the command line, whose choices are marked.
+    """
+    overrides = [word for word in words if not word.startswith("-")]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return str(compose(config_name, overrides, return_hydra_config=True).hydra.help.template)
+
+
 def choices(chosen: Mapping[str, str | None]) -> str:
     """The choices of each group that has several, 80 columns wide, for the help of an experiment.
 
