@@ -69,13 +69,22 @@ def test_metadata_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
         OnnxBackend(tmp_path / "a.onnx")
 
 
-def test_weights_that_are_nan_give_no_count(tmp_path: Path) -> None:
-    def spoil(model: Any) -> None:
-        weights = next(t for t in model.graph.initializer if t.data_type == 1 and len(t.dims) == 4)
-        spoilt = np.full(tuple(weights.dims), np.nan, np.float32)
-        weights.CopyFrom(onnx.numpy_helper.from_array(spoilt, weights.name))
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.float64])
+@pytest.mark.parametrize("raw", [True, False])
+def test_a_weight_that_is_not_finite_is_refused(tmp_path: Path, value: float, kind: Any, raw: bool) -> None:
+    """One number of thousands, which a picture need not meet; however its tensor is stored."""
 
-    with pytest.raises(InputError, match=r"a\.onnx: its outputs are not finite"):
+    def spoil(model: Any) -> None:
+        weights = np.ones((3, 4), kind)
+        weights[1, 2] = value
+        tensor = onnx.numpy_helper.from_array(weights, "spoilt")
+        if not raw:
+            number = onnx.helper.np_dtype_to_tensor_dtype(weights.dtype)
+            tensor = onnx.helper.make_tensor("spoilt", number, weights.shape, weights.flatten())
+        model.graph.initializer.append(tensor)
+
+    with pytest.raises(InputError, match=r"a\.onnx: weight spoilt is not finite"):
         use(tmp_path, spoil)
 
 
