@@ -33,12 +33,10 @@ class TensorBoard(TensorBoardLogger):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._hook = threading.excepthook
-        threading.excepthook = partial(_writer_failed, str(Path(self.log_dir)), self._hook)
-
-    def finalize(self, status: str) -> None:
-        super().finalize(status)
-        threading.excepthook = self._hook
+        hook = threading.excepthook
+        other = hook.args[1] if isinstance(hook, partial) and hook.func is _writer_failed else hook
+        # It stays: the logger may be used again after `finalize`, as by a test after the training.
+        threading.excepthook = partial(_writer_failed, str(Path(self.log_dir)), other)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         shown = {
@@ -46,7 +44,14 @@ class TensorBoard(TensorBoardLogger):
             for key, value in metrics.items()
             if key != "epoch" and not key.startswith("test/") and not key.endswith("_constant")
         }
-        super().log_metrics(shown, step)
+        try:
+            super().log_metrics(shown, step)
+        except ValueError as error:
+            if isinstance(
+                error.__cause__, OSError
+            ):  # of the thread; Lightning blames the value that is logged
+                raise error.__cause__ from None
+            raise
 
 
 def _writer_failed(folder: str, other: Callable[..., Any], failed: threading.ExceptHookArgs) -> None:
