@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from cardpose.app.model import PageModel, description
 from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file
+from cardpose.common.files import filled_folder
 
 HOME = "index.html"
 HELP = "help.html"
@@ -85,6 +85,7 @@ def write(site: Site, folder: Path) -> None:
     Raises:
         InputError: the folder cannot be written to.
     """
-    for name, content in site.files.items():
-        with replace_file(folder / name) as temporary:
-            temporary.write_bytes(content)
+    with filled_folder(folder, "") as (_, partial):
+        for name, content in site.files.items():
+            (partial / name).parent.mkdir(exist_ok=True)
+            (partial / name).write_bytes(content)

@@ -240,9 +240,9 @@ def numbered_folder(wanted: str | Path) -> Path:
 
 @contextmanager
 def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Path]]:
-    """Yield the path of a folder, and where to write its files: beside it until it is complete.
+    """Yield the path of a folder, and where to write its files: they get their names when all are complete.
 
-    In a folder that has files already they are replaced one by one.
+    In a folder that has files already, those of the same names are replaced and all others stay.
 
     Args:
         path: of the folder; None for a new one, `<stem>_<time>`.
@@ -258,7 +258,9 @@ def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Pa
     else:
         folder = Path(path)
     if folder.is_dir() and any(folder.iterdir()):
-        yield folder, folder
+        with write_errors(folder), temporary_sibling(folder / "files", folder=True) as partial:
+            yield folder, partial
+            _move_files(partial, folder)
         return
     try:
         with new_folder(folder) as partial:
@@ -268,6 +270,16 @@ def filled_folder(path: str | Path | None, stem: str) -> Iterator[tuple[Path, Pa
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _move_files(source: Path, folder: Path) -> None:
+    names = [path.relative_to(source) for path in source.rglob("*") if not path.is_dir()]
+    for path in (folder / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder in the place of a file: {CHOOSE}")
+    for name in names:
+        os.replace(source / name, folder / name)
 
 
 def _remove_litter_of_times(stem: Path) -> None:

@@ -1,5 +1,6 @@
 """Export of a checkpoint as one file, compared with PyTorch on labelled frames."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from cardpose.deploy.frames import calibration_images, labelled_frames, open_dat
 from cardpose.models import checkpoints
 from cardpose.prediction.backends import OnnxBackend
 from cardpose.prediction.torch_backend import TorchBackend
+from cardpose.training import hardware
 from cardpose.training.testing import MakeSplit
 
 Format = Literal["onnx", "torch"]
@@ -67,7 +69,7 @@ def export_checkpoint(
     """
     format, precision = choices.format, choices.precision
     libraries = _check(out, format, precision)
-    with replace_file(out) as temporary, one_torch_thread():
+    with replace_file(out) as temporary, replace_file(parity.report_path(out)) as report, one_torch_thread():
         temporary.touch()  # a folder that may not be written to is refused before the work
         pytorch = TorchBackend(path)
         run = "/".join(path.absolute().parts[-3:])
@@ -86,8 +88,10 @@ def export_checkpoint(
         exported = BACKENDS[format](temporary)
         frames, limited = labelled_frames(data, choices.frames), precision == "float32"
         compared = parity.compare(pytorch, exported, frames, pytorch.fusion, limited=limited)
-    head = {"file": out.name, "format": format, "precision": precision, "footage": data.name}
-    return parity.write_report(out, {**head, **compared})
+        head = {"file": out.name, "format": format, "precision": precision, "footage": data.name}
+        whole = {**head, **compared, "machine": hardware.describe()}
+        report.write_text(json.dumps(whole, indent=2) + "\n")
+    return whole
 
 
 def _check(out: Path, format: str, precision: str) -> dict[str, str]:

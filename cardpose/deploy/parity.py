@@ -1,6 +1,5 @@
 """Comparison of an exported file with PyTorch: differences of the outputs, scores and time."""
 
-import json
 import math
 import statistics
 import time
@@ -13,7 +12,6 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from cardpose.common.files import replace_file
 from cardpose.common.packet import Batch, ModelOutput
 from cardpose.common.scores import score_of
 from cardpose.deploy.graph import OUTPUTS
@@ -21,7 +19,6 @@ from cardpose.evaluation.metrics.frame_metrics import FrameMetrics
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import flag_frames
 from cardpose.geometry.affine import apply_affine
-from cardpose.training import hardware
 
 LIMITS = {"corners": 0.05, "cards": 0.02}
 """Pixels of the network's image, and cards, by which a float32 file may differ from PyTorch."""
@@ -109,14 +106,6 @@ def report_path(file: Path) -> Path:
     'a/model.onnx.parity.json'
     """
     return file.with_name(f"{file.name}.parity.json")
-
-
-def write_report(file: Path, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the report, with the machine it was made on, beside the exported file; return it."""
-    whole = {**report, "machine": hardware.describe()}
-    with replace_file(report_path(file)) as temporary:
-        temporary.write_text(json.dumps(whole, indent=2) + "\n")
-    return whole
 
 
 def tables(report: Mapping[str, Any]) -> tuple[Table, Table]:

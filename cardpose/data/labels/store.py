@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import write_errors
+from cardpose.common.files import replace_file
 from cardpose.common.locks import only_command
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.labels.journal import Journal
@@ -109,16 +109,18 @@ class LabelFolder:
         The previous tables are kept beside the new ones as <name>.bak, <name>.bak2 and so on.
 
         Raises:
-            InputError: the disk is full.
+            InputError: the disk is full; the folder is unchanged, close it.
         """
-        with self._mutex:
+        with self._mutex, ExitStack() as undo:
             for name in (ANNOTATIONS, VIDEO_TABLE):
-                _back_up(self.root / name)
+                undo.callback(_back_up(self.root / name).unlink, missing_ok=True)
+            undo.callback(setattr, self._tables, "dirty", False)  # closing does not try again
             self._tables.videos |= {video.file: video for video in videos}
             self._tables.dirty = True
             for annotation in annotations:
                 self._tables.set_label(annotation)
             self.fold()
+            undo.pop_all()
 
     def save_marks(self, frame: FrameId, marks: Marks, before: str, size: tuple[int, int]) -> str:
         """Change the corners of a frame; synced to disk when this returns.
@@ -174,11 +176,12 @@ class LabelFolder:
         self._tables.apply(entry, str(self._journal.path))
 
 
-def _back_up(path: Path) -> None:
-    """Copy a file beside itself under the next free name: <name>.bak, <name>.bak2 and so on."""
+def _back_up(path: Path) -> Path:
+    """Copy a file, where there is one, beside itself under the next free name: <name>.bak, <name>.bak2 and so on."""
+    number = 1
+    while (backup := path.with_name(f"{path.name}.bak{'' if number == 1 else number}")).exists():
+        number += 1
     if path.is_file():
-        number = 1
-        while (backup := path.with_name(f"{path.name}.bak{'' if number == 1 else number}")).exists():
-            number += 1
-        with write_errors(path.parent):
-            shutil.copyfile(path, backup)
+        with replace_file(backup) as temporary:
+            shutil.copyfile(path, temporary)
+    return backup

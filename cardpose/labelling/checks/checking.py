@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cardpose.common.errors import InputError
+from cardpose.common.files import filled_folder
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.common.progress import ProgressBar
 from cardpose.data.footage.folder import DatasetFolder
@@ -64,8 +65,9 @@ def check_folder(
     order = list(Kind)
     findings += [Finding(Kind.RULE, str(fault)) for fault in faults]
     findings.sort(key=lambda f: (order.index(f.kind), -f.value if not math.isnan(f.value) else 0.0))
-    write_findings(path.with_name(TABLE), findings)
-    _write_page(path, str(root), folder, findings, drawn, pictures)
+    with filled_folder(path.parent, "") as (_, partial):
+        write_findings(partial / TABLE, findings)
+        _write_page(partial / path.name, str(root), folder, findings, drawn, pictures)
     return findings
 
 
