@@ -25,13 +25,34 @@ def end_with_parent(number: int = signal.SIGINT) -> None:
         _prctl(_PR_SET_PDEATHSIG, int(number))
 
 
+def _end_with(parent: int | None) -> None:
+    end_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:  # killed while this process was starting
+        os._exit(1)
+
+
 def start_worker() -> None:
     """Set up a process of a pool: its parent handles Ctrl-C, and it does not outlive a parent that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(signal.SIGTERM)
     parent = parent_process()
-    if parent is None or os.getppid() != parent.pid:  # killed while this worker was starting
-        os._exit(1)
+    _end_with(parent.pid if parent else None)
+
+
+@contextmanager
+def job_of(launcher: int) -> Iterator[None]:
+    """Run a job of the process `launcher` in the block; a worker of it ends with it, also in the middle of a job.
+
+    Otherwise joblib's workers wait for minutes for more jobs, and go on after a `SystemExit`.
+    """
+    is_worker = os.getpid() != launcher
+    if is_worker:
+        _end_with(launcher)
+    try:
+        yield
+    except SystemExit:
+        if is_worker:
+            os._exit(TERMINATED)
+        raise
 
 
 @contextmanager
@@ -51,16 +72,28 @@ def call(words: Sequence[str], **options: Any) -> tuple[int, bool]:
     If this process is killed, the command gets Ctrl-C.
 
     Args:
-        options: of `subprocess.call`.
+        options: of `subprocess.Popen`.
+
+    Raises:
+        SystemExit: SIGTERM.
     """
     pressed: list[int] = []
-    with handling(signal.SIGINT, lambda number, _: pressed.append(number)), handling(signal.SIGTERM, _leave):
-        code = subprocess.call(words, **{"preexec_fn": end_with_parent, **options})
+    terminated: list[int] = []
+    started: list[subprocess.Popen[bytes]] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        terminated.append(number)  # no exception: Python ignores one in the callbacks of a fork
+        for process in started:
+            process.kill()
+
+    with handling(signal.SIGINT, lambda number, _: pressed.append(number)), handling(signal.SIGTERM, end):
+        started.append(subprocess.Popen(words, **{"preexec_fn": end_with_parent, **options}))
+        if terminated:
+            started[0].kill()
+        code = started[0].wait()
+    if terminated:
+        raise SystemExit(TERMINATED)
     return code, bool(pressed) or code in (INTERRUPTED, -signal.SIGINT)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)  # `subprocess.call` kills the command on its way out
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,12 +17,14 @@ from omegaconf import DictConfig
 
 from cardpose.common.exits import PRUNED
 from cardpose.common.locks import wait_for
-from cardpose.common.subprocesses import call, end_with_parent
+from cardpose.common.subprocesses import call, job_of
 from cardpose.sweeps.folder import TRIAL, Job, failure
 from cardpose.training.run_folder import is_finished, last_checkpoint, remove_half, train_command
 
 STOP = ".stop"
 """File in the sweep's logs/ after Ctrl-C: no further job starts."""
+SWEEP = "CARDPOSE_SWEEP"
+"""Environment variable with the number of the process that launches the jobs."""
 OF_THE_SWEEP = ("launcher", "sweep", "resume_sweep")
 """Keys of the command line that are not passed to the jobs."""
 
@@ -44,13 +47,12 @@ def run_job(cfg: DictConfig) -> None:
         KeyboardInterrupt: Ctrl-C, if the jobs run one after another.
     """
     hydra = HydraConfig.get()
-    if "joblib" in hydra.launcher._target_:
-        end_with_parent(signal.SIGTERM)  # a worker waits for minutes for the jobs of a killed sweep
     run = Path(hydra.runtime.output_dir)
     job = Job(run.parent, run.name, tuple(of_train(hydra.overrides.task)))
     stop = job.log.parent / STOP
-    if not stop.exists() and train(job):
-        stop.touch()
+    with job_of(int(os.environ[SWEEP])) if "joblib" in hydra.launcher._target_ else nullcontext():
+        if not stop.exists() and train(job):
+            stop.touch()
     if stop.exists() and "basic_launcher" in hydra.launcher._target_:  # which would start the next job
         raise KeyboardInterrupt
 

@@ -5,6 +5,7 @@ jobs leave in their folders counts, not what a launcher returns: a job may have 
 process that outlived one, or on another machine.
 """
 
+import os
 import shlex
 import signal
 import time
@@ -33,7 +34,7 @@ from cardpose.common.subprocesses import handling
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models.migrations import migrate
 from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, job_name_of_0_1, only_sweep
-from cardpose.sweeps.jobs import STOP, of_train
+from cardpose.sweeps.jobs import STOP, SWEEP, of_train
 from cardpose.sweeps.progress import PERIOD, SweepBar
 
 Overrides = Sequence[str]
@@ -185,6 +186,7 @@ class Session:
         given = [
             [*job.overrides, *hidden, path_override("hydra.sweep.subdir", Path(job.name))] for job in jobs
         ]
+        os.environ[SWEEP] = str(os.getpid())
         try:
             with handling(signal.SIGINT, self._stop):
                 launcher.launch(given, initial_job_idx=self._launched)
