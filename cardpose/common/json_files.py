@@ -95,7 +95,7 @@ def whole_number(record: Any, key: str, where: str) -> int:
 
 
 def number(value: Any, what: str, where: str) -> float:
-    """A finite number, given as a number or as text.
+    """A finite number, given as a number or as text in plain digits, not as Python also reads it ("1_0").
 
     >>> number("2.5", "x", "a.csv row 3")
     2.5
@@ -103,11 +103,12 @@ def number(value: Any, what: str, where: str) -> float:
     Raises:
         InputError: it is not; `where` begins the message and `what` names the value.
     """
+    odd = isinstance(value, bool) or (isinstance(value, str) and not (value.isascii() and "_" not in value))
     try:
         result = float(value)
     except (TypeError, ValueError, OverflowError):
         result = math.nan
-    if isinstance(value, bool) or not math.isfinite(result):
+    if odd or not math.isfinite(result):
         raise InputError(f"{where}: {what} is {value!r:.60}: write a number")
     return result
 

@@ -207,7 +207,7 @@ def frame_numbers(value: Any, where: str) -> list[int]:
     Raises:
         InputError: it is none.
     """
-    if not (isinstance(value, list) and all(isinstance(index, int) for index in value)):
+    if not (isinstance(value, list) and all(type(index) is int for index in value)):
         raise InputError(f'{where}: write a list of frame numbers or "all"')
     return value
 

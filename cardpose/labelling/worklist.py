@@ -44,7 +44,7 @@ def read_worklist(path: Path, folder: LabelFolder) -> list[FrameId]:
     for where, video, index in rows:
         if video not in videos:
             raise InputError(f"{where}: {video!r:.80} is not in videos.csv of {folder.root}: correct it")
-        if not (index.isascii() and index.isdigit()):
+        if not (index.isascii() and index.isdigit() and len(index) < 10):
             raise InputError(f"{where}: frame_index is {index!r:.40}: write a whole number from 0")
         frames[video, int(index)] = None
     if not frames:

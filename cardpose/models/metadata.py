@@ -1,6 +1,5 @@
 """The entry "cardpose" that checkpoints and exported files hold beside the network: what both say of a model."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -12,6 +11,8 @@ KEY = "cardpose"
 """Of a checkpoint, and of the metadata of an exported file."""
 INTERVAL = {field.name for field in fields(Interval)}
 """Keys of its optional "interval"."""
+_LARGEST = 10**9
+"""No interval or calibration holds a larger number."""
 OTHER_VERSION = "use the version of cardpose that trained it"
 """How to fix it where a checkpoint does not fit the network that its own configuration describes."""
 
@@ -23,8 +24,8 @@ def check_calibration(described: Mapping[str, Any]) -> None:
         InputError: one of them is of another type or version, or the field of view cannot be.
     """
     held = described.get("interval")
-    numbers = isinstance(held, dict) and all(_is_number(value) for value in held.values())
-    if held is not None and not (isinstance(held, dict) and held.keys() == INTERVAL and numbers):
+    known = isinstance(held, dict) and held.keys() == INTERVAL and all(map(_is_number, held.values()))
+    if held is not None and not (known and held["noise"] >= 0):
         raise InputError(
             f"its interval is {held}, this version's holds numbers {', '.join(sorted(INTERVAL))}: {OTHER_VERSION}"
         )
@@ -36,7 +37,7 @@ def check_calibration(described: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def interval(described: Mapping[str, Any]) -> Interval | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.images import read_image
+from cardpose.common.json_files import number
 from cardpose.common.packet import CORNERS, NOT_LABELLED, VISIBLE, Annotation
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.data.footage.sources import Source
@@ -22,7 +23,7 @@ from cardpose.data.labels.tables import FRAMES, Video, read_table
 from cardpose.data.labels.validate import check_annotation, check_unique, parse_cards
 
 TABLE = "cardpoints.csv"
-_IMAGE = re.compile(r"(?P<video>.+)_frame_(?P<index>\d+)\.jpe?g")
+_IMAGE = re.compile(r"(?P<video>.+)_frame_(?P<index>\d{1,9})\.jpe?g")
 _COLUMNS = (
     "imageName",
     "annotated",
@@ -94,10 +95,7 @@ def _flag(cells: dict[str, str], column: str, where: str) -> int:
 
 
 def _fraction(cells: dict[str, str], column: str, where: str) -> float:
-    try:
-        value = float(cells[column])
-    except ValueError:
-        value = math.nan
+    value = number(cells[column], column, where)
     if not 0 <= value <= 1:
         raise InputError(f"{where}: {column} is {cells[column]!r}: write a fraction of the image from 0 to 1")
     return value

@@ -28,7 +28,8 @@ ORIGIN = 0.5
 """Coordinate of the centre of the first pixel in CVAT."""
 _SKELETON = "packet"
 _FLAGS = {"0": False, "1": True}
-_FRAME = re.compile(r"frame_(\d+)")
+_FRAME = re.compile(r"frame_(\d{1,9})(?!\d)")
+_SIDE = re.compile(r"[0-9]{1,7}")
 _UNLABELLED = "left out {} images without a label"
 _EMPTY = "left out {} second skeletons without a corner"
 _OUTSIDE = "left out {} frames in which the packet is outside"
@@ -164,7 +165,7 @@ def _videos(root: Element) -> dict[str, _Video]:
         source = (task.findtext("source") or "").strip()
         if source and task.findtext("mode", "interpolation") == "interpolation":
             sides = [] if size is None else [size.findtext(key, "0").strip() for key in ("width", "height")]
-            width, height = (int(text) if text.isdigit() else 0 for text in sides or "00")
+            width, height = (int(text) if _SIDE.fullmatch(text) else 0 for text in sides or "00")
             found[task.findtext("id", "").strip()] = _Video(source, (width, height))
     names = [video.name for video in found.values()]
     for task_id, video in found.items():

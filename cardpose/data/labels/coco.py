@@ -19,7 +19,7 @@ from cardpose.common.json_files import get, read_json, whole_number
 from cardpose.common.json_files import number as finite_number
 from cardpose.common.packet import CORNERS, EDGES, NOT_LABELLED, NUM_CORNERS, Annotation
 from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, write_videos
-from cardpose.data.labels.validate import check_annotation, parse_cards
+from cardpose.data.labels.validate import check_annotation, check_frame, parse_cards
 
 CATEGORY = {
     "id": 1,
@@ -148,7 +148,7 @@ def read_document(path: Path) -> tuple[Json, dict[int, Json]]:
     for i, image in enumerate(get(document, "images", list, str(path))):
         image_id = image["id"] = whole_number(image, "id", f"{path}: images[{i}]")
         if image_id in images:
-            raise InputError(f"{path}: images[{i}]: id {image_id} is taken: give every image its own")
+            raise InputError(f"{path}: images[{i}]: id {image_id!r:.20} is taken: give every image its own")
         images[image_id] = image
     get(document, "annotations", list, str(path))
     return document, images
@@ -168,16 +168,13 @@ def frame_of(image: Json, where: str) -> tuple[str, int, float, int, int]:
     """Video, frame index, timestamp (NaN if unknown), width and height of an image record.
 
     Raises:
-        InputError: one is missing or of the wrong type.
+        InputError: one is missing, of the wrong type, or cannot be.
     """
     timestamp = image.get("timestamp")
-    return (
-        get(image, "video", str, where),
-        get(image, "frame_index", int, where),
-        math.nan if timestamp is None else _seconds(timestamp, where),
-        get(image, "width", int, where),
-        get(image, "height", int, where),
-    )
+    index, width, height = (get(image, key, int, where) for key in ("frame_index", "width", "height"))
+    check_frame(index, width, height, where)
+    seconds = math.nan if timestamp is None else _seconds(timestamp, where)
+    return get(image, "video", str, where), index, seconds, width, height
 
 
 def _seconds(timestamp: Any, where: str) -> float:
@@ -198,7 +195,7 @@ def from_coco(label: Json, images: dict[int, Json], where: str) -> Annotation:
     image_id = label["image_id"] = whole_number(label, "image_id", where)
     if image_id not in images:
         raise InputError(
-            f"{where}: image_id {image_id} is not among the images: add the image or remove the label"
+            f"{where}: image_id {image_id!r:.20} is not among the images: add the image or remove the label"
         )
     video, frame_index, timestamp, width, height = frame_of(
         images[image_id], f"{where}: its image {image_id}"
@@ -218,7 +215,7 @@ def _keypoints(values: list[Any], where: str) -> tuple[np.ndarray, np.ndarray]:
             f"{where}: keypoints has {len(values)} numbers, not {3 * NUM_CORNERS}: "
             f"write x, y and visibility of {NUM_CORNERS} corners"
         )
-    if not all(isinstance(value, (int, float)) for value in values):
+    if not all(type(value) in (int, float) for value in values):
         raise InputError(f"{where}: keypoints holds something that is no number: correct it")
     try:
         table = np.asarray(values, dtype=np.float64).reshape(NUM_CORNERS, 3)

@@ -82,7 +82,7 @@ class Journal:
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         entry = None
     if not isinstance(entry, dict):
         raise InputError(f"{path} line {number}: damaged: remove the line, its change is lost")

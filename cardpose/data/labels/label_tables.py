@@ -24,7 +24,7 @@ from cardpose.data.labels.coco import (
 from cardpose.data.labels.journal import read_entries
 from cardpose.data.labels.marks import NO_MARKS, Marks, arrays, marks_of, parse_marks, state
 from cardpose.data.labels.tables import ANNOTATIONS, VIDEO_TABLE, Video, check_listed, read_videos
-from cardpose.data.labels.validate import check_unique, parse_cards
+from cardpose.data.labels.validate import check_frame, check_unique, parse_cards
 
 JOURNAL = ".label.journal"
 
@@ -203,9 +203,14 @@ class LabelTables:
             if "cards" in entry:
                 self.set_cards(entry["video"], parse_cards(entry["cards"], where))
                 return
-            width, height = entry["size"]
+            index, (width, height) = entry["frame_index"], entry["size"]
+            if not all(type(number) is int for number in (index, width, height)):
+                raise TypeError
+            check_frame(index, width, height, where)
             marks = parse_marks([mark and list(mark) for mark in entry["marks"]], width, height, where)
-            self.set_marks((entry["video"], entry["frame_index"]), marks, (width, height))
+            self.set_marks((entry["video"], index), marks, (width, height))
+        except InputError:
+            raise
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{where}: not a change written by cardpose label: remove the line") from None
 

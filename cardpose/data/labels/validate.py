@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, raise_error
+from cardpose.common.json_files import side
 from cardpose.common.packet import (
     CORNERS,
     HIDDEN,
@@ -16,6 +17,8 @@ from cardpose.common.packet import (
     FrameId,
 )
 
+_FRAMES = 10**9
+"""More than a video has."""
 _VISIBILITIES = (NOT_LABELLED, HIDDEN, VISIBLE)
 
 
@@ -49,17 +52,24 @@ def check_annotation(annotation: Annotation, where: str) -> None:
     Raises:
         InputError: a rule is broken; `where` begins the message.
     """
-    if annotation.frame_index < 0:
-        raise InputError(f"{where}: frame_index is {annotation.frame_index}: frames count from 0")
-    if annotation.width < 1 or annotation.height < 1:
-        raise InputError(
-            f"{where}: the image is {annotation.width}x{annotation.height}: write its size in pixels"
-        )
+    check_frame(annotation.frame_index, annotation.width, annotation.height, where)
     if annotation.corners.shape != (NUM_CORNERS, 2) or annotation.visibility.shape != (NUM_CORNERS,):
         raise InputError(f"{where}: {len(annotation.corners)} corners: label exactly {NUM_CORNERS}")
     for name, (x, y), seen in zip(CORNERS, annotation.corners, annotation.visibility, strict=True):
         _check_corner(name, float(x), float(y), int(seen), annotation, where)
     parse_cards(annotation.cards, where)
+
+
+def check_frame(index: int, width: int, height: int, where: str) -> None:
+    """Check index and size of a frame.
+
+    Raises:
+        InputError: one cannot be; `where` begins the message.
+    """
+    if not 0 <= index < _FRAMES:
+        raise InputError(f"{where}: frame_index is {index!r:.20}: frames count from 0")
+    side(width, "width", where)
+    side(height, "height", where)
 
 
 def _check_corner(name: str, x: float, y: float, seen: int, annotation: Annotation, where: str) -> None:

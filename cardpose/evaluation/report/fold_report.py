@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table as TerminalTable
 
+from cardpose.common.errors import InputError, first_line
 from cardpose.common.files import replace_file
 from cardpose.common.packet import NOT_LABELLED, Annotation
 from cardpose.data.datamodule import CardDataModule
@@ -100,12 +101,16 @@ def write_frames(
         failed: the other folds.
 
     Raises:
-        InputError: the disk is full or the folder is not writable.
+        InputError: a table of a fold is damaged, the disk is full, or the folder is not writable.
     """
     rows, videos = pool(runs, "frames.csv"), pool(runs, "videos.csv")
     write_csv(folder / "frames.csv", rows)
     write_csv(folder / "videos.csv", videos)
-    results = [frame_of(row) for row in rows]
+    try:
+        results = [frame_of(row) for row in rows]
+    except (KeyError, ValueError) as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{folder}: a fold's test/frames.csv is damaged ({reason}): restore it") from None
     data.setup("predict")
     frames = Frames(data.datasets["predict"], data.videos)
     true = np.array([result.cards for result in results])
