@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from cardpose.common.errors import InputError, first_line
 
@@ -64,6 +64,10 @@ ALLOWED = frozenset(
 )
 """Dotted names of what a configuration may name outside of the classes of `cardpose.models`."""
 
+_NUMBERS: dict[Any, Any] = {int: (int,), float: (int, float)}
+"""What arguments of these types may be."""
+_LARGEST = 2**53
+"""No setting of a network is larger."""
 DIRECTIVES = ("_target_", "_partial_", "_convert_")
 """Keys that are not arguments. `_convert_` is Hydra's and has no effect: all containers here are plain."""
 
@@ -126,6 +130,7 @@ def _build(node: Any, key: str) -> Any:
     if "_target_" not in node:
         return settings
     target = _find(node["_target_"], key)
+    _check_numbers(target, settings, key)
     if node.get("_partial_"):
         return partial(target, **settings)
     try:
@@ -135,6 +140,15 @@ def _build(node: Any, key: str) -> Any:
     except Exception as error:  # each library has its own class for a wrong value
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{key or node['_target_']} cannot be built: {message}") from error
+
+
+def _check_numbers(target: Any, settings: Mapping[str, Any], key: str) -> None:
+    """Check the arguments that a class of `cardpose.models` takes as numbers: it may use them as late as in forward."""
+    hints = get_type_hints(target.__init__) if target.__module__.startswith(MODELS) else {}
+    for name, value in settings.items():
+        kinds = _NUMBERS.get(hints.get(name))
+        if kinds and (isinstance(value, bool) or not isinstance(value, kinds) or not abs(value) < _LARGEST):
+            raise InputError(f"{_join(key, name)} is {value!r:.40}: write a number")
 
 
 def _nodes(node: Any, key: str) -> Iterator[tuple[str, Mapping[Any, Any]]]:

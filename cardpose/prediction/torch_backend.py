@@ -33,7 +33,7 @@ class TorchBackend:
             self.fusion = checkpoints.fusion(described)
         except MissingExtra as error:
             raise InputError(f"{path}: {error}") from error
-        except (InputError, KeyError, TypeError, ValueError) as error:
+        except (InputError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: {error}: {metadata.OTHER_VERSION}") from error
         checkpoints.load_weights(self.module.net, checkpoint, path, fix=metadata.OTHER_VERSION)
         if device == "auto":

@@ -148,3 +148,12 @@ def test_a_configuration_without_end_is_one_line() -> None:
     endless["grid"] = endless
     with pytest.raises(InputError, match="nested too deeply"):
         build(endless, "model")
+
+
+@pytest.mark.parametrize("value", ["text", [[1]], {}, True, float("nan"), float("inf"), 10**400])
+def test_a_number_of_another_type_is_one_line(value: Any) -> None:
+    """A network may use it as late as on the first picture."""
+    for target, name in (("head.ThicknessFeatures", "found"), ("head.BoxFeatures", "tolerance")):
+        settings = {"_target_": f"cardpose.models.{target}", "found": 0.3, "tolerance": 0.1} | {name: value}
+        with pytest.raises(InputError, match=rf"^head\.{name} is [^\n]{{,60}}: write a number$"):
+            build(settings, "head")
