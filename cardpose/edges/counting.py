@@ -121,7 +121,7 @@ def weigh_counts(marks: np.ndarray, seen: np.ndarray, pitch: float, grey: np.nda
     most = min(MAX_CARDS + 1, len(line) // 4)
     scores = score_counts(line, inside, rate, most)
     # Columns that see much less of the packet than the others, behind a finger, have no vote.
-    share = 1 / (1 + np.exp(-inside))
+    share = (1 + np.tanh(inside / 2)) / 2  # the logistic function, without overflow
     heights = share.sum(0)
     own = heights[:-1] > 0.6 * np.median(heights[:-1])
     together = scores[:, :-1][:, own].mean(1)
