@@ -30,6 +30,7 @@ BOTH := data.root=outputs/synthetic_both render.seed=3 render.clips=15600 optim.
 MORE := data.root=outputs/synthetic_more render.seed=5 render.clips=16000 trainer.max_epochs=1
 # Then others again.
 LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000 optim.lr=0.002 trainer.max_epochs=3
+AGAIN := data.root=outputs/synthetic_again render.seed=8 render.clips=10000 optim.lr=0.002
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
 	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first
@@ -41,9 +42,14 @@ model: venv  ## Train the released models packet and packet-fast again (hours; s
 	  +trainer.limit_train_batches=0.75 hydra.run.dir=outputs/packet_third
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_second $(MORE) optim.lr=0.002 \
 	  +trainer.limit_train_batches=0.9 hydra.run.dir=outputs/packet_fast_third
-	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_third $(LAST) hydra.run.dir=outputs/packet
+	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_third $(LAST) \
+	  hydra.run.dir=outputs/packet_fourth
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_third $(LAST) \
-	  hydra.run.dir=outputs/packet_fast
+	  hydra.run.dir=outputs/packet_fast_fourth
+	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_fourth $(AGAIN) trainer.max_epochs=3 \
+	  hydra.run.dir=outputs/packet
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_fourth $(AGAIN) \
+	  trainer.max_epochs=5 hydra.run.dir=outputs/packet_fast
 
 # Of each npm package only the files that the page loads; package-lock.json pins them.
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
