@@ -7,16 +7,16 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from cardpose.common.exits import FAILED
+from cardpose.common.exits import FAILED, USER_ERROR
 from cardpose.common.hydra_entry import entry
 from cardpose.common.locks import only_command
 
 
-def crossval(cfg: DictConfig) -> tuple[Path, list[int], list[Table]]:
+def crossval(cfg: DictConfig) -> tuple[Path, dict[int, int], list[Table]]:
     """Run the folds, and write tables and report of those that did not fail.
 
     Returns:
-        The folder of the folds, the folds that failed, and the tables for the terminal.
+        The folder of the folds, the exit codes of the folds that failed, and the tables for the terminal.
 
     Raises:
         InputError: invalid configuration or footage, or a folder of something else.
@@ -49,7 +49,8 @@ def main(cfg: DictConfig) -> None:
         Console().print(table)
     print(folder)
     if failed:
-        raise SystemExit(FAILED)
+        invalid = not tables and set(failed.values()) == {USER_ERROR}
+        raise SystemExit(USER_ERROR if invalid else FAILED)
 
 
 if __name__ == "__main__":

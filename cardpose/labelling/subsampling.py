@@ -74,7 +74,8 @@ def add_videos(sources: list[VideoSource], out: Path, how: Subsampling, bar: Pro
                 if str(source.path) not in str(error):  # a fault of the folder, not of the video
                     raise
                 problems.append(str(error))
-                bar.print(problems[-1])
+                if len(sources) > 1:  # the command ends with the line of the only one
+                    bar.print(problems[-1])
     return problems
 
 

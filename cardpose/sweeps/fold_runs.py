@@ -103,19 +103,19 @@ def fold_folder(folder: Path, fold: int) -> Path:
     return folder / f"fold_{fold}"
 
 
-def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> list[int]:
+def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> dict[int, int]:
     """Train and test the unfinished folds, one after another.
 
     Args:
         lock: file descriptor that a training inherits, see `locks.wait_for`.
 
     Returns:
-        The folds that failed.
+        The exit code of each fold that failed.
 
     Raises:
         SystemExit: Ctrl-C, after the running fold has saved its checkpoint.
     """
-    failed = []
+    failed = {}
     for fold in range(folds):
         run = fold_folder(folder, fold)
         if is_finished(run):
@@ -128,7 +128,7 @@ def run_folds(folder: Path, folds: int, overrides: Sequence[str], lock: int) -> 
             raise SystemExit(INTERRUPTED)
         if code:
             log.error("fold %d failed with exit code %d, see above: %s", fold, code, run)
-            failed.append(fold)
+            failed[fold] = code
     if failed:
         log.error(
             "Failed: fold %s. To try again: %s", ", ".join(map(str, failed)), in_shell(folder, overrides)

@@ -27,7 +27,7 @@ from cardpose.train import train
 from cardpose.training.resume import resumed_config
 
 Compose = Callable[..., DictConfig]
-Folds = Callable[..., tuple[Path, list[int]]]
+Folds = Callable[..., tuple[Path, dict[int, int]]]
 Broken = dict[int, int | dict]
 FoldsHere = Callable[..., None]
 
@@ -102,7 +102,7 @@ def run_folds(
 ) -> Folds:
     """run_folds(name, *overrides, broken={fold: callback or exit code}) cross-validates in this process."""
 
-    def run(name: str, *overrides: str, broken: Broken | None = None) -> tuple[Path, list[int]]:
+    def run(name: str, *overrides: str, broken: Broken | None = None) -> tuple[Path, dict[int, int]]:
         folds_here(broken)
         chosen = [*tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", f"dir={tmp_path / name}", *overrides]
         cfg = compose_entry("crossval", tmp_path / "none", *chosen)
@@ -162,12 +162,12 @@ def test_a_failed_fold_is_reported_and_loses_no_other(
     run_folds: Folds, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, failed = run_folds("folds", broken={0: 1})
-    assert failed == [0]
+    assert failed == {0: 1}
     assert "fold 0 failed with exit code 1" in caplog.text
     assert "To try again: python -m cardpose.crossval data=folder" in caplog.text
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["1", "mean", "std"]
     assert "Failed and not included: fold 0." in (folder / "table.md").read_text()
-    assert run_folds("folds") == (folder, [])
+    assert run_folds("folds") == (folder, {})
     assert [row["fold"] for row in rows(folder / "table.csv")] == ["0", "1", "mean", "std"]
     assert "Failed" not in (folder / "table.md").read_text()
 
@@ -179,13 +179,30 @@ def test_two_into_one_folder(run_folds: Folds) -> None:
         pytest.raises(InputError, match=r"folds: another cardpose\.crossval runs there: wait for it"),
     ):
         run_folds("folds")
-    assert run_folds("folds", broken={0: 1, 1: 1})[1] == [0, 1]
+    assert run_folds("folds", broken={0: 1, 1: 1})[1] == {0: 1, 1: 1}
 
 
 def test_without_a_finished_fold_there_is_no_table(run_folds: Folds) -> None:
     folder, failed = run_folds("folds", broken={0: 1, 1: -9})
-    assert failed == [0, 1]
+    assert failed == {0: 1, 1: -9}
     assert not (folder / "table.csv").exists()
+
+
+@pytest.mark.parametrize(("broken", "code"), [({0: 2, 1: 2}, 2), ({0: 2, 1: 1}, 1)])
+def test_the_exit_code_is_that_of_the_folds_if_none_can_run(
+    tiny_choices: tuple[str, ...],
+    tiny_folder: Path,
+    in_process: Command,
+    folds_here: FoldsHere,
+    tmp_path: Path,
+    broken: Broken,
+    code: int,
+) -> None:
+    """Code 2 on a full disk, for example, where each fold prints its line."""
+    folds_here(broken)
+    done = in_process(main, *tiny_choices, TWO_FOLDS, f"data.root={tiny_folder}", f"dir={tmp_path / 'folds'}")
+    assert done.code == code
+    assert "Failed: fold 0, 1. To try again: python -m cardpose.crossval" in done.err
 
 
 def test_other_choices_or_footage_do_not_continue(

@@ -136,6 +136,7 @@ def test_a_broken_video_is_a_line_and_the_others_go_on(run: Run, films: Path, tm
     assert re.search(rf"{film}: not a whole video.*copy or record it again", said)
     assert frames(tmp_path / "out") == {"frames/b": [0, 3, 6]}
     assert not list((tmp_path / "out").rglob("*.partial"))
+    assert len(run(str(film), f"--out={tmp_path}/other", code=2).splitlines()) == 1
     shutil.copy(film, films / "b.mov")
     assert "none of the sources can be read" in run(str(films), f"--out={tmp_path}/other", code=2)
 

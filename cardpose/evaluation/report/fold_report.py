@@ -1,6 +1,6 @@
 """Tables, plots and page of a cross-validation, from the run folders of its folds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ WORST_FRAMES = 20
 
 
 def write_scores(
-    folder: Path, runs: Mapping[int, Path], command: str, failed: Sequence[int]
+    folder: Path, runs: Mapping[int, Path], command: str, failed: Collection[int]
 ) -> list[TerminalTable]:
     """Write table.csv (every score) and table.md (the most important ones).
 
@@ -74,7 +74,7 @@ def rows_of(runs: Mapping[int, Path]) -> list[dict[str, Cell]]:
     return score_rows({fold: read_scores(run / "metrics.json") for fold, run in runs.items()})
 
 
-def missing(failed: Sequence[int]) -> list[str]:
+def missing(failed: Collection[int]) -> list[str]:
     """A sentence about the failed folds, if there are any."""
     return [f"Failed and not included: fold {', '.join(map(str, failed))}."] if failed else []
 
@@ -91,7 +91,7 @@ def description(run: Path) -> dict[str, Any]:
 
 
 def write_frames(
-    folder: Path, runs: Mapping[int, Path], data: CardDataModule, command: str, failed: Sequence[int]
+    folder: Path, runs: Mapping[int, Path], data: CardDataModule, command: str, failed: Collection[int]
 ) -> None:
     """Write tables, plots, the worst frames and report.html of the test frames of all folds.
 
