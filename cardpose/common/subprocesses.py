@@ -25,32 +25,22 @@ def end_with_parent(number: int = signal.SIGINT) -> None:
         _prctl(_PR_SET_PDEATHSIG, int(number))
 
 
-def _end_with(parent: int | None) -> None:
-    end_with_parent(signal.SIGTERM)
-    if os.getppid() != parent:  # killed while this process was starting
-        os._exit(1)
-
-
 def start_worker() -> None:
     """Set up a process of a pool: its parent handles Ctrl-C, and it does not outlive a parent that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(signal.SIGTERM)
     parent = parent_process()
-    _end_with(parent.pid if parent else None)
+    if parent is None or os.getppid() != parent.pid:  # killed while this worker was starting
+        os._exit(1)
 
 
 @contextmanager
-def job_of(launcher: int) -> Iterator[None]:
-    """Run a job of the process `launcher` in the block; a worker of it ends with it, also in the middle of a job.
-
-    Otherwise joblib's workers wait for minutes for more jobs, and go on after a `SystemExit`.
-    """
-    is_worker = os.getpid() != launcher
-    if is_worker:
-        _end_with(launcher)
+def job_of_worker() -> Iterator[None]:
+    """End a worker of a pool at a `SystemExit` in the block; joblib's workers would go on."""
     try:
         yield
     except SystemExit:
-        if is_worker:
+        if parent_process() is not None:
             os._exit(TERMINATED)
         raise
 

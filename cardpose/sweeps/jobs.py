@@ -8,7 +8,6 @@ import os
 import shlex
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,14 +16,12 @@ from omegaconf import DictConfig
 
 from cardpose.common.exits import PRUNED
 from cardpose.common.locks import wait_for
-from cardpose.common.subprocesses import call, job_of
+from cardpose.common.subprocesses import call, job_of_worker
 from cardpose.sweeps.folder import TRIAL, Job, failure
 from cardpose.training.run_folder import is_finished, last_checkpoint, remove_half, train_command
 
 STOP = ".stop"
 """File in the sweep's logs/ after Ctrl-C: no further job starts."""
-SWEEP = "CARDPOSE_SWEEP"
-"""Environment variable with the number of the process that launches the jobs."""
 OF_THE_SWEEP = ("launcher", "sweep", "resume_sweep")
 """Keys of the command line that are not passed to the jobs."""
 
@@ -50,7 +47,7 @@ def run_job(cfg: DictConfig) -> None:
     run = Path(hydra.runtime.output_dir)
     job = Job(run.parent, run.name, tuple(of_train(hydra.overrides.task)))
     stop = job.log.parent / STOP
-    with job_of(int(os.environ[SWEEP])) if "joblib" in hydra.launcher._target_ else nullcontext():
+    with job_of_worker():
         if not stop.exists() and train(job):
             stop.touch()
     if stop.exists() and "basic_launcher" in hydra.launcher._target_:  # which would start the next job

@@ -5,7 +5,6 @@ jobs leave in their folders counts, not what a launcher returns: a job may have 
 process that outlived one, or on another machine.
 """
 
-import os
 import shlex
 import signal
 import time
@@ -30,11 +29,11 @@ from cardpose.common.hydra_words import composition_line, dotted_keys, path_over
 from cardpose.common.json_files import read_yaml
 from cardpose.common.locks import is_held
 from cardpose.common.renamed import rename
-from cardpose.common.subprocesses import handling
+from cardpose.common.subprocesses import handling, start_worker
 from cardpose.evaluation.report.tables import check_begun
 from cardpose.models.migrations import migrate
 from cardpose.sweeps.folder import LOGS, NOTE, Job, job_name, job_name_of_0_1, only_sweep
-from cardpose.sweeps.jobs import STOP, SWEEP, of_train
+from cardpose.sweeps.jobs import STOP, of_train
 from cardpose.sweeps.progress import PERIOD, SweepBar
 
 Overrides = Sequence[str]
@@ -186,7 +185,8 @@ class Session:
         given = [
             [*job.overrides, *hidden, path_override("hydra.sweep.subdir", Path(job.name))] for job in jobs
         ]
-        os.environ[SWEEP] = str(os.getpid())
+        if (joblib := getattr(launcher, "joblib", None)) is not None:  # the arguments of `joblib.Parallel`
+            joblib["initializer"] = start_worker
         try:
             with handling(signal.SIGINT, self._stop):
                 launcher.launch(given, initial_job_idx=self._launched)

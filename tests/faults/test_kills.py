@@ -14,20 +14,18 @@ from cardpose.models import checkpoints
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a child")
 SWEEP = """
-import os, pathlib, sys
+import pathlib, sys, time
 import joblib
-from cardpose.common.subprocesses import call, job_of
+from cardpose.common.subprocesses import call, job_of_worker, start_worker
 
-def job(k, launcher):
+def job(k):
+    pathlib.Path(f"{k}").write_text("")
     if "early" in sys.argv:
-        pathlib.Path(f"{k}").write_text("")
-        while os.getppid() == launcher:
-            pass
-    with job_of(launcher):
-        pathlib.Path(f"{k}").write_text("")
+        time.sleep(600)
+    with job_of_worker():
         call([sys.executable, "-c", "import time; time.sleep(600)"])
 
-joblib.Parallel(2)(joblib.delayed(job)(k, os.getpid()) for k in range(2))
+joblib.Parallel(2, initializer=start_worker)(joblib.delayed(job)(k) for k in range(2))
 """
 
 
@@ -45,31 +43,23 @@ def processes_in(folder: Path) -> list[int]:
 
 
 @linux_only
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_outlives_a_sweep_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
-    """Two workers of joblib, each with a training; joblib itself has them wait for more jobs for minutes."""
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(signal.SIGTERM, []), (signal.SIGKILL, []), (signal.SIGKILL, ["early"])],
+    ids=["SIGTERM", "SIGKILL", "before-training"],
+)
+def test_no_worker_outlives_a_sweep_that_is_killed(
+    tmp_path: Path, number: signal.Signals, words: list[str]
+) -> None:
+    """Two workers of joblib, with a training each or still importing; joblib has them wait for minutes for jobs."""
     pytest.importorskip("joblib")
-    sweep = subprocess.Popen([sys.executable, "-c", SWEEP], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    sweep = subprocess.Popen([sys.executable, "-c", SWEEP, *words], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    processes = 3 if words else 5
     deadline = time.monotonic() + 100
-    while len(processes_in(tmp_path)) < 5 or not {"0", "1"} <= set(os.listdir(tmp_path)):
+    while len(processes_in(tmp_path)) < processes or not {"0", "1"} <= set(os.listdir(tmp_path)):
         assert time.monotonic() < deadline, "two workers and two trainings do not start"
         time.sleep(0.02)
     sweep.send_signal(number)
-    sweep.wait()
-    while left := processes_in(tmp_path):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
-
-
-@linux_only
-def test_a_worker_whose_sweep_was_killed_before_its_job_does_not_begin_it(tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    sweep = subprocess.Popen([sys.executable, "-c", SWEEP, "early"], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 100
-    while not {"0", "1"} <= set(os.listdir(tmp_path)):
-        assert time.monotonic() < deadline, "two workers do not start"
-        time.sleep(0.02)
-    sweep.kill()
     sweep.wait()
     while left := processes_in(tmp_path):
         assert time.monotonic() < deadline, left
