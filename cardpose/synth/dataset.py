@@ -1,5 +1,6 @@
 """Synthetic footage as a dataset folder: rendered in parallel, resumable, recognised when it is complete."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -166,9 +167,15 @@ def ensure(out: str | Path, footage: Footage, workers: int | None = None) -> Pat
 def read_or_render(root: str | Path, footage: Footage) -> DatasetFolder:
     """Open the dataset folder `root`, after `ensure`; `read` of conf/data/synthetic.yaml.
 
+    If `root` holds footage of other settings, the folder beside it that is named by these settings takes its place.
+
     Raises:
         InputError: see `ensure` and `DatasetFolder.read`.
     """
+    root = Path(root)
+    if _differing(footage, root):
+        settings = json.dumps(footage.settings(), sort_keys=True)
+        root = root.with_name(f"{root.name}_{hashlib.sha256(settings.encode()).hexdigest()[:8]}")
     return DatasetFolder.read(ensure(root, footage))
 
 
@@ -179,18 +186,24 @@ def claim(footage: Footage, root: Path) -> None:
         InputError: it has other content, or footage of other settings.
     """
     path = root / SETTINGS
+    if differing := _differing(footage, root):
+        raise InputError(
+            f"{path}: rendered with another {', '.join(differing)}: choose another folder or remove it"
+        )
     if path.exists():
-        existing, wanted = _read_settings(path), footage.settings()
-        differing = [key for key in sorted({*existing, *wanted}) if existing.get(key) != wanted.get(key)]
-        if differing:
-            raise InputError(
-                f"{path}: rendered with another {', '.join(differing)}: choose another folder or remove it"
-            )
         return
     if root.exists() and (not root.is_dir() or any(not item.name.startswith(".") for item in root.iterdir())):
         raise InputError(f"{root}: contains something other than synthetic footage: choose another folder")
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(footage.settings(), indent=2) + "\n")
+
+
+def _differing(footage: Footage, root: Path) -> list[str]:
+    """The settings in which the footage in `root`, if there is any, differs."""
+    if not (root / SETTINGS).exists():
+        return []
+    existing, wanted = _read_settings(root / SETTINGS), footage.settings()
+    return [key for key in sorted({*existing, *wanted}) if existing.get(key) != wanted.get(key)]
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -206,6 +206,29 @@ def test_one_video_gets_advice_that_can_be_followed(work: Path, in_process: Comm
     assert in_process(train.main, *others, "split=random").code == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=quick", "split=random", "debug=smoke"),
+        ("debug=smoke", "split=file", "split.path=split.json", "experiment=quick"),
+        ("split=all", "debug=smoke", "experiment=quick"),
+    ],
+    ids=lambda words: next(word for word in words if word.startswith("split=")),
+)
+def test_the_quick_experiment_goes_with_every_split(
+    work: Path, in_process: Command, words: tuple[str, ...]
+) -> None:
+    videos = {part: {f"videos/{name}.mp4": "all"} for part, name in (("val", "08"), ("test", "17"))}
+    Path("split.json").write_text(json.dumps({"train": {"videos/01.mp4": "all"}, **videos}))
+    others = (word for word in TINY if not word.startswith(("split.", "trainer.max_epochs")))
+    done = in_process(train.main, *words, *others, "hydra.run.dir=run")
+    if "split=all" in words:
+        assert "choose split=by_video or random" in refused(done)
+    else:
+        assert done.code == 0, done.err
+        assert Path("run/metrics.json").is_file()
+
+
 def test_a_split_file_is_judged_by_what_it_tests(work: Path, in_process: Command) -> None:
     """Fewer training frames than a batch, and training videos that are not there."""
     split = {"train": {"videos/01.mp4": [0], "gone": "all"}, "val": {}, "test": {"videos/08.mp4": "all"}}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cardpose.common.errors import InputError
-from cardpose.synth.dataset import SETTINGS, Footage, claim, generate, missing
+from cardpose.synth.dataset import SETTINGS, Footage, claim, generate, missing, read_or_render
 from cardpose.synth.preview import contact_sheet
 
 
@@ -107,6 +107,18 @@ def test_other_settings_are_refused_by_name(footage: Footage, tmp_path: Path) ->
     (tmp_path / SETTINGS).write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         claim(footage, tmp_path)
+
+
+def test_a_training_renders_other_settings_into_a_folder_named_by_them(
+    footage: Footage, tmp_path: Path
+) -> None:
+    small = replace(footage, clips=1, frames_per_clip=1)
+    assert read_or_render(tmp_path / "tiny", small).root == tmp_path / "tiny"
+    other = read_or_render(tmp_path / "tiny", replace(small, seed=6)).root
+    assert other.parent == tmp_path
+    assert other.name.startswith("tiny_")
+    assert read_or_render(tmp_path / "tiny", replace(small, seed=6)).root == other
+    assert read_or_render(tmp_path / "tiny", small).root == tmp_path / "tiny"
 
 
 def test_a_folder_of_something_else_is_left_alone(footage: Footage, tmp_path: Path) -> None:
