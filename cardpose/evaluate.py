@@ -60,7 +60,8 @@ def evaluate(
         InputError: an argument, a checkpoint or the footage is invalid.
     """
     from cardpose.common.files import filled_folder
-    from cardpose.models import checkpoints
+    from cardpose.evaluation.report.edge_counts import count_edges
+    from cardpose.models import checkpoints, metadata
     from cardpose.models.released import find_checkpoint
     from cardpose.training import evaluation
     from cardpose.training.testing import config_for_test, evaluate_checkpoint, make_split
@@ -74,8 +75,8 @@ def evaluate(
     tested = []
     for path, checkpoint in zip(paths, read, strict=True):
         config = config_for_test(checkpoint, path, data, layout, split, settings, accelerator)
-        frames = make_split(config, checkpoint, path)
-        tested.append(evaluate_checkpoint(config, path, checkpoint, frames))
+        network = evaluate_checkpoint(config, path, checkpoint, make_split(config, checkpoint, path))
+        tested.append(count_edges(network, metadata.field_of_view(checkpoint[checkpoints.KEY])))
     with filled_folder(out, "outputs/evaluate") as (folder, partial):
         rows = evaluation.write_evaluations(partial, paths, read, tested)
     return Evaluation(folder, [dict(one.metrics) for one in tested], rows, [one.remark for one in tested])

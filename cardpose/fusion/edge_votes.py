@@ -6,7 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from cardpose.common.packet import MAX_CARDS
-from cardpose.fusion.clips import BOTH, EDGES, THICKNESS, Clip
+from cardpose.fusion.clips import BOTH, EDGES, THICKNESS, Clip, Flag
+from cardpose.fusion.intervals import Interval
+
+MIN_SIDE = 1200
+"""Longer side of a frame, in pixels, below which the pitch is too small to count edges, however near the camera is."""
+LOOKED_AT = (Flag.GOOD, Flag.CUT_OFF)
+"""Frames with a box."""
 
 SURE = 0.9
 """Probability above which a count is exact as far as anyone can know: no interval."""
@@ -79,6 +85,13 @@ def choose(cards: float, low: float, high: float, vote: Vote | None) -> tuple[fl
         if vote[1] > LIKELY and low <= count <= high:
             return count, low, high, BOTH
     return cards, low, high, THICKNESS
+
+
+def choose_in_frame(cards: float, interval: Interval | None, vote: Vote | None) -> tuple[float, str]:
+    """`choose` for a frame by itself: count and method."""
+    low, high = interval.bounds(cards, 1) if interval else (np.nan, np.nan)
+    answer, _, _, method = choose(cards, float(low), float(high), vote)
+    return answer, method
 
 
 def with_edges(clip: Clip, vote: Vote) -> Clip:

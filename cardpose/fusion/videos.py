@@ -127,11 +127,22 @@ def interval_scores(videos: VideoEstimates, interval: Interval | None) -> dict[s
         `interval_coverage`: share of videos whose count is inside; a video in which no packet was found is not.
         `interval_width`: mean of high - low in cards over the videos with an interval.
     """
-    known = videos.of(~np.isnan(videos.true))
-    low, high = known.bounds(interval)
-    held = (low <= known.true) & (known.true <= high)
+    scores = bound_scores(videos.true, *videos.bounds(interval))
+    return scores if interval else dict.fromkeys(scores, np.nan)
+
+
+def bound_scores(true: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
+    """`interval_scores` of given intervals.
+
+    Args:
+        true: (V,) counts, NaN where unknown.
+        low, high: (V,) NaN where there is no interval.
+    """
+    known = ~np.isnan(true)
+    true, low, high = true[known], low[known], high[known]
+    held = (low <= true) & (true <= high)
     width = (high - low)[~np.isnan(low)]
     return {
-        "interval_coverage": float(held.mean()) if interval and len(held) else np.nan,
+        "interval_coverage": float(held.mean()) if len(held) else np.nan,
         "interval_width": float(width.mean()) if len(width) else np.nan,
     }

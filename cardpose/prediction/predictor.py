@@ -23,7 +23,7 @@ from cardpose.common.images import read_focal, read_image
 from cardpose.common.packet import MAX_CARDS
 from cardpose.common.threads import load_torch
 from cardpose.fusion.clips import Flag, check_and_fit
-from cardpose.fusion.edge_votes import choose
+from cardpose.fusion.edge_votes import LOOKED_AT, MIN_SIDE, choose_in_frame
 from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, focal_length
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
@@ -32,13 +32,6 @@ from cardpose.prediction.records import FrameItem, Prediction
 
 if TYPE_CHECKING:
     from cardpose.edges.counting import EdgeCounter
-
-MIN_SIDE = 1200
-"""Longer side of a frame, in pixels, below which the pitch is too small to count edges, however near the camera is."""
-
-
-LOOKED_AT = (Flag.GOOD, Flag.CUT_OFF)
-"""Frames with a box."""
 
 
 class Predictor:
@@ -181,8 +174,7 @@ class Predictor:
         if item.picture is None or max(item.width, item.height) < MIN_SIDE or found.flag not in LOOKED_AT:
             return found
         edges = self.edges(item.picture, box, self._focal(item))
-        low, high = self.interval.bounds(found.cards, 1) if self.interval else (np.nan, np.nan)
-        cards, _, _, method = choose(found.cards, float(low), float(high), edges.vote)
+        cards, method = choose_in_frame(found.cards, self.interval, edges.vote)
         return replace(found, edges=edges, cards=cards, method=method)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cardpose.common.packet import Annotation, FrameId
-from cardpose.common.scores import worse_than_constant
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
 from cardpose.evaluation.metrics.results import FrameResult
@@ -152,17 +151,17 @@ def describe_test(
     description = module.description or {"split": {}, "config": {}}
     trained = len(description["split"].get("train", {}))
     start = description["config"].get("init_from")
-    root = data.root if data.test is None else data.test.root
+    tested = data if data.test is None else data.test
     videos = len({result.video for result in results})
     return TestResult(
         metrics=metrics,
         results=results,
-        frames=Frames(data.datasets["test"], data.test_videos),
-        footage=f"{root}, {len(results)} frames of {videos} videos",
+        frames=Frames(data.datasets["test"], tested.footage),
+        footage=f"{tested.root}, {len(results)} frames of {videos} videos",
         constant=float(module.test_metrics.cards.constant),
         interval=module.interval,
         fusion=module.fusion,
-        remark=worse_than_constant(metrics, steps, trained, start),
+        training=(steps, trained, start),
     )
 
 

@@ -12,6 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cardpose import evaluate
 from cardpose.common.errors import InputError
+from cardpose.edges.counting import EdgeCount, EdgeCounter
+from cardpose.evaluation.report import edge_counts
+from cardpose.fusion.clips import Flag
 from cardpose.models import checkpoints
 
 Compose = Callable[..., DictConfig]
@@ -80,6 +83,21 @@ def test_a_report_has_everything(finished_run: Path, tmp_path: Path) -> None:
     for name in drawn:
         same = (finished_run / "test" / f"{name}.png").read_bytes() == (folder / f"{name}.png").read_bytes()
         assert same, f"{name}: the report of train and that of evaluate are alike"
+
+
+def test_edges_of_large_frames_are_counted(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_counts, "MIN_SIDE", 64)
+    monkeypatch.setattr(edge_counts, "LOOKED_AT", tuple(Flag))
+    monkeypatch.setattr(EdgeCounter, "from_file", lambda: lambda *_: EdgeCount(30, 0.95, 4.0))
+    folder = tmp_path / "report"
+    (metrics,) = evaluate.evaluate([str(finished_run)], out=folder).metrics
+    frames = rows(folder / "frames.csv")
+    assert {(row["method"], row["cards_predicted"]) for row in frames} == {("edges", "30.0")}
+    mean = sum(abs(float(row["cards"]) - 30) for row in frames) / len(frames)
+    assert metrics["test/card_mae"] == pytest.approx(mean)
+    assert f"{len(frames)} of these have their count from edges" in (folder / "report.html").read_text()
 
 
 def test_two_checkpoints_side_by_side(both: list[str], changed: Path, tmp_path: Path) -> None:

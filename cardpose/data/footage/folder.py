@@ -20,7 +20,7 @@ import numpy as np
 
 from cardpose.common.errors import ErrorHandler, InputError, collecting_errors, raise_error
 from cardpose.common.files import new_folder
-from cardpose.common.images import read_image
+from cardpose.common.images import read_focal, read_image
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.footage.sources import (
     Source,
@@ -136,6 +136,11 @@ class DatasetFolder:
             if sizes.get(index, size) != size:
                 raise InputError(f"{source[index]}: {wrong_size(sizes[index], size)}")
             yield index, image
+
+    def focal(self, video: str, index: int) -> float | None:
+        """Focal length of a photograph by its EXIF data, see `images.read_focal`; None for a frame of a video."""
+        source = self.sources[video]
+        return None if isinstance(source, Path) else read_focal(source[index])
 
     def fingerprint(self, video: str) -> str:
         """A hash of the names, sizes and modification times of a video's files.

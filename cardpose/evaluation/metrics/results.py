@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 from cardpose.common.packet import Batch, ModelOutput
 from cardpose.evaluation.metrics.confusion import lies_on
 from cardpose.evaluation.metrics.frame_metrics import corner_errors, thickness_errors
+from cardpose.fusion.clips import THICKNESS
+
+if TYPE_CHECKING:
+    from cardpose.edges.counting import EdgeCount
 
 
 @dataclass(frozen=True)
@@ -20,8 +25,8 @@ class FrameResult:
     Args:
         frame_index: position of the frame in its video.
         cards: true count, NaN if unknown.
-        cards_predicted: estimate in cards.
-        cards_std: standard deviation of the estimate in cards; NaN with a count head that does not estimate it.
+        cards_predicted: estimate in cards, by `method`.
+        cards_std: standard deviation of the network's estimate; NaN with a count head that does not estimate it.
         flag: `clips.Flag`: whether the frame is used for its video's estimate, else why not.
         corners: (8, 2) float64, labels in source pixels; undefined where `visibility` is 0.
         visibility: (8,) 0, 1 or 2.
@@ -31,6 +36,9 @@ class FrameResult:
         corner_px: (8,) error in source pixels, NaN without a label.
         thickness_px: (4,) error of the distance between back and face corner in source pixels, NaN if one of them
             has no label.
+        edges: what the edges say; None where they were not looked at.
+        method: what `cards_predicted` is from: "thickness", "edges" or "both".
+        cards_by_thickness: the network's estimate, where edges were looked at.
     """
 
     video: str
@@ -46,6 +54,9 @@ class FrameResult:
     visible_probability: np.ndarray
     corner_px: np.ndarray
     thickness_px: np.ndarray
+    edges: "EdgeCount | None" = None
+    method: str = THICKNESS
+    cards_by_thickness: float = math.nan
 
     @property
     def card_error(self) -> float:
@@ -106,7 +117,7 @@ def frame_results(
         "confidence": prediction.confidence,
         "visible_probability": prediction.visibility,
     }
-    arrays = {name: column.detach().cpu().double() for name, column in columns.items()}
+    arrays: dict[str, Any] = {name: column.detach().cpu().double() for name, column in columns.items()}
     visibility = batch["visibility"].cpu()
     corner_px = corner_errors(arrays["corners_predicted"], arrays["corners"], visibility)
     thickness_px = thickness_errors(arrays["corners_predicted"], arrays["corners"], visibility)

@@ -112,7 +112,7 @@ def write_frames(
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{folder}: a fold's test/frames.csv is damaged ({reason}): restore it") from None
     data.setup("predict")
-    frames = Frames(data.datasets["predict"], data.videos)
+    frames = Frames(data.datasets["predict"], data.footage)
     true = np.array([result.cards for result in results])
     errors = condition_rows(results, {"cards": true, **conditions(frames, data.annotations, results)})
     write_csv(folder / "errors.csv", errors)

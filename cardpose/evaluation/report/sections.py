@@ -17,6 +17,8 @@ from cardpose.evaluation.report.drawing import caption
 from cardpose.evaluation.report.html import Picture, Section, Table, image_files, write_page
 from cardpose.evaluation.report.tables import Cell, score_cells, write_tables
 from cardpose.evaluation.report.test_result import TestResult
+from cardpose.fusion.clips import BOTH, EDGES, THICKNESS
+from cardpose.fusion.edge_votes import MIN_SIDE
 from cardpose.fusion.intervals import LEVEL
 
 WORST_FRAMES, BEST_FRAMES = 12, 6
@@ -81,7 +83,8 @@ def describe_run(checkpoint: str | Path, described: Mapping[str, Any]) -> dict[s
 def sections(tested: TestResult) -> list[Section]:
     """All sections of a page about one model."""
     frames = frame_sections(tested.results, tested.frames.draw)
-    return [score_section(tested.metrics, tested.remark), *chart_sections(tested), *frames]
+    scores = [score_section(tested.metrics, tested.remark), *edge_sections(tested.results)]
+    return [*scores, *chart_sections(tested), *frames]
 
 
 def chart_sections(tested: TestResult, reach: float = 0.0) -> list[Section]:
@@ -103,6 +106,28 @@ def score_section(metrics: Mapping[str, float], remark: str = "") -> Section:
     )
     texts = [remark, text] if remark else [text]
     return Section("Scores", texts, Table(["", *VARIANTS.values()], score_cells(metrics)))
+
+
+def edge_sections(results: Sequence[FrameResult]) -> list[Section]:
+    """One section: what the counts are from, and how exact these are; none where no edges were looked at."""
+    looked_at = [result for result in results if result.edges]
+    if not looked_at:
+        return []
+    rows = []
+    for method in (EDGES, BOTH, THICKNESS):
+        own = [result for result in looked_at if result.method == method]
+        counts = np.array([(r.cards_by_thickness, r.cards_predicted, r.cards) for r in own]).reshape(-1, 3)
+        by_thickness, predicted, true = counts[~np.isnan(counts[:, 2])].T
+        shares = [f"{(abs(predicted.round() - true) <= most).mean():.0%}" for most in (0, 1) if len(true)]
+        errors = [f"{abs(cards - true).mean():.2f}" for cards in (predicted, by_thickness) if len(true)]
+        rows.append([method, str(len(own)), *(shares + errors or [""] * 4)])
+    text = (
+        f"The edges of the cards were looked at in {len(looked_at)} of {len(results)} frames, those of {MIN_SIDE} "
+        f"pixels and more with a box; "
+        f"{rows[0][1]} of these have their count from edges alone. Scores and tables have these counts."
+    )
+    headings = ["answer from", "frames", "exact", "within 1", "mean error", "by thickness alone"]
+    return [Section("Edges", [text], Table(headings, rows))]
 
 
 def count_section(

@@ -16,6 +16,7 @@ from cardpose.common.packet import CORNERS, NOT_LABELLED
 from cardpose.common.scores import SCORES, VARIANTS
 from cardpose.evaluation.metrics.results import FrameResult, mean_or_nan
 from cardpose.fusion.clips import Flag
+from cardpose.fusion.edge_votes import Vote, choose, combine
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.fusion.videos import VideoEstimates, estimate_videos
@@ -24,7 +25,7 @@ Cell = str | int | float
 
 
 def write_tables(folder: Path, results: Sequence[FrameResult], videos: Sequence[Mapping[str, Cell]]) -> None:
-    """Write frames.csv and videos.csv.
+    """Write frames.csv, with columns about edges where those of any frame were looked at, and videos.csv.
 
     Args:
         folder: created if missing; each file is complete or absent.
@@ -33,7 +34,9 @@ def write_tables(folder: Path, results: Sequence[FrameResult], videos: Sequence[
     Raises:
         InputError: the disk is full or the folder is not writable.
     """
-    write_csv(folder / "frames.csv", map(frame_row, results))
+    looked_at = any(result.edges for result in results)
+    rows = (frame_row(r) | (_edge_cells(r.method, [r]) if looked_at else {}) for r in results)
+    write_csv(folder / "frames.csv", rows)
     write_csv(folder / "videos.csv", videos)
 
 
@@ -77,7 +80,7 @@ def estimate_results(results: Sequence[FrameResult], fusion: FusionConfig) -> Vi
 def video_rows(
     results: Sequence[FrameResult], interval: Interval | None, fusion: FusionConfig
 ) -> list[dict[str, Cell]]:
-    """Rows of videos.csv in order of appearance, see `videos.estimate_videos`.
+    """Rows of videos.csv in order of appearance, see `videos.estimate_videos`; the edges of a video's frames vote.
 
     Args:
         results: at least one.
@@ -88,21 +91,42 @@ def video_rows(
     for result in results:
         by_video.setdefault(result.video, []).append(result)
     videos = estimate_results(results, fusion)
-    low, high = videos.bounds(interval)
-    return [
-        {
+    bounds = videos.bounds(interval)
+    looked_at = any(result.edges for result in results)
+    rows = []
+    for i, (video, frames) in enumerate(by_video.items()):
+        fused, low, high = (float(column[i]) for column in (videos.cards, *bounds))
+        cards, low, high, method = choose(fused, low, high, _vote(frames) if videos.frames_used[i] else None)
+        row: dict[str, Cell] = {
             "video": video,
             "frames": len(frames),
             "frames_used": int(videos.frames_used[i]),
             "cards": float(videos.true[i]),
-            "cards_predicted": float(videos.cards[i]),
-            "low": float(low[i]),
-            "high": float(high[i]),
-            "card_error": float(abs(videos.cards[i] - videos.true[i])),
+            "cards_predicted": cards,
+            "low": low,
+            "high": high,
+            "card_error": float(abs(cards - videos.true[i])),
             **_pixel_columns(frames),
         }
-        for i, (video, frames) in enumerate(by_video.items())
-    ]
+        rows.append(row | (_edge_cells(method, frames) if looked_at else {}))
+    return rows
+
+
+def _vote(frames: Sequence[FrameResult]) -> Vote:
+    """One count by edges; 0 with probability 0 where they say nothing."""
+    return combine(frame.edges.vote for frame in frames if frame.edges and frame.edges.vote)
+
+
+def _edge_cells(method: str, frames: Sequence[FrameResult]) -> dict[str, Cell]:
+    """Columns about the edges of one frame, or of all frames of a video; empty where they were not looked at."""
+    cards, probability = _vote(frames)
+    pitch = [frame.edges.pitch for frame in frames if frame.edges and not math.isnan(frame.edges.pitch)]
+    return {
+        "method": method,
+        "edges": cards or "",
+        "edges_probability": probability if any(frame.edges for frame in frames) else "",
+        "pixels_a_card": float(np.median(pitch)) if pitch else "",
+    }
 
 
 def _pixel_columns(frames: Sequence[FrameResult]) -> dict[str, Cell]:

@@ -1,12 +1,14 @@
 """A tested model: scores, and label, prediction and picture of every frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from cardpose.common.scores import worse_than_constant
 from cardpose.data.dataset import CardDataset
+from cardpose.data.footage.folder import DatasetFolder
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.report.drawing import draw_result
 from cardpose.evaluation.report.tables import Cell, video_rows
@@ -15,16 +17,18 @@ from cardpose.fusion.settings import FusionConfig
 
 
 class Frames:
-    """Pictures of tested frames, at the size of the network's input.
+    """Pictures of tested frames, at the size of the network's input and of the source.
 
     Args:
         dataset: one of a data module.
-        videos: names, indexed by the dataset's `video`.
+        footage: that the dataset is of.
     """
 
-    def __init__(self, dataset: CardDataset, videos: Sequence[str]) -> None:
-        names = zip((videos[number] for number in dataset.video), dataset.frame_index.tolist(), strict=True)
-        self.dataset, self._row = dataset, {name: row for row, name in enumerate(names)}
+    def __init__(self, dataset: CardDataset, footage: DatasetFolder) -> None:
+        videos = (footage.videos[number].file for number in dataset.video)
+        names = zip(videos, dataset.frame_index.tolist(), strict=True)
+        self.dataset, self.footage = dataset, footage
+        self._row = {name: row for row, name in enumerate(names)}
 
     def row(self, result: FrameResult) -> int:
         """Index of the frame in the dataset."""
@@ -33,6 +37,17 @@ class Frames:
     def image(self, result: FrameResult) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         return self.dataset.cache.frame(self.dataset.rows[self.row(result)])
+
+    def sources(self, results: Sequence[FrameResult]) -> Iterator[tuple[FrameResult, np.ndarray]]:
+        """Each frame with its source frame, (H, W, 3) uint8 RGB, one at a time; videos and frames in order.
+
+        Raises:
+            InputError: the footage cannot be read.
+        """
+        for video in dict.fromkeys(result.video for result in results):
+            own = {result.frame_index: result for result in results if result.video == video}
+            for index, image in self.footage.read_frames(video, list(own)):
+                yield own[index], image
 
     def draw(self, result: FrameResult) -> np.ndarray:
         """See `drawing.draw_result`."""
@@ -51,7 +66,7 @@ class TestResult:
         constant: the count that the constant predictor predicts.
         interval: the model's calibration, None where it has none.
         fusion: settings by which the frames of a video are fused.
-        remark: of `scores.worse_than_constant`, or empty.
+        training: optimizer steps, number of training videos, and the weights that it started from.
     """
 
     metrics: Mapping[str, float]
@@ -61,7 +76,12 @@ class TestResult:
     constant: float
     interval: Interval | None
     fusion: FusionConfig
-    remark: str = ""
+    training: tuple[int, int, str | None]
+
+    @property
+    def remark(self) -> str:
+        """See `scores.worse_than_constant`."""
+        return worse_than_constant(self.metrics, *self.training)
 
     @cached_property
     def videos(self) -> list[dict[str, Cell]]:
