@@ -1,6 +1,7 @@
 """Pipes, devices, links to themselves and empty files as every reader's input: one line, no waiting."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from in_process import Command
 
-from cardpose import bench, check, convert, evaluate, predict, subsample, train
+from cardpose import bench, check, convert, evaluate, export, predict, subsample, sweep_table, train
 from cardpose.common.errors import InputError
 from cardpose.common.files import environment_error
 from cardpose.common.images import read_header, read_image
@@ -95,3 +96,32 @@ def test_a_run_folder_that_cannot_be_filled_is_left_empty(
         )
     assert not Path("run").exists()
     assert [path.name for path in Path("mine").iterdir()] == ["a.txt"]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_run_folder_is_one_line_or_an_answer(
+    tmp_path: Path, in_process: Command, damage: Callable[[Path], object]
+) -> None:
+    runs = [tmp_path / "sweep" / f"seed-{seed}" for seed in range(2)]
+    for seed, run in enumerate(runs):
+        shutil.copytree(OLD.parents[1], run)
+        (run / ".hydra" / "overrides.yaml").write_text(f"- seed={seed}\n")
+        (run / "metrics.json").write_text('{"val/card_mae": 3.5}')
+    for name in ("checkpoints/best.ckpt", ".hydra/overrides.yaml", "metrics.json"):
+        damage(runs[0] / name)
+        done = in_process(sweep_table.main, str(tmp_path / "sweep"), "--out", str(tmp_path / "table"))
+        assert done.code in (0, 2)
+        assert not done.code or len(done.err.splitlines()) == 1, done.err
+    for main, out in ((evaluate.main, "report"), (export.main, "model.onnx")):
+        done = in_process(main, str(runs[0]), "--out", str(tmp_path / out))
+        assert done.code == 2
+        assert len(done.err.splitlines()) == 1
+        assert not (tmp_path / out).exists()

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_a_killed_pages_changes_are_read_by_every_command(tiny_copy: Path) -> No
     for one, other in zip(again, read, strict=True):  # from the tables alone
         np.testing.assert_array_equal(one.corners, other.corners)
     assert JOURNAL not in contents(tiny_copy)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder"])
+def test_a_journal_that_is_no_file_is_one_line(tiny_copy: Path, kind: str) -> None:
+    other = tiny_copy.parent / "other"
+    if kind == "folder":
+        (tiny_copy / JOURNAL).mkdir()
+    else:
+        (tiny_copy / JOURNAL).symlink_to(other)
+        if kind == "link":
+            other.write_text("mine")
+    for read in (DatasetFolder.read, LabelFolder):
+        with pytest.raises(InputError, match=re.escape(JOURNAL)):
+            read(tiny_copy)
+    assert not other.exists() or other.read_text() == "mine"
 
 
 READER = """
