@@ -44,7 +44,7 @@ def check_shared_memory(num_workers: int, batch_bytes: int) -> None:
         enough = False
     if not enough:
         raise InputError(
-            f"data.num_workers={num_workers}: the workers need {needed / 1e6:.0f} MB of shared memory, which "
+            f"data.num_workers={num_workers}: the workers need {max(needed / 1e6, 1):.0f} MB of shared memory, which "
             f"{SHARED_MEMORY} does not have: set data.num_workers=0, or give the container more (docker run --shm-size)"
         )
 
