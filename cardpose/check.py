@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from cardpose.common.command_line import Tool, checked
+from cardpose.common.errors import InputError
 from cardpose.labelling.checks import MAX_RESIDUAL
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def check(
     """
     from cardpose.labelling.checks.checking import check_folder
 
+    for name, value in (("residual", residual), ("duplicate-threshold", duplicate_threshold)):
+        if not value > 0:
+            raise InputError(f"--{name} {value}: choose a number above 0")
     page = out / "index.html"
     return Check(check_folder(folder, page, split, residual, duplicate_threshold, pictures), page)
 

@@ -10,6 +10,7 @@ frames are from those of Python for the same pixels. Needs Playwright, Chromium 
 import argparse
 import base64
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -61,12 +62,20 @@ def wait(page: Page, seen: str, seconds: float = 60) -> None:
         page.wait_for_timeout(20)
 
 
+def started_here(process: Path) -> bool:
+    """Whether a process, its folder in /proc, descends from this script."""
+    number = int(process.name)
+    while number not in (0, os.getpid()):
+        number = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+    return number > 0
+
+
 def memory() -> float:
-    """MB of memory that Chromium's processes have of their own."""
+    """MB of memory that the processes of this script's Chromium have of their own."""
     kilobytes = 0
     for status in Path("/proc").glob("[0-9]*/smaps_rollup"):
         try:
-            if b"chromium" in (status.parent / "cmdline").read_bytes():
+            if b"chromium" in (status.parent / "cmdline").read_bytes() and started_here(status.parent):
                 lines = status.read_text().splitlines()
                 kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
         except OSError:  # it has ended
@@ -170,7 +179,7 @@ IN_PAGE = """async (frames) => {
 def parity(clips: list[str]) -> None:
     """Print how far page and Python are apart for the same pixels."""
     files = {"ONNX Runtime": find_model("packet-fast", exported=True), "PyTorch": find_model("packet-fast")}
-    found: dict[str, list[Any]] = {name: [] for name in files}
+    answers = []
     with served() as playwright:
         browser = launch(playwright)
         page = browser.new_page()
@@ -179,13 +188,12 @@ def parity(clips: list[str]) -> None:
             images = [frame.image for frame in iterate(clip)]
             pngs = [cv2.imencode(".png", image[..., ::-1])[1].tobytes() for image in images]
             answer = page.evaluate(IN_PAGE, [base64.b64encode(png).decode() for png in pngs])
-            for name, file in files.items():
-                found[name].append((answer, Predictor.from_file(file), images))
+            answers.append((answer, images))
         browser.close()
-    for name, rows in found.items():
+    for name, file in files.items():
         print(f"| page - Python with {name} | median | 99 % | most |")
-        away: dict[str, list[Any]] = {}
-        for answer, predictor, images in rows:
+        predictor, away = Predictor.from_file(file), dict[str, list[Any]]()
+        for answer, images in answers:
             own = list(predictor.stream(images))
             for there, here in zip(answer["estimates"], own, strict=True):
                 away.setdefault("corners, pixels", []).extend(

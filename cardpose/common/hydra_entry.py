@@ -155,8 +155,9 @@ def entry(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[
 def _run(config_name: str, words: list[str], job: Callable[[DictConfig], Any]) -> None:
     """Run the job with Hydra, or print the help."""
     if {"--help", "-h"}.intersection(words):
-        return print(help_text(config_name, words))
-    return hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        print(help_text(config_name, words))
+    else:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
 
 
 def _composition_error(error: Exception, config_name: str, words: list[str]) -> InputError:

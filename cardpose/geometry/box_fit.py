@@ -28,12 +28,14 @@ _DAMPING = 1e-3  # of the diagonal of the normal equations
 _MAX_TURN = 0.5  # radians in one step
 
 
-def focal_length(field_of_view: float) -> float:
-    """Focal length, in image widths, of a camera with this horizontal field of view in degrees.
+def focal_length(field_of_view: float | None) -> float:
+    """Focal length, in image widths, of a camera with this horizontal field of view in degrees; None: a phone's.
 
     >>> round(focal_length(90), 3)
     0.5
     """
+    if field_of_view is None:
+        return PHONE_FOCAL
     return 0.5 / math.tan(math.radians(field_of_view) / 2)
 
 

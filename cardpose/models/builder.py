@@ -65,7 +65,7 @@ ALLOWED = frozenset(
 """Dotted names of what a configuration may name outside of the classes of `cardpose.models`."""
 
 _NUMBERS: dict[Any, Any] = {int: (int,), float: (int, float)}
-"""What arguments of these types may be."""
+"""Types of the values that an argument of a type takes."""
 _LARGEST = 2**53
 """No setting of a network is larger."""
 DIRECTIVES = ("_target_", "_partial_", "_convert_")

@@ -24,7 +24,7 @@ from cardpose.common.packet import MAX_CARDS
 from cardpose.common.threads import load_torch
 from cardpose.fusion.clips import Flag, check_and_fit
 from cardpose.fusion.edge_votes import LOOKED_AT, MIN_SIDE, choose_in_frame
-from cardpose.geometry.box_fit import PHONE_FOCAL, BoxFit, focal_length
+from cardpose.geometry.box_fit import BoxFit, focal_length
 from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, is_onnx
@@ -39,8 +39,8 @@ class Predictor:
 
     Args:
         backend: what computes; it holds the interval and the fusion settings of the model.
-        field_of_view: of the camera, in degrees across the longer side of its frames, for thickness and box; None: what
-            the EXIF data of a photograph, else what the model was calibrated for, else a phone's.
+        field_of_view: of the camera, in degrees across the longer side of its frames, for thickness and box; None: that
+            in the EXIF data of a photograph, else that which the model was calibrated for, else a phone's.
     """
 
     def __init__(self, backend: Backend, field_of_view: float | None = None) -> None:
@@ -48,7 +48,7 @@ class Predictor:
         self.interval, self.fusion = backend.interval, backend.fusion
         view = field_of_view or backend.field_of_view
         self._given = field_of_view is not None
-        self.focal = PHONE_FOCAL if view is None else focal_length(view)
+        self.focal = focal_length(view)
         """Focal length, in longer sides of the frames."""
 
     @cached_property

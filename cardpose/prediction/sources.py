@@ -175,7 +175,7 @@ class CameraSource:
 
 
 class Found(NamedTuple):
-    """Find the sources that the words of a command line name.
+    """Sources that the words of a command line name.
 
     Args:
         sources: each once, in the order given.

@@ -47,9 +47,8 @@ class TensorBoard(TensorBoardLogger):
         try:
             super().log_metrics(shown, step)
         except ValueError as error:
-            if isinstance(
-                error.__cause__, OSError
-            ):  # of the thread; Lightning blames the value that is logged
+            # Of the writer's thread: Lightning blames the value that is logged.
+            if isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None
             raise
 

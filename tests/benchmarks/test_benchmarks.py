@@ -1,4 +1,4 @@
-"""What a benchmark measures; how fast that is, no test asks."""
+"""Results of the benchmarked code; no test measures its speed."""
 
 import numpy as np
 import torch

@@ -188,6 +188,7 @@ def test_conversions_that_cannot_be_made(
         ("convert", ("--out=a",), "missing argument 'ROOT'"),
         ("check", (), "missing argument 'FOLDER'"),
         ("check", ("none",), "none: no such folder"),
+        ("check", ("none", "--residual=0"), "--residual 0.0: choose a number above 0"),
         ("check", ("none", "--residual=-1"), "'--residual': should be greater than or equal to 0"),
         (
             "check",

@@ -69,6 +69,16 @@ def test_metadata_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
         OnnxBackend(tmp_path / "a.onnx")
 
 
+def test_outputs_that_are_not_finite_give_no_count(tmp_path: Path) -> None:
+    def spoil(model: Any) -> None:
+        weights = next(t for t in model.graph.initializer if t.data_type == 1 and len(t.dims) == 4)
+        spoilt = np.resize(np.float32([3e38, -3e38]), tuple(weights.dims))
+        weights.CopyFrom(onnx.numpy_helper.from_array(spoilt, weights.name))
+
+    with pytest.raises(InputError, match=r"a\.onnx: its outputs are not finite"):
+        use(tmp_path, spoil)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.float64])
 @pytest.mark.parametrize("raw", [True, False])

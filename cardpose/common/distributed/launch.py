@@ -125,7 +125,7 @@ def lost_process_errors() -> Iterator[None]:
             raise
         raise InputError(
             f"the connection to another process of this training was lost ({first_line(error)}): if that process has "
-            "ended: its own output has the cause; continue with resume=<the run folder>/checkpoints/last.ckpt"
+            "ended, its own output has the cause; continue with resume=<the run folder>/checkpoints/last.ckpt"
         ) from error
 
 

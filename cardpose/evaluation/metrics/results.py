@@ -36,8 +36,8 @@ class FrameResult:
         corner_px: (8,) error in source pixels, NaN without a label.
         thickness_px: (4,) error of the distance between back and face corner in source pixels, NaN if one of them
             has no label.
-        edges: what the edges say; None where they were not looked at.
-        method: what `cards_predicted` is from: "thickness", "edges" or "both".
+        edges: the count by edges; None where they were not looked at.
+        method: of `cards_predicted`: "thickness", "edges" or "both".
         cards_by_thickness: the network's estimate, where edges were looked at.
     """
 

@@ -11,7 +11,7 @@ from cardpose.evaluation.report.test_result import TestResult
 from cardpose.fusion.clips import check_and_fit
 from cardpose.fusion.edge_votes import LOOKED_AT, MIN_SIDE, choose_in_frame
 from cardpose.fusion.videos import bound_scores
-from cardpose.geometry.box_fit import PHONE_FOCAL, focal_length
+from cardpose.geometry.box_fit import focal_length
 
 
 def count_edges(tested: TestResult, field_of_view: float | None = None) -> TestResult:
@@ -31,7 +31,7 @@ def count_edges(tested: TestResult, field_of_view: float | None = None) -> TestR
     from cardpose.edges.counting import EdgeCounter
 
     counter = EdgeCounter.from_file()
-    camera = PHONE_FOCAL if field_of_view is None else focal_length(field_of_view)
+    camera = focal_length(field_of_view)
     answers = {}
     with ProgressBar("edges", len(large)) as bar:
         for result, image in frames.sources(large):
