@@ -84,17 +84,8 @@ def show(checked: Check) -> int:
     return BROKEN if {Kind.RULE, Kind.GONE} & set(kinds) else 0
 
 
-main = Tool(
-    check,
-    finish=show,
-    old_words={
-        "data": "",
-        "data.root": "",
-        "split.path": "--split",
-        "misfit": "--residual",
-        "near": "--duplicate-threshold",
-    },
-)
+OLD_WORDS = {"data": "", "data.root": "", "split.path": "--split", "misfit": "--residual"}
+main = Tool(check, show, OLD_WORDS | {"near": "--duplicate-threshold"})
 
 if __name__ == "__main__":
     main()
