@@ -1,4 +1,4 @@
-"""One count per clip: which frames are used, and their weighted median.
+"""One count per clip: which frames are used, and their weighted midmean.
 
     flags = check_frames(confidence, corners, size, config)      each frame by itself
     clip = fuse(cards, cards_std, flags, config, interval)       the whole clip
@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from cardpose.common.packet import MAX_CARDS
+from cardpose.fusion.averages import weighted_median, weighted_midmean
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.box_fit import MIN_CORNERS, PHONE_FOCAL, BoxFit
@@ -189,11 +190,11 @@ def fuse(
     config: FusionConfig,
     interval: Interval | None = None,
 ) -> Clip:
-    """Fuse the frames of a clip: the weighted median of the good frames, clipped to 1 to 104 cards.
+    """Fuse the frames of a clip: the weighted midmean of the good frames, clipped to 1 to 104 cards.
 
-    A weight is 1 / standard deviation: the weighted median is then the maximum likelihood estimate for Laplacian errors
-    (Bloomfield and Steiger 1983, Least Absolute Deviations). Without standard deviations it is the plain median. If
-    every frame with a packet is flagged, all of those are used: a poor estimate of a packet that is there.
+    A weight is 1 / standard deviation; without standard deviations all are equal. The midmean, unlike the median, does
+    not jump from one frame's count to the next one's when a camera delivers some frames more or less. If every frame
+    with a packet is flagged, all of those are used: a poor estimate of a packet that is there.
 
     Args:
         cards: (N,) estimates in cards.
@@ -215,11 +216,11 @@ def fuse(
         used = flags != Flag.NO_PACKET
     if not used.any():
         return Clip(np.nan, np.nan, np.nan, flags, used)
-    # Remove outliers once, then take the median of the rest.
+    # Remove outliers once, then take the midmean of the rest.
     weights = _weights(cards_std, used, config)
     outlier = used & _outliers(cards, weights, config)
     used = used & ~outlier
-    count = np.clip(weighted_median(cards, weights * used), 1, MAX_CARDS)
+    count = np.clip(weighted_midmean(cards, weights * used), 1, MAX_CARDS)
     low, high = interval.bounds(count, used.sum()) if interval else (np.nan, np.nan)
     return Clip(float(count), float(low), float(high), np.where(outlier, Flag.OUTLIER, flags), used)
 
@@ -236,30 +237,6 @@ def _outliers(cards: np.ndarray, weights: np.ndarray, config: FusionConfig) -> n
     distance = np.abs(cards - weighted_median(cards, weights))
     deviation = _MAD_TO_SIGMA * weighted_median(distance, weights)
     return distance > np.maximum(config.outlier_deviations * deviation, config.outlier_cards)
-
-
-def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value with half of the weight on each side of it, interpolated between two values.
-
-    Args:
-        values: (N,); a NaN with a weight above 0 makes the result NaN.
-        weights: (N,) from 0, at least one above.
-
-    >>> weighted_median(np.array([3.0, 1.0, 2.0, 10.0]), np.ones(4))
-    2.5
-    >>> weighted_median(np.array([3.0, 1.0, 2.0, 10.0]), np.array([1.0, 1.0, 1.0, 0.0]))
-    2.0
-    """
-    positive = weights > 0
-    values, weights = values[positive], weights[positive]
-    if np.isnan(values).any():
-        return float("nan")
-    # Sorted by weight too, so that equal values do not depend on the order of the frames.
-    order = np.lexsort((weights, values))
-    values, weights = values[order], weights[order]
-    # Each value sits at the middle of its own weight on the cumulative axis; the median is at half of the total.
-    position = np.cumsum(weights) - weights / 2
-    return float(np.interp(weights.sum() / 2, position, values))
 
 
 class RunningCount:

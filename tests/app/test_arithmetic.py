@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cardpose.fusion.clips import RunningCount, check_and_fit, weighted_median
+from cardpose.fusion.averages import weighted_median, weighted_midmean
+from cardpose.fusion.clips import RunningCount, check_and_fit
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.letterbox import letterbox
@@ -75,14 +76,15 @@ def test_the_running_count(node: Node, interval: Interval | None, known: bool) -
     np.testing.assert_allclose(numbers(node(script, given)), numbers(expected), atol=1e-9)
 
 
-def test_the_weighted_median(node: Node) -> None:
+def test_weighted_median_and_midmean(node: Node) -> None:
     cases = [([3, 1, 2, 10], [1, 1, 1, 1]), ([3, 1, 2, 10], [1, 1, 1, 0]), ([5], [2]), ([1, 1, 4], [1, 3, 1])]
     script = (
-        "import { weightedMedian } from './fusion.js';\n"
-        "const result = input.map(([values, weights]) => weightedMedian(values, weights));\n" + PRINT
+        "import { weightedMedian, weightedMidmean } from './fusion.js';\n"
+        "const result = input.map((item) => [weightedMedian(...item), weightedMidmean(...item)]);\n" + PRINT
     )
-    expected = [weighted_median(np.array(v, float), np.array(w, float)) for v, w in cases]
-    np.testing.assert_allclose(node(script, cases), expected)
+    arrays = [(np.array(values, float), np.array(weights, float)) for values, weights in cases]
+    expected = [(weighted_median(*one), weighted_midmean(*one)) for one in arrays]
+    np.testing.assert_allclose(node(script, cases), expected, rtol=1e-12)
 
 
 def test_tracked_corners(node: Node) -> None:

@@ -38,23 +38,33 @@ export function checkAndFit(confidence, corners, size, config, focal) {
   return { flag, found, thickness: shown.thickness, box: shown.corners, steepness: shown.steepness };
 }
 
+/** Values whose weight is above 0, ascending, and the weight up to the end of each; a NaN makes all values NaN. */
+function inOrder(values, weights) {
+  const order = [...values.keys()].filter((i) => weights[i] > 0);
+  const unknown = order.some((i) => Number.isNaN(values[i]));
+  order.sort((a, b) => values[a] - values[b] || weights[a] - weights[b]);
+  let end = 0;
+  const ends = order.map((i) => (end += weights[i]));
+  return [order.map((i) => (unknown ? NaN : values[i])), ends, end];
+}
+
 /** The value with half of the weight on each side, interpolated between two values. */
 export function weightedMedian(values, weights) {
-  const items = values.map((value, i) => [value, weights[i]]).filter(([, weight]) => weight > 0);
-  if (items.some(([value]) => Number.isNaN(value))) return NaN;
-  items.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const half = items.reduce((sum, [, weight]) => sum + weight, 0) / 2;
-  let total = 0, before = null;
-  for (const [value, weight] of items) {
-    const position = total + weight / 2;
-    if (position >= half) {
-      if (!before) return value;
-      return before.value + ((value - before.value) * (half - before.position)) / (position - before.position);
-    }
-    before = { value, position };
-    total += weight;
-  }
-  return before ? before.value : NaN;
+  const [ordered, ends, total] = inOrder(values, weights);
+  const middles = ends.map((end, i) => ((ends[i - 1] ?? 0) + end) / 2);
+  const after = middles.findIndex((middle) => middle >= total / 2), before = after - 1;
+  if (after <= 0) return ordered.at(after);
+  const share = (total / 2 - middles[before]) / (middles[after] - middles[before]);
+  return ordered[before] + (ordered[after] - ordered[before]) * share;
+}
+
+/** Mean of the middle half of the weight. */
+export function weightedMidmean(values, weights) {
+  const [ordered, ends, total] = inOrder(values, weights);
+  const within = (position) => clip(position, total / 4, 0.75 * total);
+  const parts = ends.map((end, i) => within(end) - within(ends[i - 1] ?? 0));
+  const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
+  return sum(parts.map((part, i) => part * ordered[i])) / sum(parts);
 }
 
 /** Interval [low, high] of a count from `frames` frames; NaN without a calibration. */
@@ -64,7 +74,7 @@ export function bounds(interval, cards, frames) {
   return [clip(cards - half, 1, MAX_CARDS), clip(cards + half, 1, MAX_CARDS)];
 }
 
-/** Fuse frames { cards, std, flag }: the weighted median of the good ones; frames: how many were used. */
+/** Fuse frames { cards, std, flag }: the weighted midmean of the good ones; frames: how many were used. */
 export function fuse(frames, config, interval) {
   let used = frames.filter((frame) => frame.flag === GOOD);
   if (!used.length) used = frames.filter((frame) => frame.flag !== NO_PACKET);
@@ -77,7 +87,7 @@ export function fuse(frames, config, interval) {
   const deviation = MAD_TO_SIGMA * weightedMedian(away, weights);
   const limit = Math.max(config.outlier_deviations * deviation, config.outlier_cards);
   used = used.filter((_, i) => !(away[i] > limit));
-  const cards = clip(weightedMedian(used.map((frame) => frame.cards), used.map(weight)), 1, MAX_CARDS);
+  const cards = clip(weightedMidmean(used.map((frame) => frame.cards), used.map(weight)), 1, MAX_CARDS);
   const [low, high] = bounds(interval, cards, used.length);
   return { cards, low, high, frames: used.length };
 }
@@ -109,4 +119,4 @@ export class RunningCount {
   }
 }
 /** A camera that is left on would otherwise fill the memory: after so many frames the oldest leave. */
-RunningCount.MOST = 3000;
+RunningCount.MOST = 1000;
