@@ -1,9 +1,11 @@
-"""Make a released model of a run: `python -m cardpose.deploy.release RUN NAME [FOOTAGE=METRICS.json ...]`.
+"""Make a released model of runs: `python -m cardpose.deploy.release RUN[,RUN ...] NAME [FOOTAGE=METRICS.json ...]`.
 
 Writes cardpose/zoo/NAME.ckpt, which holds what evaluation, export and a new training need: the weights in half
 precision, the configuration and the commit, but neither the optimizer nor the list of frames; and NAME.onnx, which
-predicts the same without torch. The scores of reports of `cardpose evaluate`, one for each kind of footage, go into
-cardpose/zoo/models.json. NAME in place of RUN writes the ONNX file of the released checkpoint again.
+predicts the same without torch. Of several runs, each started from the one before, the mean of the weights is taken
+(Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization). The scores of reports of
+`cardpose evaluate`, one for each kind of footage, go into cardpose/zoo/models.json. NAME in place of RUN writes the
+ONNX file of the released checkpoint again.
 """
 
 import json
@@ -38,6 +40,25 @@ def slim(checkpoint: dict[str, Any]) -> dict[str, Any]:
         "state_dict": weights,
         "pytorch-lightning_version": checkpoint.get("pytorch-lightning_version", ""),
     }
+
+
+def with_mean_weights(read: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last of some checkpoints of one network, with the mean of the weights of all.
+
+    Raises:
+        InputError: they are of different networks.
+    """
+    last = read[-1]["state_dict"]
+    shapes = [{name: value.shape for name, value in one["state_dict"].items()} for one in read]
+    if any(one != shapes[-1] for one in shapes):
+        raise InputError("the runs have different networks: give runs that started from one another")
+    weights = {
+        name: torch.stack([one["state_dict"][name].to(value) for one in read]).mean(0)
+        if value.is_floating_point()
+        else value
+        for name, value in last.items()
+    }
+    return {**read[-1], "state_dict": weights}
 
 
 def _without_folders(node: Any, run: str, name: str) -> Any:
@@ -93,11 +114,11 @@ def write_card(name: str, described: dict[str, Any], reports: dict[str, Path]) -
 def main(argv: list[str]) -> None:
     """Write a released model and its card; prints paths and sizes."""
     if len(argv) < 2 or argv[1] not in RELEASED or not all("=" in word for word in argv[2:]):
-        usage = "usage: python -m cardpose.deploy.release RUN"
+        usage = "usage: python -m cardpose.deploy.release RUN[,RUN ...]"
         raise SystemExit(f"{usage} {'|'.join(RELEASED)} [FOOTAGE=METRICS.json ...]")
-    path, out = find_checkpoint(argv[0]), ZOO / f"{argv[1]}.ckpt"
-    if path != out:
-        checkpoint = slim(checkpoints.read(path))
+    paths, out = [find_checkpoint(run) for run in argv[0].split(",")], ZOO / f"{argv[1]}.ckpt"
+    if paths != [out]:
+        checkpoint = slim(with_mean_weights([checkpoints.read(path) for path in paths]))
         checkpoints.write(checkpoint, out)
         reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
         write_card(argv[1], checkpoint[checkpoints.KEY], reports)

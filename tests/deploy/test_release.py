@@ -57,3 +57,17 @@ def test_constants_are_halved_where_that_is_exact_and_worthwhile() -> None:
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for name, value in zip(values, session.run(None, {}), strict=True):
         assert (value == -values[name]).all()
+
+
+def test_the_mean_of_runs_is_that_of_their_weights_and_the_last_ones_description() -> None:
+    first = {
+        checkpoints.KEY: 1,
+        "state_dict": {"w": torch.tensor([1.0, 3.0]).half(), "steps": torch.tensor(5)},
+    }
+    last = {checkpoints.KEY: 2, "state_dict": {"w": torch.tensor([2.0, 0.0]), "steps": torch.tensor(9)}}
+    both = release.with_mean_weights([first, last])
+    assert both[checkpoints.KEY] == 2
+    assert torch.equal(both["state_dict"]["w"], torch.tensor([1.5, 1.5]))
+    assert both["state_dict"]["steps"] == 9
+    with pytest.raises(InputError, match="different networks"):
+        release.with_mean_weights([{"state_dict": {"w": torch.zeros(3)}}, last])

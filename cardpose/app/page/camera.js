@@ -75,21 +75,32 @@ export class Camera {
   }
 }
 
+const FRESH = 12; // milliseconds
+
 /**
- * Call `work` with each newest frame of a video as an ImageBitmap and the time it was shown. The next frame is taken
- * once `work` is done: frames in between are never queued. Returns a function that stops.
+ * Call `work` with the newest frame of a video as an ImageBitmap and the time it was shown, again and again. Frames that
+ * are shown while `work` is busy are not queued: once it is done it gets the newest one if that is still fresh, else the
+ * next. Returns a function that stops.
  */
 export function eachFrame(video, work) {
-  let running = true;
+  let running = true, busy = false, newest = 0;
   const next = (then) => (video.requestVideoFrameCallback
     ? video.requestVideoFrameCallback((now) => then(now)) : requestAnimationFrame(then));
-  const step = async (now) => {
-    if (!running) return;
-    if (video.videoWidth && video.readyState >= 2) {
-      await work(await createImageBitmap(video), now);
-    }
-    if (running) next(step);
+  const take = async () => {
+    busy = true;
+    let time;
+    do {
+      time = newest;
+      if (video.videoWidth && video.readyState >= 2) await work(await createImageBitmap(video), time);
+    } while (running && newest > time && performance.now() - newest < FRESH);
+    busy = false;
   };
-  next(step);
+  const shown = (now) => {
+    if (!running) return;
+    newest = now;
+    next(shown);
+    if (!busy) take();
+  };
+  next(shown);
   return () => { running = false; };
 }
