@@ -31,6 +31,7 @@ MORE := data.root=outputs/synthetic_more render.seed=5 render.clips=16000 traine
 # Then others again.
 LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000 optim.lr=0.002 trainer.max_epochs=3
 AGAIN := data.root=outputs/synthetic_again render.seed=8 render.clips=10000 optim.lr=0.002
+ONCE_MORE := data.root=outputs/synthetic_once_more render.seed=9 render.clips=10000
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
 	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first
@@ -47,9 +48,13 @@ model: venv  ## Train the released models packet and packet-fast again (hours; s
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_third $(LAST) \
 	  hydra.run.dir=outputs/packet_fast_fourth
 	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_fourth $(AGAIN) trainer.max_epochs=3 \
-	  hydra.run.dir=outputs/packet
+	  hydra.run.dir=outputs/packet_fifth
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_fourth $(AGAIN) \
-	  trainer.max_epochs=5 hydra.run.dir=outputs/packet_fast
+	  trainer.max_epochs=5 hydra.run.dir=outputs/packet_fast_fifth
+	$(BIN)/python -m cardpose.train experiment=packet init_from=outputs/packet_fifth $(ONCE_MORE) optim.lr=0.001 \
+	  trainer.max_epochs=1 hydra.run.dir=outputs/packet_sixth
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_fifth $(ONCE_MORE) optim.lr=0.002 \
+	  trainer.max_epochs=4 hydra.run.dir=outputs/packet_fast_sixth
 
 # Of each npm package only the files that the page loads; package-lock.json pins them.
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
