@@ -80,16 +80,17 @@ export function fuse(frames, config, interval) {
   if (!used.length) used = frames.filter((frame) => frame.flag !== NO_PACKET);
   if (!used.length) return { cards: NaN, low: NaN, high: NaN, frames: 0 };
   const equal = used.some((frame) => Number.isNaN(frame.std));
-  const weight = (frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std));
-  const weights = used.map(weight);
-  const middle = weightedMedian(used.map((frame) => frame.cards), weights);
-  const away = used.map((frame) => Math.abs(frame.cards - middle));
+  const values = used.map((frame) => frame.cards);
+  const weights = used.map((frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std)));
+  const middle = weightedMedian(values, weights);
+  const away = values.map((value) => Math.abs(value - middle));
   const deviation = MAD_TO_SIGMA * weightedMedian(away, weights);
   const limit = Math.max(config.outlier_deviations * deviation, config.outlier_cards);
-  used = used.filter((_, i) => !(away[i] > limit));
-  const cards = clip(weightedMidmean(used.map((frame) => frame.cards), used.map(weight)), 1, MAX_CARDS);
-  const [low, high] = bounds(interval, cards, used.length);
-  return { cards, low, high, frames: used.length };
+  const kept = weights.map((weight, i) => (away[i] > limit ? 0 : weight)); // without outliers
+  const cards = clip(weightedMidmean(values, kept), 1, MAX_CARDS);
+  const count = away.filter((distance) => !(distance > limit)).length;
+  const [low, high] = bounds(interval, cards, count);
+  return { cards, low, high, frames: count };
 }
 
 /** `fuse` over the frames so far, and whether it has settled: it and its interval stopped changing. */
