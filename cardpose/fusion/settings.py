@@ -15,6 +15,7 @@ LIMITS = {
     "outlier_deviations": (0.0, 1000.0),
     "outlier_cards": (0.0, 1000.0),
     "min_cards_std": (0.0, 100.0),
+    "second_look": (0.0, 1.0),
 }
 """Lowest and highest value of each setting."""
 POSITIVE = ("tolerance", "min_cards_std")
@@ -39,6 +40,9 @@ class FusionConfig:
         outlier_deviations, outlier_cards: an outlier is farther from the clip's median than both, in robust standard
             deviations and in cards.
         min_cards_std: lower bound, in cards, of a frame's standard deviation when it is weighted.
+        second_look: a packet that fills less than this share of the network's input is predicted a second time, cut
+            out of the source frame (`cardpose.prediction.second_look`); 0: never. For models that have seen packets
+            of all sizes; a training and its scores look once.
 
     Raises:
         InputError: a value is no number or outside `LIMITS`.
@@ -57,6 +61,7 @@ class FusionConfig:
     outlier_deviations: float = 5.0
     outlier_cards: float = 4.0
     min_cards_std: float = 0.1
+    second_look: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():

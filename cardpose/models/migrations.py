@@ -69,6 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "model.spatial": {"_target_": "cardpose.models.spatial.NoSpatial"},
     "count_head": {"_target_": "cardpose.models.counts.Regression"},
     "fusion": asdict(FusionConfig()),
+    "fusion.second_look": 0.0,
     "keep_start": False,
     "fixed_modules": None,
     "data.read.footage.second": None,

@@ -29,6 +29,7 @@ from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, is_onnx
 from cardpose.prediction.records import FrameItem, Prediction
+from cardpose.prediction.second_look import DECISIVE, cut_out, filled
 
 if TYPE_CHECKING:
     from cardpose.edges.counting import EdgeCounter
@@ -133,11 +134,44 @@ class Predictor:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"expected uint8 RGB (height, width, 3), got {image.dtype} {image.shape}")
         height, width = image.shape[:2]
-        picture = image if max(height, width) >= MIN_SIDE else None
+        picture = image if self.fusion.second_look > 0 or max(height, width) >= MIN_SIDE else None
         return FrameItem(*letterbox(image, self.backend.size), width=width, height=height, picture=picture)
 
     def predict(self, items: Sequence[FrameItem]) -> list[Prediction]:
         """Predict a batch of prepared frames, in their order."""
+        return [self.with_edges(item, *seen) for item, seen in zip(items, self.look(items), strict=True)]
+
+    def look(self, items: Sequence[FrameItem]) -> list[tuple[Prediction, BoxFit[np.ndarray]]]:
+        """What the network says of prepared frames, small packets looked at twice, and the box (1, ...) of each."""
+        seen = self._look_once(items)
+        size = self.backend.size
+        small = [i for i, item in enumerate(items) if self.is_small(seen[i][0], item)]
+        closer = [cut_out(items[i], seen[i][0].completed(), size) for i in small]
+        for i, second in zip(small, self._look_once(closer), strict=True):
+            if second[0].flag in DECISIVE:
+                seen[i] = second
+        return seen
+
+    def is_small(self, found: Prediction, item: FrameItem) -> bool:
+        """Whether a frame shows a packet that is looked at a second time."""
+        if found.flag != Flag.GOOD or item.picture is None:
+            return False
+        share = filled(found.completed(), (item.width, item.height), self.backend.size)
+        return share < self.fusion.second_look
+
+    def counts_edges(self, width: int, height: int, flag: Flag) -> bool:
+        """Whether edges are counted in source frames of this size in pixels and with this flag."""
+        return max(width, height) >= MIN_SIDE and flag in LOOKED_AT
+
+    def with_edges(self, item: FrameItem, found: Prediction, box: BoxFit[np.ndarray]) -> Prediction:
+        """A prediction of `look` after a look at the edges in the source frame, if that is large enough."""
+        if item.picture is None or not self.counts_edges(item.width, item.height, found.flag):
+            return found
+        edges = self.edges(item.picture, box, self._focal(item))
+        cards, method = choose_in_frame(found.cards, self.interval, edges.vote)
+        return replace(found, edges=edges, cards=cards, method=method)
+
+    def _look_once(self, items: Sequence[FrameItem]) -> list[tuple[Prediction, BoxFit[np.ndarray]]]:
         if not items:
             return []
         output = self.backend(np.stack([item.image for item in items]))
@@ -164,18 +198,10 @@ class Predictor:
             for i in range(len(items))
         ]
         fits = [BoxFit(*(part[i : i + 1] for part in boxes.box)) for i in range(len(items))]
-        return [self._with_edges(*row) for row in zip(items, predictions, fits, strict=True)]
+        return list(zip(predictions, fits, strict=True))
 
     def _focal(self, item: FrameItem) -> float:
         return self.focal if item.focal is None or self._given else item.focal
-
-    def _with_edges(self, item: FrameItem, found: Prediction, box: BoxFit[np.ndarray]) -> Prediction:
-        """A prediction after a look at the edges in the source frame, if that is large enough."""
-        if item.picture is None or max(item.width, item.height) < MIN_SIDE or found.flag not in LOOKED_AT:
-            return found
-        edges = self.edges(item.picture, box, self._focal(item))
-        cards, method = choose_in_frame(found.cards, self.interval, edges.vote)
-        return replace(found, edges=edges, cards=cards, method=method)
 
 
 def choose_device(accelerator: str) -> str:

@@ -25,8 +25,8 @@ class FrameItem:
         index: position of the frame in its clip.
         timestamp: seconds from the start of the clip, NaN for pictures.
         source: the clip; None for a picture that is not part of one.
-        picture: (height, width, 3) uint8 RGB, the source frame; None where nothing will be drawn on it and no edges
-            counted.
+        picture: (height, width, 3) uint8 RGB, the source frame; None where nothing will be drawn on it, no edges
+            counted and nothing looked at twice.
         focal: focal length in longer sides of the frame, from the EXIF data of a photograph; None without.
     """
 

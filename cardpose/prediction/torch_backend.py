@@ -1,5 +1,6 @@
 """The network of a checkpoint in PyTorch, as a backend of a `Predictor`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ class TorchBackend:
 
     Args:
         device: a torch device, or "auto" for the GPU if there is one.
+        config: in place of the checkpoint's own configuration.
 
     Raises:
         InputError: no such file, not a checkpoint of cardpose, or of another version.
     """
 
-    def __init__(self, path: str | Path, device: str = "cpu") -> None:
+    def __init__(
+        self, path: str | Path, device: str = "cpu", config: Mapping[str, Any] | None = None
+    ) -> None:
         checkpoint = checkpoints.read(path)
-        self.described: dict[str, Any] = checkpoint[checkpoints.KEY]
-        described = self.described
+        described = checkpoint[checkpoints.KEY]
+        if config is not None:
+            described = {**described, "config": config}
+        self.described: dict[str, Any] = described
         try:
             self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]

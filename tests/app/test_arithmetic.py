@@ -11,6 +11,7 @@ from cardpose.fusion.clips import RunningCount, check_and_fit
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.letterbox import letterbox
+from cardpose.prediction import second_look
 from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
 
 Node = Callable[[str, Any], Any]
@@ -118,6 +119,41 @@ def test_the_letterbox(node: Node, shape: tuple[int, int]) -> None:
     assert away.max() <= 1
     assert (away > 0).mean() < (0.2 if max(shape) < 192 else 0.02)  # OpenCV enlarges with rounded weights
     np.testing.assert_allclose(made["at"], to_source.astype(float) @ [10, 20, 1], atol=1e-4)
+
+
+def test_a_part_of_a_frame_is_as_that_part_alone(node: Node) -> None:
+    image = np.random.default_rng(4).integers(0, 256, (90, 120, 4), np.uint8)
+    parts = [(10, 20, 110, 80), (0, 0, 120, 90), (95, 3, 120, 90)]
+    script = (
+        "import { letterbox } from './letterbox.js';\nconst result = input.parts.map(([left, top, right, bottom]) => {"
+        " const made = letterbox(input.frame, [48, 64], { left, top, right, bottom });"
+        " return { planes: Array.from(made.planes), at: made.toSource([10, 20]) }; });\n" + PRINT
+    )
+    frame = {"data": image.ravel().tolist(), "height": 90, "width": 120}
+    for (left, top, right, bottom), made in zip(
+        parts, node(script, {"parts": parts, "frame": frame}), strict=True
+    ):
+        inner, to_source = letterbox(image[top:bottom, left:right, :3].copy(), (48, 64))
+        assert np.abs(numbers(made["planes"]).reshape(3, 48, 64).transpose(1, 2, 0) - inner).max() <= 1
+        np.testing.assert_allclose(made["at"], to_source.astype(float) @ [10, 20, 1] + [left, top], atol=1e-4)
+
+
+def test_what_is_looked_at_twice(node: Node) -> None:
+    random = np.random.default_rng(5)
+    frames = [(640, 480), (480, 640), (1920, 1080), (91, 333)]
+    cases = []
+    for frame in frames * 20:
+        corners = random.uniform(0, 1, (8, 2)) * random.uniform(0.02, 1) * min(frame)
+        cases.append({"corners": (corners + random.uniform(-5, 50, 2)).tolist(), "frame": frame})
+    script = (
+        "import { cutOut, filled } from './second_look.js';\nconst result = input.map(({ corners, frame }) => ({"
+        " share: filled(corners, frame, [192, 256]), ...cutOut(corners, frame, [192, 256]) }));\n" + PRINT
+    )
+    for case, found in zip(cases, node(script, cases), strict=True):
+        given = np.array(case["corners"]), case["frame"], (192, 256)
+        assert found["share"] == pytest.approx(second_look.filled(*given), rel=1e-12)
+        expected = second_look.window(*given)
+        assert tuple(found[name] for name in ("left", "top", "right", "bottom")) == expected
 
 
 def test_vibration_and_calibration(node: Node) -> None:

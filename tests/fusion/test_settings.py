@@ -31,6 +31,7 @@ def test_settings_come_back_from_a_file() -> None:
         ({"border": "wide"}, "fusion.border=wide: choose a number from 0 to 0.5"),
         ({"border": None}, "fusion.border=None: choose a number from 0 to 0.5"),
         ({"outlier_cards": True}, "fusion.outlier_cards=True: choose a number from 0 to 1000"),
+        ({"second_look": 2}, "fusion.second_look=2: choose a number from 0 to 1"),
         ({"min_cards_std": 0}, "fusion.min_cards_std=0: choose a number above 0, at most 100"),
         ({"tolerance": float("nan")}, "fusion.tolerance=nan: choose a number above 0, at most 1"),
         ({"misfit": 0.2}, "fusion.misfit: no such setting: choose found, tolerance, border, "),

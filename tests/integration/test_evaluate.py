@@ -13,9 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cardpose import evaluate
 from cardpose.common.errors import InputError
 from cardpose.edges.counting import EdgeCount, EdgeCounter
-from cardpose.evaluation.report import edge_counts
 from cardpose.fusion.clips import Flag
 from cardpose.models import checkpoints
+from cardpose.prediction import predictor
 
 Compose = Callable[..., DictConfig]
 
@@ -88,8 +88,8 @@ def test_a_report_has_everything(finished_run: Path, tmp_path: Path) -> None:
 def test_edges_of_large_frames_are_counted(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge_counts, "MIN_SIDE", 64)
-    monkeypatch.setattr(edge_counts, "LOOKED_AT", tuple(Flag))
+    monkeypatch.setattr(predictor, "MIN_SIDE", 64)
+    monkeypatch.setattr(predictor, "LOOKED_AT", tuple(Flag))
     monkeypatch.setattr(EdgeCounter, "from_file", lambda: lambda *_: EdgeCount(30, 0.95, 4.0))
     folder = tmp_path / "report"
     (metrics,) = evaluate.evaluate([str(finished_run)], out=folder).metrics

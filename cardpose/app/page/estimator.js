@@ -1,8 +1,9 @@
 // The network and what is computed from its outputs; runs in a worker, and in tests without one.
 
 import { PHONE_FOCAL } from "./box_fit.js";
-import { checkAndFit } from "./fusion.js";
+import { checkAndFit, GOOD, NO_PACKET } from "./fusion.js";
 import { letterbox } from "./letterbox.js";
+import { cutOut, filled } from "./second_look.js";
 
 const RUNTIMES = { wasm: "ort.wasm.min.mjs", threads: "ort.wasm.min.mjs", webgpu: "ort.webgpu.min.mjs" };
 const MOST_THREADS = 4;
@@ -33,9 +34,20 @@ export class Estimator {
     this.focal = view ? focalLength(view) : PHONE_FOCAL;
   }
 
-  /** Estimate a frame of RGBA pixels { data, width, height }; corners in its pixels. */
+  /** Estimate a frame of RGBA pixels { data, width, height }; corners in its pixels. A small packet is looked at twice. */
   async estimate(pixels) {
-    const { planes, toSource } = letterbox(pixels, this.about.size);
+    const first = await this.look(pixels);
+    if (first.flag !== GOOD) return first;
+    const corners = first.corners.map((corner, i) => (first.found[i] ? corner : first.box[i]));
+    const { size, fusion } = this.about;
+    if (!(filled(corners, first.size, size) < fusion.second_look)) return first; // older models have no such setting
+    const second = await this.look(pixels, cutOut(corners, first.size, size));
+    return [GOOD, NO_PACKET].includes(second.flag) ? second : first;
+  }
+
+  /** What the network says of a frame, or of its part { left, top, right, bottom }. */
+  async look(pixels, part) {
+    const { planes, toSource } = letterbox(pixels, this.about.size, part);
     const input = new this.ort.Tensor("uint8", planes, [1, 3, ...this.about.size]);
     const output = await this.session.run({ [this.session.inputNames[0]]: input });
     const numbers = Object.fromEntries(Object.entries(output).map(([name, { data }]) => [name, Array.from(data)]));

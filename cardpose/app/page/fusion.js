@@ -38,33 +38,42 @@ export function checkAndFit(confidence, corners, size, config, focal) {
   return { flag, found, thickness: shown.thickness, box: shown.corners, steepness: shown.steepness };
 }
 
-/** Values whose weight is above 0, ascending, and the weight up to the end of each; a NaN makes all values NaN. */
-function inOrder(values, weights) {
-  const order = [...values.keys()].filter((i) => weights[i] > 0);
-  const unknown = order.some((i) => Number.isNaN(values[i]));
-  order.sort((a, b) => values[a] - values[b] || weights[a] - weights[b]);
-  let end = 0;
-  const ends = order.map((i) => (end += weights[i]));
-  return [order.map((i) => (unknown ? NaN : values[i])), ends, end];
+/** Indices of the values, ascending; of equal values the lightest first. */
+const ascending = (values, weights) =>
+  Uint16Array.from(values.keys()).sort((a, b) => values[a] - values[b] || weights[a] - weights[b]);
+
+const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
+
+/** The value with half of the weight on each side, interpolated between two values; NaN if one with a weight is NaN. */
+export function weightedMedian(values, weights, order = ascending(values, weights)) {
+  if (values.some((value, i) => weights[i] > 0 && Number.isNaN(value))) return NaN;
+  const half = sum(weights) / 2;
+  let end = 0, before, middleBefore;
+  for (const i of order) {
+    if (!(weights[i] > 0)) continue;
+    const middle = end + weights[i] / 2;
+    if (middle >= half) {
+      if (before === undefined) return values[i];
+      return before + ((values[i] - before) * (half - middleBefore)) / (middle - middleBefore);
+    }
+    [before, middleBefore, end] = [values[i], middle, end + weights[i]];
+  }
+  return before;
 }
 
-/** The value with half of the weight on each side, interpolated between two values. */
-export function weightedMedian(values, weights) {
-  const [ordered, ends, total] = inOrder(values, weights);
-  const middles = ends.map((end, i) => ((ends[i - 1] ?? 0) + end) / 2);
-  const after = middles.findIndex((middle) => middle >= total / 2), before = after - 1;
-  if (after <= 0) return ordered.at(after);
-  const share = (total / 2 - middles[before]) / (middles[after] - middles[before]);
-  return ordered[before] + (ordered[after] - ordered[before]) * share;
-}
-
-/** Mean of the middle half of the weight. */
-export function weightedMidmean(values, weights) {
-  const [ordered, ends, total] = inOrder(values, weights);
-  const within = (position) => clip(position, total / 4, 0.75 * total);
-  const parts = ends.map((end, i) => within(end) - within(ends[i - 1] ?? 0));
-  const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
-  return sum(parts.map((part, i) => part * ordered[i])) / sum(parts);
+/** Mean of the middle half of the weight; NaN if a value with a weight is NaN. */
+export function weightedMidmean(values, weights, order = ascending(values, weights)) {
+  const total = sum(weights), within = (position) => clip(position, total / 4, 0.75 * total);
+  let end = 0, inside = 0, mean = 0;
+  for (const i of order) {
+    if (!(weights[i] > 0)) continue;
+    if (Number.isNaN(values[i])) return NaN;
+    const part = within(end + weights[i]) - within(end);
+    end += weights[i];
+    inside += part;
+    mean += part * values[i];
+  }
+  return mean / inside;
 }
 
 /** Interval [low, high] of a count from `frames` frames; NaN without a calibration. */
@@ -82,12 +91,13 @@ export function fuse(frames, config, interval) {
   const equal = used.some((frame) => Number.isNaN(frame.std));
   const values = used.map((frame) => frame.cards);
   const weights = used.map((frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std)));
-  const middle = weightedMedian(values, weights);
+  const order = ascending(values, weights);
+  const middle = weightedMedian(values, weights, order);
   const away = values.map((value) => Math.abs(value - middle));
   const deviation = MAD_TO_SIGMA * weightedMedian(away, weights);
   const limit = Math.max(config.outlier_deviations * deviation, config.outlier_cards);
   const kept = weights.map((weight, i) => (away[i] > limit ? 0 : weight)); // without outliers
-  const cards = clip(weightedMidmean(values, kept), 1, MAX_CARDS);
+  const cards = clip(weightedMidmean(values, kept, order), 1, MAX_CARDS);
   const count = away.filter((distance) => !(distance > limit)).length;
   const [low, high] = bounds(interval, cards, count);
   return { cards, low, high, frames: count };

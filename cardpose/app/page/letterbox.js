@@ -26,38 +26,47 @@ function taps(from, to, shrink) {
   });
 }
 
-/** Weights that are the same for every frame of one size, kept for the next frame. */
-let kept = {};
+/** Weights and buffers of the last sizes, kept for the next frame: of whole frames and of a cut-out. */
+const kept = new Map();
+const MOST_KEPT = 2;
 
 function plan(width, height, outWidth, outHeight) {
   const key = [width, height, outWidth, outHeight].join();
-  if (kept.key !== key) {
-    const scale = Math.min(outHeight / height, outWidth / width);
-    const innerWidth = Math.max(1, round(width * scale)), innerHeight = Math.max(1, round(height * scale));
-    kept = {
-      key, innerWidth, innerHeight,
-      left: Math.floor((outWidth - innerWidth) / 2), top: Math.floor((outHeight - innerHeight) / 2),
-      columns: taps(width, innerWidth, scale < 1), rows: taps(height, innerHeight, scale < 1),
-      line: new Float32Array(width * 4), planes: new Uint8Array(3 * outWidth * outHeight),
-    };
-  }
-  return kept;
+  const found = kept.get(key) ?? newPlan(width, height, outWidth, outHeight);
+  kept.delete(key);
+  kept.set(key, found); // the last used is the last to leave
+  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+  return found;
+}
+
+function newPlan(width, height, outWidth, outHeight) {
+  const scale = Math.min(outHeight / height, outWidth / width);
+  const innerWidth = Math.max(1, round(width * scale)), innerHeight = Math.max(1, round(height * scale));
+  return {
+    innerWidth, innerHeight,
+    left: Math.floor((outWidth - innerWidth) / 2), top: Math.floor((outHeight - innerHeight) / 2),
+    columns: taps(width, innerWidth, scale < 1), rows: taps(height, innerHeight, scale < 1),
+    line: new Float32Array(width * 4), planes: new Uint8Array(3 * outWidth * outHeight),
+  };
 }
 
 /**
- * RGBA pixels { data, width, height } -> { planes: Uint8Array (3, H, W), toSource: [x, y] -> source pixels }.
- * `planes` is overwritten by the next call.
+ * RGBA pixels { data, width, height }, or their part { left, top, right, bottom } ->
+ * { planes: Uint8Array (3, H, W), toSource: [x, y] -> source pixels }. `planes` is overwritten by a later call.
  */
-export function letterbox({ data, width, height }, [outHeight, outWidth]) {
-  const { innerWidth, innerHeight, left, top, columns, rows, line, planes } = plan(width, height, outWidth, outHeight);
+export function letterbox({ data, width, height }, [outHeight, outWidth], part) {
+  const { left: fromX, top: fromY, right, bottom } = part ?? { left: 0, top: 0, right: width, bottom: height };
+  const partWidth = right - fromX, partHeight = bottom - fromY;
+  const { innerWidth, innerHeight, left, top, columns, rows, line, planes } =
+    plan(partWidth, partHeight, outWidth, outHeight);
   const area = outWidth * outHeight;
   planes.fill(PAD_GREY);
   for (let y = 0; y < innerHeight; y++) {
     const { first, weights } = rows[y];
     line.fill(0);
     for (let k = 0; k < weights.length; k++) {
-      const weight = weights[k], offset = (first + k) * width * 4;
-      for (let i = 0; i < width * 4; i++) line[i] += weight * data[offset + i];
+      const weight = weights[k], offset = ((fromY + first + k) * width + fromX) * 4;
+      for (let i = 0; i < partWidth * 4; i++) line[i] += weight * data[offset + i];
     }
     for (let x = 0; x < innerWidth; x++) {
       const across = columns[x], at = (top + y) * outWidth + left + x;
@@ -73,6 +82,8 @@ export function letterbox({ data, width, height }, [outHeight, outWidth]) {
       planes[at + 2 * area] = blue + 0.5;
     }
   }
-  const stepX = width / innerWidth, stepY = height / innerHeight;
-  return { planes, toSource: ([x, y]) => [(x + 0.5 - left) * stepX - 0.5, (y + 0.5 - top) * stepY - 0.5] };
+  const stepX = partWidth / innerWidth, stepY = partHeight / innerHeight;
+  const toSource = ([x, y]) =>
+    [(x + 0.5 - left) * stepX - 0.5 + fromX, (y + 0.5 - top) * stepY - 0.5 + fromY];
+  return { planes, toSource };
 }

@@ -1,23 +1,28 @@
-"""Edges of large test frames: one answer of network and edges in tables, scores and page."""
+"""Test frames predicted from their source: one answer of network, second look and edges in tables, scores and page."""
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cardpose.common.packet import ModelOutput
 from cardpose.data.cache import open_or_build
 from cardpose.data.dataset import CardDataset
 from cardpose.data.footage.folder import DatasetFolder
 from cardpose.edges.counting import EdgeCount, EdgeCounter
 from cardpose.evaluation.metrics.results import FrameResult
-from cardpose.evaluation.report import edge_counts, test_result
+from cardpose.evaluation.report import test_result
 from cardpose.evaluation.report.sections import edge_sections
 from cardpose.evaluation.report.tables import write_tables
 from cardpose.fusion.clips import Flag
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
+from cardpose.prediction import predictor as predicting
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.tested import predict_from_sources
 
 NEW_COLUMNS = ["method", "edges", "edges_probability", "pixels_a_card"]
 SILENT = EdgeCount(0, 0.0, math.nan, "no side visible")
@@ -60,13 +65,37 @@ def tested(tiny_folder: Path, tmp_path: Path) -> test_result.TestResult:
     )
 
 
+class Labels:
+    """A backend that gives the labels of the tested frames and counts that are one too high, as the test did.
+
+    Args:
+        again: whether each frame is looked at a second time; then the count is two too high.
+    """
+
+    size, field_of_view = (48, 64), 90.0
+
+    def __init__(self, tested: test_result.TestResult, again: bool = False) -> None:
+        self.interval, self.fusion = tested.interval, FusionConfig(second_look=float(again))
+        shown = [result for result in tested.results if result.flag == Flag.GOOD]
+        self.calls = iter([(result, second) for result in shown for second in range(1 + again)])
+        self.frames = tested.frames
+
+    def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+        (image,), (result, again) = images, next(self.calls)
+        label = self.frames.image(result)  # of the network's size, which is that of the source here
+        assert again or np.abs(image.astype(int) - label).mean() < 3
+        found = (result.visibility > 0).astype(float)
+        counts = np.array([result.cards + 1 + again]), np.full(1, np.nan)
+        return ModelOutput(np.nan_to_num(result.corners)[None], found[None], np.ones((1, 8)), *counts)
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_small_footage_is_not_looked_at(tested: test_result.TestResult, tmp_path: Path) -> None:
-    assert edge_counts.count_edges(tested) is tested
+    assert predict_from_sources(tested, Predictor(Labels(tested))) is tested
     write_tables(tmp_path, tested.results, tested.videos)
     for name in ("frames.csv", "videos.csv"):
         assert not set(NEW_COLUMNS) & set(read_csv(tmp_path / name)[0])
@@ -84,16 +113,14 @@ def test_tables_scores_and_page_have_the_one_answer(
     def counter(image: np.ndarray, box: object, focal: float) -> EdgeCount:
         """Sure of the first video, likely right in the second, sure and wrong in the last, else silent."""
         result = next(waiting)
-        label = tested.frames.image(result)  # of the network's size, which is that of the source here
-        assert np.abs(image.astype(int) - label).mean() < 3
         assert focal == pytest.approx(0.5)
         cards = true[result.video]
         votes = {first: (cards, 0.95), second: (cards, 0.7), last: (cards + 3, 0.95)}
         return EdgeCount(*votes[result.video], 3.0) if result.video in votes else SILENT
 
     monkeypatch.setattr(EdgeCounter, "from_file", lambda: counter)
-    monkeypatch.setattr(edge_counts, "MIN_SIDE", 64)
-    answered = edge_counts.count_edges(tested, field_of_view=90.0)
+    monkeypatch.setattr(predicting, "MIN_SIDE", 64)
+    answered = predict_from_sources(tested, Predictor(Labels(tested)))
     assert next(waiting, None) is None
 
     write_tables(tmp_path, answered.results, answered.videos)
@@ -121,3 +148,26 @@ def test_tables_scores_and_page_have_the_one_answer(
     assert sure[3] == sure[2] != "100%"
     assert likely[2:] == ["100%", "100%", "0.00", "1.00"]
     assert silent[2:] == ["0%", "100%", "1.00", "1.00"]
+
+
+def test_a_second_look_is_in_tables_and_scores(tested: test_result.TestResult, tmp_path: Path) -> None:
+    tested = replace(tested, fusion=FusionConfig(second_look=1.0))
+    backend = Labels(tested, again=True)
+    answered = predict_from_sources(tested, Predictor(backend))
+    assert next(backend.calls, None) is None
+    first, *others = zip(tested.results, answered.results, strict=True)
+    assert first[0] is first[1]  # no packet
+    for before, after in others:
+        assert after.flag == Flag.GOOD
+        assert after.cards_predicted == before.cards_predicted + 1
+        assert after.cards == before.cards
+        moved = np.linalg.norm(after.corners_predicted - after.corners, axis=1)
+        np.testing.assert_allclose(after.corner_px[after.visibility > 0], moved[after.visibility > 0])
+    write_tables(tmp_path, answered.results, answered.videos)
+    frames = read_csv(tmp_path / "frames.csv")
+    assert not set(NEW_COLUMNS) & set(frames[0])
+    errors = [float(row["card_error"]) for row in frames if row["card_error"]]
+    assert answered.metrics["test/card_mae"] == pytest.approx(np.mean(errors), rel=1e-12)
+    measured = np.concatenate([r.corner_px[r.visibility > 0] for r in answered.results])
+    assert answered.metrics["test/corner_px_mean"] == pytest.approx(measured.mean(), rel=1e-12)
+    assert answered.metrics["test/visibility_f1"] > 0
