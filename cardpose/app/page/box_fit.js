@@ -17,14 +17,17 @@ const X = CORNERS.map((name) => (sign(name, "right") * WIDTH) / 2);
 const Y = CORNERS.map((name) => (sign(name, "upper") * HEIGHT) / 2);
 const DEPTH = CORNERS.map((name) => (name.endsWith("back") ? 0 : -1)); // in units of the thickness
 
-/** Solve rows [A | b] of a positive definite system by Gauss-Jordan; the right-hand sides, solved. */
+/** Solve rows [A | b] of a positive definite system by Gauss-Jordan, in place: b becomes the solution. */
 function eliminate(rows) {
-  const n = rows.length;
+  const n = rows.length, width = rows[0].length;
   for (let i = 0; i < n; i++) {
-    const pivot = rows[i].map((value) => value / rows[i][i]);
-    rows = rows.map((row, j) => (j === i ? pivot : row.map((value, k) => value - row[i] * pivot[k])));
+    const pivot = rows[i], by = pivot[i];
+    for (let k = i; k < width; k++) pivot[k] /= by;
+    for (const row of rows) {
+      const times = row[i];
+      if (row !== pivot) for (let k = i; k < width; k++) row[k] -= times * pivot[k];
+    }
   }
-  return rows.map((row) => row.slice(n));
 }
 
 const matmul = (a, b) => a.map((row) => b[0].map((_, k) => row.reduce((sum, value, j) => sum + value * b[j][k], 0)));
@@ -41,7 +44,8 @@ function start(points, weights, focal) {
     row[j] += floor;
     return row;
   });
-  const [along, across, , centre] = eliminate(rows);
+  eliminate(rows);
+  const [along, across, , centre] = rows.map((row) => row.slice(4));
   const a = along[0] ** 2 + along[1] ** 2, b = across[0] ** 2 + across[1] ** 2;
   const c = along[0] * across[0] + along[1] * across[1];
   const scale2 = Math.max((a + b + Math.sqrt((a - b) ** 2 + 4 * c * c)) / 2, 1e-8);
@@ -61,35 +65,46 @@ function start(points, weights, focal) {
   return { rotation, translation: [centre[0] / scale, centre[1] / scale, focal / scale], thickness: START_MM };
 }
 
-/** Residual [2] and its derivatives [2][7] of each corner. */
-function model({ rotation, translation, thickness }, points, focal) {
-  return points.map((point, i) => {
-    const change = rotation.map((row) => DEPTH[i] * row[2]);
-    const arm = rotation.map((row, j) => row[0] * X[i] + row[1] * Y[i] + thickness * change[j]);
-    const depth = Math.max(arm[2] + translation[2], 1);
-    const by = [
-      [0, arm[2], -arm[1], 100, 0, 0, 10 * change[0]],
-      [-arm[2], 0, arm[0], 0, 100, 0, 10 * change[1]],
-      [arm[1], -arm[0], 0, 0, 0, 100, 10 * change[2]],
-    ];
-    const slope = [0, 1].map((j) => (arm[j] + translation[j]) / depth);
-    return {
-      residual: slope.map((value, j) => focal * value - point[j]),
-      jacobian: slope.map((value, j) => by[j].map((d, p) => (focal / depth) * (d - value * by[2][p]))),
-    };
-  });
+// A fit runs sixty times a second: its inner steps write into arrays that are made once, and leave no garbage.
+
+/** Write the residuals [16], x and y of each corner, and with `jacobians` [8][2][7] their derivatives. */
+function residuals({ rotation: [across, along, away], translation, thickness }, points, focal, differences, jacobians) {
+  for (let i = 0; i < points.length; i++) {
+    const lift = thickness * DEPTH[i];
+    const armX = across[0] * X[i] + across[1] * Y[i] + lift * across[2];
+    const armY = along[0] * X[i] + along[1] * Y[i] + lift * along[2];
+    const armZ = away[0] * X[i] + away[1] * Y[i] + lift * away[2];
+    const depth = Math.max(armZ + translation[2], 1);
+    const slopeX = (armX + translation[0]) / depth, slopeY = (armY + translation[1]) / depth;
+    differences[2 * i] = focal * slopeX - points[i][0];
+    differences[2 * i + 1] = focal * slopeY - points[i][1];
+    if (!jacobians) continue;
+    // Of x, y and z by the parameters: (0, z, -y, 1, 0, 0, up), (-z, 0, x, 0, 1, 0, up), (y, -x, 0, 0, 0, 1, up).
+    const by = focal / depth, upZ = DEPTH[i] * away[2];
+    const upX = DEPTH[i] * across[2] - slopeX * upZ, upY = DEPTH[i] * along[2] - slopeY * upZ;
+    write(jacobians[i][0], by, -slopeX * armY, armZ + slopeX * armX, -armY, 100, 0, -100 * slopeX, 10 * upX);
+    write(jacobians[i][1], by, -armZ - slopeY * armY, slopeY * armX, armX, 0, 100, -100 * slopeY, 10 * upY);
+  }
 }
 
-function normalEquations(corners, weights) {
-  const rows = UNITS.map(() => new Array(8).fill(0));
-  corners.forEach(({ residual, jacobian }, i) => {
-    for (let axis = 0; axis < 2; axis++) {
-      const full = [...jacobian[axis], residual[axis]];
-      for (let p = 0; p < 7; p++) for (let q = 0; q < 8; q++) rows[p][q] += weights[i] * full[p] * full[q];
+function write(row, scale, a, b, c, d, e, f, g) {
+  row[0] = scale * a; row[1] = scale * b; row[2] = scale * c;
+  row[3] = scale * d; row[4] = scale * e; row[5] = scale * f;
+  row[6] = scale * g;
+}
+
+/** Write the normal equations [7][8], the last column their right-hand side. */
+function normalEquations(differences, jacobians, weights, rows) {
+  for (const row of rows) row.fill(0);
+  for (let i = 0; i < differences.length; i++) {
+    const slopes = jacobians[i >> 1][i & 1];
+    for (let p = 0; p < 7; p++) {
+      const weighted = weights[i >> 1] * slopes[p];
+      for (let q = 0; q < 7; q++) rows[p][q] += weighted * slopes[q];
+      rows[p][7] += weighted * differences[i];
     }
-  });
-  rows.forEach((row, p) => { row[p] = row[p] * (1 + DAMPING) + 1e-3; });
-  return rows;
+  }
+  for (let p = 0; p < 7; p++) rows[p][p] = rows[p][p] * (1 + DAMPING) + 1e-3;
 }
 
 /** Rotation about `vector` by its length in radians (Rodrigues 1840), at most 0.5. */
@@ -103,23 +118,29 @@ function turn(vector) {
     (j === k ? 1 : 0) + Math.sin(angle) * value + (1 - Math.cos(angle)) * twice[j][k]));
 }
 
-const squared = (residual) => residual[0] ** 2 + residual[1] ** 2;
+const squared = (differences, i) => differences[2 * i] ** 2 + differences[2 * i + 1] ** 2;
 
 /** Fit in pixels relative to the principal point; `tolerance` in pixels, Infinity for plain least squares. */
 function fitBox(points, weights, focal, tolerance) {
   let pose = start(points, weights, focal);
+  const jacobians = CORNERS.map(() => [new Float64Array(7), new Float64Array(7)]);
+  const differences = new Float64Array(16), robust = new Float64Array(8);
+  const rows = UNITS.map(() => new Float64Array(8));
   for (let step = 0; step < STEPS; step++) {
-    const corners = model(pose, points, focal);
-    const robust = weights.map((w, i) => w / (1 + squared(corners[i].residual) / tolerance ** 2));
-    const moved = eliminate(normalEquations(corners, robust)).map(([value], p) => -value * UNITS[p]);
+    residuals(pose, points, focal, differences, jacobians);
+    for (let i = 0; i < 8; i++) robust[i] = weights[i] / (1 + squared(differences, i) / tolerance ** 2);
+    normalEquations(differences, jacobians, robust, rows);
+    eliminate(rows);
+    const moved = rows.map((row, p) => -row[7] * UNITS[p]);
     pose = {
       rotation: matmul(turn(moved.slice(0, 3)), pose.rotation),
       translation: pose.translation.map((value, j) => value + moved[3 + j]),
       thickness: pose.thickness + moved[6],
     };
   }
+  residuals(pose, points, focal, differences);
   const total = Math.max(weights.reduce((sum, w) => sum + w, 0), 1e-6);
-  const error = model(pose, points, focal).reduce((sum, { residual }, i) => sum + weights[i] * squared(residual), 0);
+  const error = weights.reduce((sum, w, i) => sum + w * squared(differences, i), 0);
   const given = CORNERS.map((_, i) => i).filter((i) => weights[i] > 0);
   const determined = given.length >= MIN_CORNERS && given.some((i) => DEPTH[i]) && given.some((i) => !DEPTH[i]);
   return { ...pose, thickness: determined ? pose.thickness : NaN, reprojection: Math.sqrt(error / total) };
