@@ -1,19 +1,25 @@
 """Parameters and speed of the networks of conf/model: `python -m cardpose.bench benchmarks=[backbones]`."""
 
 import logging
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import torch
 from hydra import compose
 from omegaconf import DictConfig
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
+from cardpose.benchmarks.cost import cost
 from cardpose.benchmarks.timing import Timing, measure
-from cardpose.common.errors import MissingExtra
+from cardpose.benchmarks.training import step_of
+from cardpose.common.errors import InputError, MissingExtra
 from cardpose.common.hydra_entry import CONF, plain
 from cardpose.common.threads import one_torch_thread
-from cardpose.models.from_config import build_net
+from cardpose.deploy import onnx_model
+from cardpose.deploy.graph import trace
+from cardpose.models.from_config import build_net, end_to_end
+from cardpose.models.session import open_session
 from cardpose.models.unet import UNet
 from cardpose.training import hardware
 
@@ -24,11 +30,15 @@ log = logging.getLogger(__name__)
 
 
 def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
-    """One image at a time through the network of each conf/model choice, on the CPU and one thread."""
+    """Each conf/model choice on the CPU and one thread: images one at a time, also in ONNX Runtime, and training steps.
+
+    ONNX files, which include decoding and the box, are made only where the extra "onnx" is installed.
+    """
     memory_format = hardware.choose_memory_format(cfg.trainer.memory_format)
     image = torch.randn(1, 3, *cfg.data.size).contiguous(memory_format=memory_format)
     with one_torch_thread():
-        for name, net in networks(cfg):
+        for name, chosen in choices(cfg):
+            net = build_net(plain(chosen), trained=True).eval()
             net.to(memory_format=memory_format)  # type: ignore[call-overload]
             parameters, multiply_adds = cost(net, image)
 
@@ -37,12 +47,39 @@ def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
                     for _ in range(IMAGES):
                         net(image)
 
-            label = f"backbones, {name}, {parameters / 1e6:.2f} M, {multiply_adds / 1e9:.3f} GMAC"
-            yield measure(label, "images/s", IMAGES, forward, cfg.warmup, cfg.repeats)
+            label = f"{name}, {parameters / 1e6:.2f} M, {multiply_adds / 1e9:.3f} GMAC"
+            yield measure(f"backbones, {label}", "images/s", IMAGES, forward, cfg.warmup, cfg.repeats)
+            step = step_of(chosen, cfg.trainer.memory_format, hardware.choose_precision("cpu"))
+            label = f"backbones, {name}, training"
+            yield measure(label, "images/s", cfg.data.batch_size, step, cfg.warmup, cfg.repeats)
+            if run := in_runtime(chosen):
+                yield measure(f"backbones, {name}, ONNX", "images/s", IMAGES, run, cfg.warmup, cfg.repeats)
 
 
-def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
-    """Every choice of conf/model with its network, random weights, otherwise as in `cfg`; needs an initialised Hydra.
+def in_runtime(cfg: DictConfig) -> Callable[[], None] | None:
+    """`IMAGES` images, one at a time, through the exported network of `cfg`; None without the libraries."""
+    try:
+        onnx_model.require()
+    except InputError as error:
+        log.warning("%s", error)
+        return None
+    size = tuple(cfg.data.size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        network = end_to_end(plain(cfg)).eval()
+        onnx_model.write(trace(network, size), path, {}, "float32", [], compact=True)
+        session = open_session(path)
+    image = np.zeros((1, 3, *size), np.uint8)
+
+    def run() -> None:
+        for _ in range(IMAGES):
+            session.run(None, {session.get_inputs()[0].name: image})
+
+    return run
+
+
+def choices(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
+    """Every choice of conf/model in `cfg`; needs an initialised Hydra.
 
     A choice whose library is not installed is left out with a warning.
 
@@ -53,18 +90,7 @@ def networks(cfg: DictConfig) -> Iterator[tuple[str, UNet]]:
         chosen = cfg.copy()
         chosen.model = compose("bench", [f"model={file.stem}"]).model
         try:
-            yield file.stem, build_net(plain(chosen), trained=True).eval()
+            build_net(plain(chosen), trained=True)
+            yield file.stem, chosen
         except MissingExtra as error:
             log.warning("%s left out: %s", file.stem, error)
-
-
-def cost(net: UNet, image: Tensor) -> tuple[int, int]:
-    """Parameters, and multiply-adds of the convolutions and matrix products for `image`.
-
-    >>> convolution = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
-    >>> cost(convolution, torch.zeros(1, 3, 10, 10)) == (3 * 8 * 9, 3 * 8 * 9 * 100)
-    True
-    """
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        net(image)
-    return sum(parameter.numel() for parameter in net.parameters()), counter.get_total_flops() // 2

@@ -6,7 +6,7 @@ from itertools import chain, islice, repeat
 import torch
 from omegaconf import DictConfig
 
-from cardpose.benchmarks.backbones import cost
+from cardpose.benchmarks.cost import cost
 from cardpose.benchmarks.timing import Timing, measure
 from cardpose.common.hydra_entry import plain
 from cardpose.common.packet import NUM_CORNERS, Batch
