@@ -317,3 +317,29 @@ def test_the_keyboard_reaches_everything(phone: Come) -> None:
         reached.append(person.page.evaluate("document.activeElement.id"))
         person.page.keyboard.press("Tab")
     assert reached[:5] == ["stage", "camera", "open", "show-history", "show-settings"]
+
+
+def test_pixels_are_the_same_with_and_without_video_frames(phone: Come) -> None:
+    """Copied into memory that is used again, or drawn on a canvas: another size in between, and all colours."""
+    script = """async () => {
+        const picture = (width, height) => {
+            const made = new ImageData(width, height);
+            for (let i = 0; i < made.data.length; i++) made.data[i] = i % 4 === 3 ? 255 : (i * 7919) % 256;
+            return made;
+        };
+        const away = [];
+        const hidden = self.VideoFrame;
+        for (const name of ["./pixels.js", "./pixels.js?canvas"]) {
+            if (name.endsWith("canvas")) self.VideoFrame = undefined;
+            const { pixelsOf } = await import(name);
+            for (const size of [[64, 48], [31, 77], [64, 48]]) {
+                const wanted = picture(...size), bitmap = await createImageBitmap(wanted);
+                const { data, width, height } = await pixelsOf(bitmap);
+                const apart = data.map((value, i) => Math.abs(value - wanted.data[i]));
+                away.push([width === size[0], height === size[1], bitmap.width, Math.max(...apart)]);
+            }
+        }
+        self.VideoFrame = hidden;
+        return away;
+    }"""
+    assert phone().page.evaluate(script) == [[True, True, 0, 0]] * 6

@@ -89,7 +89,8 @@ function run() {
     advise(advice(estimate, tracker.speed(), can.largest));
     stats.frames += 1;
     stats.age = now() - time;
-    stats.ages = [...stats.ages.slice(-599), stats.age];
+    stats.ages.push(stats.age);
+    if (stats.ages.length > 600) stats.ages.shift();
   });
   stopFrames = () => { current = false; stopLoop(); };
 }

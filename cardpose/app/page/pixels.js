@@ -1,0 +1,48 @@
+// RGBA pixels of an ImageBitmap, without a megabyte of garbage for each frame where the browser can do so.
+
+const RGBA = { format: "RGBA" };
+let canvas = null;
+let bytes = new Uint8ClampedArray(0);
+
+/** Copy a frame into memory that is used again. */
+async function copied(bitmap) {
+  const { width, height } = bitmap, frame = new VideoFrame(bitmap, { timestamp: 0 });
+  try {
+    const length = 4 * width * height;
+    if (frame.allocationSize(RGBA) !== length) throw new Error("another format");
+    if (bytes.length !== length) bytes = new Uint8ClampedArray(length);
+    await frame.copyTo(bytes, RGBA);
+    return { data: bytes, width, height };
+  } finally {
+    frame.close();
+  }
+}
+
+function drawn(bitmap) {
+  const { width, height } = bitmap;
+  if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, width, height);
+}
+
+/** Whether a browser copies frames as RGBA: some know no VideoFrame, some ignore the format. */
+async function copies() {
+  try {
+    const sample = new ImageData(new Uint8ClampedArray([250, 120, 10, 255]), 1, 1);
+    const { data } = await copied(await createImageBitmap(sample));
+    return [250, 120, 10].every((value, i) => data[i] === value);
+  } catch {
+    return false;
+  }
+}
+
+let able = null;
+
+/** { data, width, height } of an ImageBitmap, which is closed; the next call overwrites them. */
+export async function pixelsOf(bitmap) {
+  able ??= copies();
+  const pixels = await able ? await copied(bitmap) : drawn(bitmap);
+  bitmap.close();
+  return pixels;
+}
