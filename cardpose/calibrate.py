@@ -36,9 +36,9 @@ def calibrate(
         cardpose calibrate --clip full_deck.mp4 --cards 52
         cardpose calibrate outputs/RUN --data FOLDER --clips NAME --out own.ckpt
 
-    Film a full deck, or several packets of known counts. No labels are needed: the model finds the corners. One clip
-    corrects about half of the shift, more clips more. The copy counts with this calibration wherever it is used:
-    cardpose predict my.mp4 --model own.ckpt. With labelled footage (--data) the field of view is measured too.
+    Film a full deck, or packets of known counts. No labels are needed: the model finds the corners. One clip corrects
+    about half of the shift, more clips more. cardpose predict my.mp4 --model own.ckpt then counts with this
+    calibration. With labelled footage (--data) the field of view is measured too.
 
     Returns:
         The copy's path and the fit.
@@ -48,16 +48,15 @@ def calibrate(
     """
     from functools import partial
 
-    import numpy as np
-
     from cardpose.common.threads import share_cores
     from cardpose.data.splits import explicit
     from cardpose.models import checkpoints
     from cardpose.models.released import find_checkpoint
     from cardpose.prediction.counting import estimate_counts
     from cardpose.prediction.predictor import Predictor, choose_device
-    from cardpose.training.calibration import calibrate_checkpoint, calibrate_counts
-    from cardpose.training.testing import config_for_test
+    from cardpose.prediction.tested import predict_from_sources
+    from cardpose.training.calibration import calibrate_counts, camera, per_video
+    from cardpose.training.testing import config_for_test, evaluate_checkpoint
 
     path = find_checkpoint(model)
     if bool(clip) == bool(data and clips):
@@ -70,21 +69,23 @@ def calibrate(
         if len(cards) != len(clip):
             raise InputError(f"--cards: give {len(clip)} counts, one for each clip")
         predicted = estimate_counts(Predictor.from_file(path, choose_device(accelerator)), clip)
-        fit = calibrate_counts(checkpoint, clip, np.array(cards, float), predicted, None)
+        fit = calibrate_counts(checkpoint, clip, cards, predicted, None)
     else:
         config = config_for_test(checkpoint, path, data, layout, "run", settings, accelerator)
         frames = partial(explicit, subsets={"test": dict.fromkeys(clips, "all")}, name="--clips")
-        fit = calibrate_checkpoint(checkpoint, path, config, clips, frames)
+        tested = evaluate_checkpoint(config, path, checkpoint, frames)
+        tested = predict_from_sources(tested, config, path, accelerator)
+        fit = calibrate_counts(checkpoint, clips, *per_video(tested.videos), camera(config, clips))
     checkpoints.write(checkpoint, out)
     return Calibrated(out, fit)
 
 
 def show(calibrated: Calibrated) -> None:
     """Print the fit and the copy's path."""
-    fit = calibrated.fit
+    path, fit = calibrated
     view = "as before" if fit.field_of_view is None else f"{fit.field_of_view:.0f} degrees"
     print(f"cards = {fit.scale:.4f} x cards + {fit.offset:.2f}, from {fit.clips} clips; view: {view}")
-    print(calibrated.path)
+    print(path)
 
 
 main = Tool(

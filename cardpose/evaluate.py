@@ -62,7 +62,7 @@ def evaluate(
     from cardpose.common.files import filled_folder
     from cardpose.models import checkpoints
     from cardpose.models.released import find_checkpoint
-    from cardpose.prediction.tested import predict_from_sources, predictor_of
+    from cardpose.prediction.tested import predict_from_sources
     from cardpose.training import evaluation
     from cardpose.training.testing import config_for_test, evaluate_checkpoint, make_split
 
@@ -76,7 +76,7 @@ def evaluate(
     for path, checkpoint in zip(paths, read, strict=True):
         config = config_for_test(checkpoint, path, data, layout, split, settings, accelerator)
         network = evaluate_checkpoint(config, path, checkpoint, make_split(config, checkpoint, path))
-        tested.append(predict_from_sources(network, predictor_of(config, path, accelerator)))
+        tested.append(predict_from_sources(network, config, path, accelerator))
     with filled_folder(out, "outputs/evaluate") as (folder, partial):
         rows = evaluation.write_evaluations(partial, paths, read, tested)
     return Evaluation(folder, [dict(one.metrics) for one in tested], rows, [one.remark for one in tested])

@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
     """Each conf/model choice on the CPU and one thread: images one at a time, also in ONNX Runtime, and training steps.
 
-    ONNX files, which include decoding and the box, are made only where the extra "onnx" is installed.
+    The ONNX files, which include decoding and box, are left out with a warning where the extra "onnx" is not installed.
     """
     memory_format = hardware.choose_memory_format(cfg.trainer.memory_format)
     image = torch.randn(1, 3, *cfg.data.size).contiguous(memory_format=memory_format)
+    exports = has_onnx()
     with one_torch_thread():
-        for name, chosen in choices(cfg):
-            net = build_net(plain(chosen), trained=True).eval()
+        for name, chosen, net in choices(cfg):
             net.to(memory_format=memory_format)  # type: ignore[call-overload]
             parameters, multiply_adds = cost(net, image)
 
@@ -52,17 +52,23 @@ def bench_backbones(cfg: DictConfig) -> Iterator[Timing]:
             step = step_of(chosen, cfg.trainer.memory_format, hardware.choose_precision("cpu"))
             label = f"backbones, {name}, training"
             yield measure(label, "images/s", cfg.data.batch_size, step, cfg.warmup, cfg.repeats)
-            if run := in_runtime(chosen):
+            if exports:
+                run = onnx_runner(chosen)
                 yield measure(f"backbones, {name}, ONNX", "images/s", IMAGES, run, cfg.warmup, cfg.repeats)
 
 
-def in_runtime(cfg: DictConfig) -> Callable[[], None] | None:
-    """`IMAGES` images, one at a time, through the exported network of `cfg`; None without the libraries."""
+def has_onnx() -> bool:
+    """Whether networks can be exported; a warning where not."""
     try:
         onnx_model.require()
-    except InputError as error:
-        log.warning("%s", error)
-        return None
+    except InputError:
+        log.warning('ONNX Runtime left out: pip install -e ".[onnx]"')
+        return False
+    return True
+
+
+def onnx_runner(cfg: DictConfig) -> Callable[[], None]:
+    """A function that sends `IMAGES` images, one at a time, through the exported network of `cfg`."""
     size = tuple(cfg.data.size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
@@ -78,10 +84,10 @@ def in_runtime(cfg: DictConfig) -> Callable[[], None] | None:
     return run
 
 
-def choices(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
-    """Every choice of conf/model in `cfg`; needs an initialised Hydra.
+def choices(cfg: DictConfig) -> Iterator[tuple[str, DictConfig, UNet]]:
+    """Every choice of conf/model: its name, `cfg` with it on the CPU, and its network with random weights.
 
-    A choice whose library is not installed is left out with a warning.
+    Needs an initialised Hydra. A choice whose library is not installed is left out with a warning.
 
     Raises:
         InputError: what is wrong of any other choice.
@@ -89,8 +95,10 @@ def choices(cfg: DictConfig) -> Iterator[tuple[str, DictConfig]]:
     for file in sorted((CONF / "model").glob("[!_]*.yaml")):
         chosen = cfg.copy()
         chosen.model = compose("bench", [f"model={file.stem}"]).model
+        chosen.trainer.accelerator = "cpu"
         try:
-            build_net(plain(chosen), trained=True)
-            yield file.stem, chosen
+            net = build_net(plain(chosen), trained=True).eval()
         except MissingExtra as error:
             log.warning("%s left out: %s", file.stem, error)
+            continue
+        yield file.stem, chosen, net

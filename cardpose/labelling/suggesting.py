@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ from cardpose.data.footage.video import probe
 from cardpose.evaluation.report.tables import Cell, write_csv
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
 from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.records import Prediction
 from cardpose.prediction.torch_backend import TorchBackend
 
 log = logging.getLogger(__name__)
 
+BATCH = 16
+"""Frames that are predicted at once."""
 COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
 
 
@@ -92,18 +96,21 @@ class CandidateScorer:
         Raises:
             InputError: the footage is damaged, or the disk is full.
         """
-        key = f"{self.model} {folder.fingerprint(video)} {list(frames)}"
+        key = f"first looks {self.model} {folder.fingerprint(video)} {list(frames)}"
         part = parts / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         if part.is_file():
             with np.load(part) as kept:
                 tick(len(frames))
                 return Observations(**kept)
-        self.features.take()
-        outputs = []
-        for output in self.predictor.stream(image for _, image in folder.read_frames(video, frames)):
-            outputs.append(output)
-            tick(1)
-        seen = Observations.of(frames, outputs, self.features.take())
+        images = (image for _, image in folder.read_frames(video, frames))
+        outputs: list[Prediction] = []
+        features = []
+        while batch := list(islice(images, BATCH)):
+            self.features.take()
+            outputs += self.predictor.batch(batch)
+            features.append(self.features.take()[: len(batch)])  # behind them are those of second looks
+            tick(len(batch))
+        seen = Observations.of(frames, outputs, np.concatenate(features))
         with replace_file(part) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **vars(seen))
         return seen

@@ -27,7 +27,7 @@ class Backend(Protocol):
     Attributes:
         size: (H, W) of the images that it takes.
         interval: calibration of a clip's interval, None without one.
-        fusion: settings of the fusion that the interval was calibrated with.
+        fusion: settings of the fusion. The interval was calibrated with them, on frames that were looked at once.
         field_of_view: of the camera that the model was calibrated for, degrees; None without one.
     """
 

@@ -26,7 +26,7 @@ from cardpose.prediction.sources import Source
 from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
 
 MAX_BATCH_BYTES = 100_000_000
-"""Limit of a batch's source frames, which are kept to be drawn on."""
+"""Limit of a batch's source frames, which are kept for edges, second looks and drawings."""
 
 
 class Report(Protocol):
@@ -178,7 +178,7 @@ def read(
     Args:
         predictor: prepares the frames.
         batch_size: frames per batch; those of a camera come one by one, so that none waits.
-        keep: keep the source frames, to draw on; those large enough to count edges in are kept anyway.
+        keep: keep the source frames, to draw on; those that the predictor may need are kept anyway.
         fail: receives a line for each source that cannot be read.
     """
     batch: list[FrameItem] = []
@@ -186,14 +186,13 @@ def read(
         size = 1 if source.endless else batch_size
         try:
             for frame in source.frames():
-                item = predictor.prepare(frame.image)
+                item = predictor.prepare(frame.image, frame.focal)
                 item = replace(
                     item,
                     index=frame.index,
                     timestamp=frame.timestamp,
                     source=source,
                     picture=frame.image if keep else item.picture,
-                    focal=frame.focal,
                 )
                 batch.append(item)
                 if len(batch) >= size or _bytes(batch) > MAX_BATCH_BYTES:

@@ -29,7 +29,7 @@ from cardpose.geometry.letterbox import letterbox
 from cardpose.models.released import DEFAULT, RELEASED, find_model
 from cardpose.prediction.backends import Backend, OnnxBackend, is_onnx
 from cardpose.prediction.records import FrameItem, Prediction
-from cardpose.prediction.second_look import DECISIVE, cut_out, filled
+from cardpose.prediction.second_look import DECISIVE, cut_out, is_small
 
 if TYPE_CHECKING:
     from cardpose.edges.counting import EdgeCounter
@@ -103,9 +103,10 @@ class Predictor:
             InputError: the file is missing or not an image.
             ValueError: an array of another shape or type.
         """
-        image = picture if isinstance(picture, np.ndarray) else read_image(Path(picture))
-        focal = None if isinstance(picture, np.ndarray) else read_focal(Path(picture))
-        return self.predict([replace(self.prepare(image), focal=focal)])[0]
+        if isinstance(picture, np.ndarray):
+            return self.predict([self.prepare(picture)])[0]
+        path = Path(picture)
+        return self.predict([self.prepare(read_image(path), read_focal(path))])[0]
 
     def batch(self, images: Sequence[np.ndarray] | np.ndarray) -> list[Prediction]:
         """Predict (B, H, W, 3) uint8 RGB, or a list of images that may differ in size, as one batch.
@@ -125,8 +126,11 @@ class Predictor:
         while images := list(islice(frames, batch_size)):
             yield from self.batch(images)
 
-    def prepare(self, image: np.ndarray) -> FrameItem:
+    def prepare(self, image: np.ndarray, focal: float | None = None) -> FrameItem:
         """Letterbox (H, W, 3) uint8 RGB; apart from `predict`, so that another thread can do it.
+
+        Args:
+            focal: focal length in longer sides of the image, where its EXIF data tell.
 
         Raises:
             ValueError: an array of another shape or type.
@@ -135,41 +139,35 @@ class Predictor:
             raise ValueError(f"expected uint8 RGB (height, width, 3), got {image.dtype} {image.shape}")
         height, width = image.shape[:2]
         picture = image if self.fusion.second_look > 0 or max(height, width) >= MIN_SIDE else None
-        return FrameItem(*letterbox(image, self.backend.size), width=width, height=height, picture=picture)
+        letterboxed = letterbox(image, self.backend.size)
+        return FrameItem(*letterboxed, width=width, height=height, picture=picture, focal=focal)
 
     def predict(self, items: Sequence[FrameItem]) -> list[Prediction]:
         """Predict a batch of prepared frames, in their order."""
         return [self.with_edges(item, *seen) for item, seen in zip(items, self.look(items), strict=True)]
 
     def look(self, items: Sequence[FrameItem]) -> list[tuple[Prediction, BoxFit[np.ndarray]]]:
-        """What the network says of prepared frames, small packets looked at twice, and the box (1, ...) of each."""
+        """Predictions of prepared frames without their edges, and the box (1, ...) of each; small packets twice."""
         seen = self._look_once(items)
         size = self.backend.size
-        small = [i for i, item in enumerate(items) if self.is_small(seen[i][0], item)]
+        small = [i for i, item in enumerate(items) if self._looks_twice(item, seen[i][0])]
         closer = [cut_out(items[i], seen[i][0].completed(), size) for i in small]
         for i, second in zip(small, self._look_once(closer), strict=True):
             if second[0].flag in DECISIVE:
                 seen[i] = second
         return seen
 
-    def is_small(self, found: Prediction, item: FrameItem) -> bool:
-        """Whether a frame shows a packet that is looked at a second time."""
-        if found.flag != Flag.GOOD or item.picture is None:
-            return False
-        share = filled(found.completed(), (item.width, item.height), self.backend.size)
-        return share < self.fusion.second_look
-
-    def counts_edges(self, width: int, height: int, flag: Flag) -> bool:
-        """Whether edges are counted in source frames of this size in pixels and with this flag."""
-        return max(width, height) >= MIN_SIDE and flag in LOOKED_AT
-
     def with_edges(self, item: FrameItem, found: Prediction, box: BoxFit[np.ndarray]) -> Prediction:
         """A prediction of `look` after a look at the edges in the source frame, if that is large enough."""
-        if item.picture is None or not self.counts_edges(item.width, item.height, found.flag):
+        if item.picture is None or not has_edges(item.width, item.height, found.flag):
             return found
         edges = self.edges(item.picture, box, self._focal(item))
         cards, method = choose_in_frame(found.cards, self.interval, edges.vote)
         return replace(found, edges=edges, cards=cards, method=method)
+
+    def _looks_twice(self, item: FrameItem, found: Prediction) -> bool:
+        frame, size = (item.width, item.height), self.backend.size
+        return item.picture is not None and is_small(found.flag, found.completed(), frame, size, self.fusion)
 
     def _look_once(self, items: Sequence[FrameItem]) -> list[tuple[Prediction, BoxFit[np.ndarray]]]:
         if not items:
@@ -202,6 +200,11 @@ class Predictor:
 
     def _focal(self, item: FrameItem) -> float:
         return self.focal if item.focal is None or self._given else item.focal
+
+
+def has_edges(width: int, height: int, flag: int) -> bool:
+    """Whether edges are counted in source frames of this size in pixels and with this flag."""
+    return max(width, height) >= MIN_SIDE and flag in LOOKED_AT
 
 
 def choose_device(accelerator: str) -> str:

@@ -1,7 +1,8 @@
 """Tested frames, predicted from the source frame wherever `Predictor` looks at that: at small packets and at edges."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,68 +21,66 @@ from cardpose.evaluation.metrics.frame_metrics import (
 from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.metrics.visibility import visibility_scores
 from cardpose.evaluation.report.test_result import TestResult
-from cardpose.fusion.clips import Flag
 from cardpose.fusion.videos import bound_scores
-from cardpose.prediction.predictor import Predictor, choose_device
-from cardpose.prediction.records import FrameItem
-from cardpose.prediction.second_look import filled
+from cardpose.prediction.predictor import Predictor, choose_device, has_edges
+from cardpose.prediction.records import Prediction
+from cardpose.prediction.second_look import is_small
 from cardpose.prediction.torch_backend import TorchBackend
 
+BATCH = 16
+"""Frames that are predicted at once."""
 
-def predictor_of(config: Mapping[str, Any], path: str | Path, accelerator: str) -> Predictor:
-    """The predictor of a tested checkpoint.
+
+def predict_from_sources(
+    tested: TestResult, config: Mapping[str, Any], path: Path, accelerator: str
+) -> TestResult:
+    """A tested checkpoint's frames and scores as a `Predictor` predicts them; unchanged if it needs no source frame.
+
+    The losses stay those of the test, whose frames were looked at once.
 
     Args:
-        config: that it is tested with, in place of its own.
+        config: configuration of the test.
         path: of the checkpoint.
         accelerator: "auto", "cpu" or "gpu".
 
     Raises:
-        InputError: no such device.
+        InputError: the footage cannot be read, or there is no such device.
     """
-    return Predictor(TorchBackend(path, choose_device(accelerator), config))
+    device = choose_device(accelerator)
+    return predict_again(tested, lambda: Predictor(TorchBackend(path, device, config)))
 
 
-def predict_from_sources(tested: TestResult, predictor: Predictor) -> TestResult:
-    """A test whose frames, and their scores, are as `predictor` predicts them; unchanged if it needs no source frame.
-
-    Args:
-        predictor: of the tested network.
-
-    Raises:
-        InputError: the footage cannot be read.
-    """
+def predict_again(tested: TestResult, make_predictor: Callable[[], Predictor]) -> TestResult:
+    """See `predict_from_sources`; `make_predictor` is called only if a source frame is needed."""
     frames = tested.frames
-    needed = [result for result in tested.results if _needs_source(result, tested, predictor)]
+    needed = [result for result in tested.results if _needs_source(result, tested)]
     if not needed:
         return tested
-    answers = {}
+    predictor, answers, sources = make_predictor(), {}, frames.sources(needed)
     with ProgressBar("source frames", len(needed)) as bar:
-        for result, image in frames.sources(needed):
-            focal = frames.footage.focal(result.video, result.frame_index)
-            answers[id(result)] = _predicted(
-                result, replace(predictor.prepare(image), focal=focal), predictor
-            )
-            bar.advance()
+        while batch := list(islice(sources, BATCH)):
+            focals = [frames.footage.focal(result.video, result.frame_index) for result, _ in batch]
+            items = [predictor.prepare(image, focal) for (_, image), focal in zip(batch, focals, strict=True)]
+            for (result, _), item, seen in zip(batch, items, predictor.look(items), strict=True):
+                answers[id(result)] = _predicted(result, seen[0], predictor.with_edges(item, *seen))
+            bar.advance(len(batch))
     answered = replace(tested, results=[answers.get(id(result), result) for result in tested.results])
     return replace(answered, metrics={**tested.metrics, **_scores(answered)})
 
 
-def _needs_source(result: FrameResult, tested: TestResult, predictor: Predictor) -> bool:
+def _needs_source(result: FrameResult, tested: TestResult) -> bool:
     """Whether the frame's edges are counted, or its packet may be small."""
-    width, height = (int(side) for side in tested.frames.dataset.source_size[tested.frames.row(result)])
-    if predictor.counts_edges(width, height, Flag(result.flag)):
-        return True
+    row = tested.frames.row(result)
+    width, height = (int(side) for side in tested.frames.dataset.source_size[row])
     # The corners that were found fill no more than the whole box, which decides.
     found = result.corners_predicted[result.confidence > tested.fusion.found]
-    small = result.flag == Flag.GOOD and tested.fusion.second_look > 0
-    return small and filled(found, (width, height), predictor.backend.size) < tested.fusion.second_look
+    size = tested.frames.image(result).shape[:2]
+    small = len(found) > 0 and is_small(result.flag, found, (width, height), size, tested.fusion)
+    return small or has_edges(width, height, result.flag)
 
 
-def _predicted(result: FrameResult, item: FrameItem, predictor: Predictor) -> FrameResult:
-    """The frame with its prediction in place of that of the test."""
-    ((seen, box),) = predictor.look([item])
-    final = predictor.with_edges(item, seen, box)
+def _predicted(result: FrameResult, seen: Prediction, final: Prediction) -> FrameResult:
+    """The frame with its prediction in place of that of the test: `seen` without edges, `final` with them."""
     label = torch.from_numpy(result.corners)[None], torch.from_numpy(result.visibility)[None]
     corners = torch.from_numpy(seen.corners)[None]
     return replace(

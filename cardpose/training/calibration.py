@@ -6,7 +6,6 @@ full deck is 52) shows about half of it; more clips, and more different ones, sh
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,6 @@ from cardpose.geometry.boxes import labelled
 from cardpose.geometry.focal_length import estimate_focal
 from cardpose.models import checkpoints, metadata
 from cardpose.models.builder import build
-from cardpose.training.testing import MakeSplit, evaluate_checkpoint
 
 CALIBRATION = "net.head.calibration"
 PACKET_ERROR = 3.0
@@ -39,34 +37,10 @@ class Fit(NamedTuple):
     field_of_view: float | None
 
 
-def calibrate_checkpoint(
-    checkpoint: dict[str, Any],
-    path: Path,
-    config: Mapping[str, Any],
-    clips: Sequence[str],
-    make_split: MakeSplit,
-) -> Fit:
-    """Change a checkpoint so that its counts fit the given clips.
-
-    Args:
-        checkpoint: as `checkpoints.read` returns it; it is changed.
-        path: of its file.
-        config: of the footage, as `config_for_test` returns it.
-        clips: videos of known count.
-        make_split: annotations -> split whose test frames are those of the clips.
-
-    Raises:
-        InputError: a count is unknown, or the estimates fall as the counts grow.
-    """
-    measured = evaluate_checkpoint(config, path, checkpoint, make_split)
-    counts, predicted = per_video(measured.videos)
-    return calibrate_counts(checkpoint, clips, counts, predicted, camera(config, clips))
-
-
 def calibrate_counts(
     checkpoint: dict[str, Any],
     clips: Sequence[str],
-    counts: np.ndarray,
+    counts: Sequence[float] | np.ndarray,
     predicted: np.ndarray,
     view: float | None,
 ) -> Fit:
@@ -82,7 +56,7 @@ def calibrate_counts(
         InputError: the estimates fall as the counts grow.
     """
     described = checkpoint[checkpoints.KEY]
-    scale, offset = fit_count(counts, predicted)
+    scale, offset = fit_count(np.asarray(counts, float), predicted)
     # The estimates include an earlier calibration, so this one is applied after it.
     before = checkpoint["state_dict"][CALIBRATION]
     checkpoint["state_dict"][CALIBRATION] = scale * before + torch.tensor([0.0, offset / CARDS_PER_DECK])

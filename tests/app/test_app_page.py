@@ -332,14 +332,20 @@ def test_pixels_are_the_same_with_and_without_video_frames(phone: Come) -> None:
         for (const name of ["./pixels.js", "./pixels.js?canvas"]) {
             if (name.endsWith("canvas")) self.VideoFrame = undefined;
             const { pixelsOf } = await import(name);
-            for (const size of [[64, 48], [31, 77], [64, 48]]) {
+            let before;
+            for (const size of [[64, 48], [31, 77], [31, 77]]) {
                 const wanted = picture(...size), bitmap = await createImageBitmap(wanted);
                 const { data, width, height } = await pixelsOf(bitmap);
                 const apart = data.map((value, i) => Math.abs(value - wanted.data[i]));
-                away.push([width === size[0], height === size[1], bitmap.width, Math.max(...apart)]);
+                away.push([width === size[0], height === size[1], bitmap.width, Math.max(...apart), data === before]);
+                before = data;
             }
         }
         self.VideoFrame = hidden;
         return away;
     }"""
-    assert phone().page.evaluate(script) == [[True, True, 0, 0]] * 6
+    answers = phone().page.evaluate(script)
+    assert [answer[:4] for answer in answers] == [[True, True, 0, 0]] * 6
+    assert [answer[4] for answer in answers] == [False, False, True, False, False, False], (
+        "memory is used again"
+    )

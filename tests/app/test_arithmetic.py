@@ -1,20 +1,25 @@
 """The page's arithmetic, run by Node, against Python's."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cardpose.common.packet import ModelOutput
 from cardpose.fusion.averages import weighted_median, weighted_midmean
 from cardpose.fusion.clips import RunningCount, check_and_fit
 from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.geometry.letterbox import letterbox
 from cardpose.prediction import second_look
+from cardpose.prediction.predictor import Predictor
 from cardpose.prediction.tracking import ConvergenceDetector, CornerTracker
 
 Node = Callable[[str, Any], Any]
+BOX = np.array([[18, 16], [38, 13], [18, 14], [38, 11], [23, 33], [48, 29], [23, 31], [48, 27]], float)
+"""Corners of a packet in an image of 64x48."""
 PRINT = "console.log(JSON.stringify(result, (_, value) => (Number.isNaN(value) ? 'nan' : value)));"
 CONFIG = FusionConfig()
 INTERVAL = Interval(2.0, 0.1, 0.5, 9)
@@ -79,13 +84,15 @@ def test_the_running_count(node: Node, interval: Interval | None, known: bool) -
 
 def test_weighted_median_and_midmean(node: Node) -> None:
     cases = [([3, 1, 2, 10], [1, 1, 1, 1]), ([3, 1, 2, 10], [1, 1, 1, 0]), ([5], [2]), ([1, 1, 4], [1, 3, 1])]
+    cases += [([3, None, 1, 2, None, 10, 0], [1, 0, 1, 1, 0, 1, 1]), ([3, None, 1], [1, 1, 1])]
     script = (
         "import { weightedMedian, weightedMidmean } from './fusion.js';\n"
-        "const result = input.map((item) => [weightedMedian(...item), weightedMidmean(...item)]);\n" + PRINT
+        "const result = input.map(([all, weights]) => [all.map((value) => value ?? NaN), weights])\n"
+        "  .map((item) => [weightedMedian(...item), weightedMidmean(...item)]);\n" + PRINT
     )
     arrays = [(np.array(values, float), np.array(weights, float)) for values, weights in cases]
     expected = [(weighted_median(*one), weighted_midmean(*one)) for one in arrays]
-    np.testing.assert_allclose(node(script, cases), expected, rtol=1e-12)
+    np.testing.assert_allclose(numbers(node(script, cases)), expected, rtol=1e-12)
 
 
 def test_tracked_corners(node: Node) -> None:
@@ -154,6 +161,55 @@ def test_what_is_looked_at_twice(node: Node) -> None:
         assert found["share"] == pytest.approx(second_look.filled(*given), rel=1e-12)
         expected = second_look.window(*given)
         assert tuple(found[name] for name in ("left", "top", "right", "bottom")) == expected
+
+
+@pytest.mark.parametrize("case", ["good", "no packet", "no box", "large", "no setting"])
+def test_two_looks(node: Node, case: str) -> None:
+    """The page's estimate of a frame, from what a network answers, is that of `Predictor`."""
+    small, swapped = BOX * 0.3 + [20, 15], [3, 6, 0, 5, 1, 7, 4, 2]
+    second = BOX[swapped] * 0.8 if case == "no box" else BOX * 0.8
+    looks = [
+        (small if case != "large" else BOX * 1.2, np.ones(8), 20.0),
+        (second, np.full(8, 0.1 if case == "no packet" else 1.0), 30.0),
+    ]
+    fusion = FusionConfig(second_look=0.0 if case == "no setting" else 0.5)
+    answers = iter(looks)
+
+    class Backend:
+        size, interval, field_of_view = (48, 64), None, None
+
+        def __init__(self) -> None:
+            self.fusion = fusion
+
+        def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
+            corners, peaks, cards = next(answers)
+            return ModelOutput(corners[None], peaks[None], np.ones((1, 8)), np.array([cards]), np.ones(1))
+
+    image = np.random.default_rng(6).integers(0, 256, (120, 160, 3), np.uint8)
+    expected = Predictor(Backend())(image)
+    assert expected.cards == (30.0 if case in ("good", "no packet") else 20.0)
+    assert expected.flag == (1 if case == "no packet" else 0)
+
+    about = {"size": [48, 64], "fusion": asdict(fusion)}
+    if case == "no setting":
+        del about["fusion"]["second_look"]  # type: ignore[attr-defined]
+    script = (
+        "import { Estimator } from './estimator.js';\nconst answers = input.answers.values();\n"
+        "const tensor = (values) => ({ data: values });\n"
+        "const session = { inputNames: ['image'], run: async () => {"
+        " const [corners, peaks, cards] = answers.next().value; return { corners: tensor(corners.flat()),"
+        " confidence: tensor(peaks), visibility: tensor(peaks),"
+        " cards: tensor([cards]), cards_std: tensor([1]) }; } };\n"
+        "const ort = { Tensor: class {} };\n"
+        "const result = await new Estimator(ort, session, input.about).estimate(input.frame);\n" + PRINT
+    )
+    rgba = np.concatenate([image, np.full((120, 160, 1), 255, np.uint8)], -1)
+    frame = {"data": rgba.ravel().tolist(), "width": 160, "height": 120}
+    given = {"answers": [(c.tolist(), p.tolist(), n) for c, p, n in looks], "about": about, "frame": frame}
+    found = node(script, given)
+    assert (found["flag"], found["cards"]) == (expected.flag, expected.cards)
+    np.testing.assert_allclose(found["corners"], expected.corners, atol=1e-4)
+    np.testing.assert_allclose(numbers(found["box"]), expected.box, atol=1e-4)
 
 
 def test_vibration_and_calibration(node: Node) -> None:

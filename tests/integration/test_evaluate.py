@@ -15,7 +15,9 @@ from cardpose.common.errors import InputError
 from cardpose.edges.counting import EdgeCount, EdgeCounter
 from cardpose.fusion.clips import Flag
 from cardpose.models import checkpoints
-from cardpose.prediction import predictor
+from cardpose.prediction import predictor, tested
+from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.torch_backend import TorchBackend
 
 Compose = Callable[..., DictConfig]
 
@@ -98,6 +100,19 @@ def test_edges_of_large_frames_are_counted(
     mean = sum(abs(float(row["cards"]) - 30) for row in frames) / len(frames)
     assert metrics["test/card_mae"] == pytest.approx(mean)
     assert f"{len(frames)} of these have their count from edges" in (folder / "report.html").read_text()
+
+
+def test_settings_reach_the_prediction_from_source_frames(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Predictor] = []
+    monkeypatch.setattr(tested, "predict_again", lambda one, make: made.append(make()) or one)
+    settings = ["fusion.second_look=1", "heatmap.decode=argmax"]
+    evaluate.evaluate([str(finished_run)], out=tmp_path / "report", settings=settings)
+    (one,) = made
+    assert one.fusion.second_look == 1
+    assert isinstance(one.backend, TorchBackend)
+    assert one.backend.described["config"]["heatmap"]["decode"] == "argmax"
 
 
 def test_two_checkpoints_side_by_side(both: list[str], changed: Path, tmp_path: Path) -> None:

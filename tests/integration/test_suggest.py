@@ -4,15 +4,22 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cardpose.check import check
 from cardpose.data.footage.folder import DatasetFolder, write_folder
+from cardpose.labelling import suggesting
 from cardpose.labelling.checks.findings import Kind
 from cardpose.labelling.suggesting import COLUMNS
+from cardpose.labelling.suggestion import Features
+from cardpose.prediction import predictor
 from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.torch_backend import TorchBackend
 from cardpose.suggest import suggest
 
 Run = Callable[..., list[dict[str, str]]]
@@ -70,6 +77,25 @@ def test_frames_that_wait_in_the_folder_are_preferred(run: Run, half: Path) -> N
     rows = run(stride=4, n=500)
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/41.mp4"} == {1, 3, 5}
     assert {int(row["frame_index"]) for row in rows if row["video"] == "videos/52.mp4"} == {0, 4}
+
+
+def test_features_are_those_of_the_frames_where_some_are_looked_at_twice(
+    half: Path, drawn_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DatasetFolder.read(half)
+    video, frames = folder.videos[0].file, list(range(6))
+    monkeypatch.setattr(suggesting, "BATCH", 4)
+
+    def features(name: str) -> np.ndarray:
+        backend = TorchBackend(drawn_checkpoint)
+        scorer = suggesting.CandidateScorer(Predictor(backend), Features(backend), name)
+        return scorer.observe(folder, video, frames, tmp_path / name, lambda count: None).features
+
+    once = features("once")
+    turns = cycle([False, True, True])
+    monkeypatch.setattr(Predictor, "_looks_twice", lambda *_: next(turns))
+    monkeypatch.setattr(predictor, "cut_out", lambda item, *_: replace(item, image=item.image[::-1]))
+    np.testing.assert_allclose(features("twice"), once, atol=1e-6)
 
 
 def test_suggest_goes_on_without_a_listed_frame_that_is_not_there(

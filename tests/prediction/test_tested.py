@@ -22,7 +22,7 @@ from cardpose.fusion.intervals import Interval
 from cardpose.fusion.settings import FusionConfig
 from cardpose.prediction import predictor as predicting
 from cardpose.prediction.predictor import Predictor
-from cardpose.prediction.tested import predict_from_sources
+from cardpose.prediction.tested import predict_again
 
 NEW_COLUMNS = ["method", "edges", "edges_probability", "pixels_a_card"]
 SILENT = EdgeCount(0, 0.0, math.nan, "no side visible")
@@ -76,17 +76,22 @@ class Labels:
 
     def __init__(self, tested: test_result.TestResult, again: bool = False) -> None:
         self.interval, self.fusion = tested.interval, FusionConfig(second_look=float(again))
-        shown = [result for result in tested.results if result.flag == Flag.GOOD]
-        self.calls = iter([(result, second) for result in shown for second in range(1 + again)])
-        self.frames = tested.frames
+        self.waiting = [result for result in tested.results if result.flag == Flag.GOOD]
+        self.frames, self.again, self.first = tested.frames, again, list[FrameResult]()
 
     def __call__(self, images: np.ndarray) -> ModelOutput[np.ndarray]:
-        (image,), (result, again) = images, next(self.calls)
-        label = self.frames.image(result)  # of the network's size, which is that of the source here
-        assert again or np.abs(image.astype(int) - label).mean() < 3
-        found = (result.visibility > 0).astype(float)
-        counts = np.array([result.cards + 1 + again]), np.full(1, np.nan)
-        return ModelOutput(np.nan_to_num(result.corners)[None], found[None], np.ones((1, 8)), *counts)
+        second = bool(self.first)
+        shown = self.first or [self.waiting.pop(0) for _ in images]
+        assert len(shown) == len(images)
+        if not second:
+            for image, result in zip(images, shown, strict=True):
+                label = self.frames.image(result)  # of the network's size, which is that of the source here
+                assert np.abs(image.astype(int) - label).mean() < 3
+        self.first = shown if self.again and not second else []
+        counts = np.array([result.cards + 1 + second for result in shown]), np.full(len(shown), np.nan)
+        found = np.stack([(result.visibility > 0).astype(float) for result in shown])
+        corners = np.stack([np.nan_to_num(result.corners) for result in shown])
+        return ModelOutput(corners, found, np.ones((len(shown), 8)), *counts)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -95,7 +100,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def test_small_footage_is_not_looked_at(tested: test_result.TestResult, tmp_path: Path) -> None:
-    assert predict_from_sources(tested, Predictor(Labels(tested))) is tested
+    assert predict_again(tested, lambda: Predictor(Labels(tested))) is tested
     write_tables(tmp_path, tested.results, tested.videos)
     for name in ("frames.csv", "videos.csv"):
         assert not set(NEW_COLUMNS) & set(read_csv(tmp_path / name)[0])
@@ -120,7 +125,7 @@ def test_tables_scores_and_page_have_the_one_answer(
 
     monkeypatch.setattr(EdgeCounter, "from_file", lambda: counter)
     monkeypatch.setattr(predicting, "MIN_SIDE", 64)
-    answered = predict_from_sources(tested, Predictor(Labels(tested)))
+    answered = predict_again(tested, lambda: Predictor(Labels(tested)))
     assert next(waiting, None) is None
 
     write_tables(tmp_path, answered.results, answered.videos)
@@ -153,8 +158,8 @@ def test_tables_scores_and_page_have_the_one_answer(
 def test_a_second_look_is_in_tables_and_scores(tested: test_result.TestResult, tmp_path: Path) -> None:
     tested = replace(tested, fusion=FusionConfig(second_look=1.0))
     backend = Labels(tested, again=True)
-    answered = predict_from_sources(tested, Predictor(backend))
-    assert next(backend.calls, None) is None
+    answered = predict_again(tested, lambda: Predictor(backend))
+    assert not backend.waiting
     first, *others = zip(tested.results, answered.results, strict=True)
     assert first[0] is first[1]  # no packet
     for before, after in others:

@@ -21,11 +21,11 @@ const DEPTH = CORNERS.map((name) => (name.endsWith("back") ? 0 : -1)); // in uni
 function eliminate(rows) {
   const n = rows.length, width = rows[0].length;
   for (let i = 0; i < n; i++) {
-    const pivot = rows[i], by = pivot[i];
-    for (let k = i; k < width; k++) pivot[k] /= by;
+    const pivot = rows[i], value = pivot[i];
+    for (let k = i; k < width; k++) pivot[k] /= value;
     for (const row of rows) {
-      const times = row[i];
-      if (row !== pivot) for (let k = i; k < width; k++) row[k] -= times * pivot[k];
+      const factor = row[i];
+      if (row !== pivot) for (let k = i; k < width; k++) row[k] -= factor * pivot[k];
     }
   }
 }
@@ -65,7 +65,7 @@ function start(points, weights, focal) {
   return { rotation, translation: [centre[0] / scale, centre[1] / scale, focal / scale], thickness: START_MM };
 }
 
-// A fit runs sixty times a second: its inner steps write into arrays that are made once, and leave no garbage.
+// The steps of a fit write into its arrays, since garbage of a hundred fits a second lets the memory grow.
 
 /** Write the residuals [16], x and y of each corner, and with `jacobians` [8][2][7] their derivatives. */
 function residuals({ rotation: [across, along, away], translation, thickness }, points, focal, differences, jacobians) {
@@ -82,12 +82,12 @@ function residuals({ rotation: [across, along, away], translation, thickness }, 
     // Of x, y and z by the parameters: (0, z, -y, 1, 0, 0, up), (-z, 0, x, 0, 1, 0, up), (y, -x, 0, 0, 0, 1, up).
     const by = focal / depth, upZ = DEPTH[i] * away[2];
     const upX = DEPTH[i] * across[2] - slopeX * upZ, upY = DEPTH[i] * along[2] - slopeY * upZ;
-    write(jacobians[i][0], by, -slopeX * armY, armZ + slopeX * armX, -armY, 100, 0, -100 * slopeX, 10 * upX);
-    write(jacobians[i][1], by, -armZ - slopeY * armY, slopeY * armX, armX, 0, 100, -100 * slopeY, 10 * upY);
+    setScaled(jacobians[i][0], by, -slopeX * armY, armZ + slopeX * armX, -armY, 100, 0, -100 * slopeX, 10 * upX);
+    setScaled(jacobians[i][1], by, -armZ - slopeY * armY, slopeY * armX, armX, 0, 100, -100 * slopeY, 10 * upY);
   }
 }
 
-function write(row, scale, a, b, c, d, e, f, g) {
+function setScaled(row, scale, a, b, c, d, e, f, g) {
   row[0] = scale * a; row[1] = scale * b; row[2] = scale * c;
   row[3] = scale * d; row[4] = scale * e; row[5] = scale * f;
   row[6] = scale * g;

@@ -1,9 +1,9 @@
 // The network and what is computed from its outputs; runs in a worker, and in tests without one.
 
 import { PHONE_FOCAL } from "./box_fit.js";
-import { checkAndFit, GOOD, NO_PACKET } from "./fusion.js";
+import { checkAndFit, completed, GOOD } from "./fusion.js";
 import { letterbox } from "./letterbox.js";
-import { cutOut, filled } from "./second_look.js";
+import { cutOut, DECISIVE, filled } from "./second_look.js";
 
 const RUNTIMES = { wasm: "ort.wasm.min.mjs", threads: "ort.wasm.min.mjs", webgpu: "ort.webgpu.min.mjs" };
 const MOST_THREADS = 4;
@@ -36,16 +36,14 @@ export class Estimator {
 
   /** Estimate a frame of RGBA pixels { data, width, height }; corners in its pixels. A small packet is looked at twice. */
   async estimate(pixels) {
-    const first = await this.look(pixels);
-    if (first.flag !== GOOD) return first;
-    const corners = first.corners.map((corner, i) => (first.found[i] ? corner : first.box[i]));
-    const { size, fusion } = this.about;
-    if (!(filled(corners, first.size, size) < fusion.second_look)) return first; // older models have no such setting
-    const second = await this.look(pixels, cutOut(corners, first.size, size));
-    return [GOOD, NO_PACKET].includes(second.flag) ? second : first;
+    const first = await this.look(pixels), { size, fusion } = this.about;
+    const small = first.flag === GOOD && filled(completed(first), first.size, size) < fusion.second_look;
+    if (!small) return first; // also with an older model, which has no such setting
+    const second = await this.look(pixels, cutOut(completed(first), first.size, size));
+    return DECISIVE.includes(second.flag) ? second : first;
   }
 
-  /** What the network says of a frame, or of its part { left, top, right, bottom }. */
+  /** The network's estimate of a frame, or of its part { left, top, right, bottom }. */
   async look(pixels, part) {
     const { planes, toSource } = letterbox(pixels, this.about.size, part);
     const input = new this.ort.Tensor("uint8", planes, [1, 3, ...this.about.size]);

@@ -38,24 +38,32 @@ export function checkAndFit(confidence, corners, size, config, focal) {
   return { flag, found, thickness: shown.thickness, box: shown.corners, steepness: shown.steepness };
 }
 
-/** Indices of the values, ascending; of equal values the lightest first. */
+/** The corners that were found, those of the box for the others; NaN where there is neither. */
+export function completed({ corners, found, box, flag }) {
+  const boxed = flag === GOOD || flag === CUT_OFF;
+  return corners.map((corner, i) => (found[i] ? corner : boxed && box[i].every(Number.isFinite) ? box[i] : [NaN, NaN]));
+}
+
+/** Indices of the values whose weight is above 0, ascending; of equal values the lightest first. */
 function ascending(values, weights) {
-  const order = new Uint16Array(values.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
+  let count = 0;
+  const all = new Uint32Array(values.length);
+  for (let i = 0; i < values.length; i++) if (weights[i] > 0) all[count++] = i;
+  const order = all.subarray(0, count);
   const before = (a, b) => values[a] < values[b] || (values[a] === values[b] && weights[a] < weights[b]);
   return order.sort((a, b) => (before(a, b) ? -1 : before(b, a) ? 1 : 0)); // whole numbers make no garbage
 }
 
-function sum(numbers) {
+function sum(values) {
   let total = 0;
-  for (let i = 0; i < numbers.length; i++) total += numbers[i];
+  for (let i = 0; i < values.length; i++) total += values[i];
   return total;
 }
 
-/** `of` each item, as an array of doubles: a thousand frames are fused thirty times a second. */
-function numbers(items, of) {
+/** A value of each item, without garbage: a thousand frames are fused thirty times a second. */
+function toDoubles(items, value) {
   const made = new Float64Array(items.length);
-  for (let i = 0; i < made.length; i++) made[i] = of(items[i], i);
+  for (let i = 0; i < made.length; i++) made[i] = value(items[i], i);
   return made;
 }
 
@@ -64,7 +72,6 @@ export function weightedMedian(values, weights, order = ascending(values, weight
   const half = sum(weights) / 2;
   let end = 0, before = NaN, middleBefore = NaN, median = NaN, found = false;
   for (const i of order) {
-    if (!(weights[i] > 0)) continue;
     if (Number.isNaN(values[i])) return NaN;
     const middle = end + weights[i] / 2;
     if (!found && middle >= half) {
@@ -107,16 +114,16 @@ export function fuse(frames, config, interval) {
   if (!used.length) used = frames.filter((frame) => frame.flag !== NO_PACKET);
   if (!used.length) return { cards: NaN, low: NaN, high: NaN, frames: 0 };
   const equal = used.some((frame) => Number.isNaN(frame.std));
-  const values = numbers(used, (frame) => frame.cards);
-  const weights = numbers(used, (frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std)));
+  const values = toDoubles(used, (frame) => frame.cards);
+  const weights = toDoubles(used, (frame) => (equal ? 1 : 1 / Math.max(frame.std, config.min_cards_std)));
   const order = ascending(values, weights);
   const middle = weightedMedian(values, weights, order);
-  const away = numbers(values, (value) => Math.abs(value - middle));
+  const away = toDoubles(values, (value) => Math.abs(value - middle));
   const deviation = MAD_TO_SIGMA * weightedMedian(away, weights);
   const limit = Math.max(config.outlier_deviations * deviation, config.outlier_cards);
-  const kept = numbers(weights, (weight, i) => (away[i] > limit ? 0 : weight)); // without outliers
+  const kept = toDoubles(weights, (weight, i) => (away[i] > limit ? 0 : weight)); // without outliers
   const cards = clip(weightedMidmean(values, kept, order), 1, MAX_CARDS);
-  const count = sum(numbers(away, (distance) => (distance > limit ? 0 : 1)));
+  const count = sum(toDoubles(away, (distance) => (distance > limit ? 0 : 1)));
   const [low, high] = bounds(interval, cards, count);
   return { cards, low, high, frames: count };
 }

@@ -26,7 +26,7 @@ function taps(from, to, shrink) {
   });
 }
 
-/** Weights and buffers of the last sizes, kept for the next frame: of whole frames and of a cut-out. */
+/** Weights and buffers of the last sizes, of whole frames and of a cut-out, kept for the next frame. */
 const kept = new Map();
 const MOST_KEPT = 2;
 

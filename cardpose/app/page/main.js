@@ -4,7 +4,7 @@ import { advise as advice } from "./advice.js";
 import { Camera, eachFrame } from "./camera.js";
 import { dialogs } from "./dialogs.js";
 import { drawBox, drawText } from "./drawing.js";
-import { GOOD, CUT_OFF, RunningCount } from "./fusion.js";
+import { completed, RunningCount } from "./fusion.js";
 import { kept, remember, rescaled, scale } from "./kept.js";
 import { gestures, vibrate } from "./magic.js";
 import { fastest, Network } from "./network.js";
@@ -48,12 +48,6 @@ function stop() {
   camera.stop();
   $("video").removeAttribute("src");
   advise("");
-}
-
-/** The corners that were found, those of the box for the others; NaN where there is neither. */
-function completed({ corners, found, box, flag }) {
-  const boxed = flag === GOOD || flag === CUT_OFF;
-  return corners.map((corner, i) => (found[i] ? corner : boxed && box[i].every(Number.isFinite) ? box[i] : [NaN, NaN]));
 }
 
 /** Keep the answer in the history, once a packet. */

@@ -5,7 +5,7 @@ let canvas = null;
 let bytes = new Uint8ClampedArray(0);
 
 /** Copy a frame into memory that is used again. */
-async function copied(bitmap) {
+async function copyPixels(bitmap) {
   const { width, height } = bitmap, frame = new VideoFrame(bitmap, { timestamp: 0 });
   try {
     const length = 4 * width * height;
@@ -18,7 +18,7 @@ async function copied(bitmap) {
   }
 }
 
-function drawn(bitmap) {
+function drawPixels(bitmap) {
   const { width, height } = bitmap;
   if (canvas?.width !== width || canvas.height !== height) canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -27,22 +27,25 @@ function drawn(bitmap) {
 }
 
 /** Whether a browser copies frames as RGBA: some know no VideoFrame, some ignore the format. */
-async function copies() {
+async function supportsCopy() {
   try {
     const sample = new ImageData(new Uint8ClampedArray([250, 120, 10, 255]), 1, 1);
-    const { data } = await copied(await createImageBitmap(sample));
+    const { data } = await copyPixels(await createImageBitmap(sample));
     return [250, 120, 10].every((value, i) => data[i] === value);
   } catch {
     return false;
   }
 }
 
-let able = null;
+let canCopy = null;
 
-/** { data, width, height } of an ImageBitmap, which is closed; the next call overwrites them. */
+/** { data, width, height } of an ImageBitmap, which is closed; the next call may overwrite them. */
 export async function pixelsOf(bitmap) {
-  able ??= copies();
-  const pixels = await able ? await copied(bitmap) : drawn(bitmap);
-  bitmap.close();
-  return pixels;
+  canCopy ??= supportsCopy();
+  try {
+    if (await canCopy) return await copyPixels(bitmap).catch(() => drawPixels(bitmap));
+    return drawPixels(bitmap);
+  } finally {
+    bitmap.close();
+  }
 }
