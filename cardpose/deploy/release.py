@@ -5,7 +5,7 @@ precision, the configuration and the commit, but neither the optimizer nor the l
 predicts the same without torch. Of several runs, each started from the one before, the mean of the weights is taken
 (Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization). The scores of reports of
 `cardpose evaluate`, one for each kind of footage, go into cardpose/zoo/models.json. NAME in place of RUN writes the
-ONNX file of the released checkpoint again.
+ONNX file of the released checkpoint again, and its scores if there are reports.
 """
 
 import json
@@ -117,11 +117,11 @@ def main(argv: list[str]) -> None:
         usage = "usage: python -m cardpose.deploy.release RUN[,RUN ...]"
         raise SystemExit(f"{usage} {'|'.join(RELEASED)} [FOOTAGE=METRICS.json ...]")
     paths, out = [find_checkpoint(run) for run in argv[0].split(",")], ZOO / f"{argv[1]}.ckpt"
+    reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
     if paths != [out]:
-        checkpoint = slim(with_mean_weights([checkpoints.read(path) for path in paths]))
-        checkpoints.write(checkpoint, out)
-        reports = {footage: Path(report) for footage, _, report in (word.partition("=") for word in argv[2:])}
-        write_card(argv[1], checkpoint[checkpoints.KEY], reports)
+        checkpoints.write(slim(with_mean_weights([checkpoints.read(path) for path in paths])), out)
+    if reports or paths != [out]:
+        write_card(argv[1], checkpoints.read(out)[checkpoints.KEY], reports)
     exported = out.with_suffix(".onnx")
     onnx_model.export_network(out, exported, compact=True, checkpoint=file_digest(out))
     for written in (out, exported):
