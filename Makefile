@@ -32,8 +32,7 @@ MORE := data.root=outputs/synthetic_more render.seed=5 render.clips=16000 traine
 LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000 optim.lr=0.002 trainer.max_epochs=3
 AGAIN := data.root=outputs/synthetic_again render.seed=8 render.clips=10000 optim.lr=0.002
 ONCE_MORE := data.root=outputs/synthetic_once_more render.seed=9 render.clips=10000
-SEVENTH := data.root=outputs/synthetic_seventh render.seed=10 render.clips=20000 scene.packet.absent=0.12 \
-  optim.lr=0.002 trainer.max_epochs=4
+SEVENTH := data.root=outputs/synthetic_seventh render.seed=10 render.clips=20000 scene.packet.absent=0.12
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
 	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first
@@ -57,10 +56,13 @@ model: venv  ## Train the released models packet and packet-fast again (hours; s
 	  trainer.max_epochs=1 hydra.run.dir=outputs/packet_sixth
 	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_fifth $(ONCE_MORE) optim.lr=0.002 \
 	  trainer.max_epochs=4 hydra.run.dir=outputs/packet_fast_sixth
-	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_sixth $(SEVENTH) \
-	  hydra.run.dir=outputs/packet_fast_seventh
-	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_seventh $(SEVENTH) \
-	  loss.cards=0.1 loss.visibility=0.1 hydra.run.dir=outputs/packet_fast_eighth
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_sixth $(SEVENTH) optim.lr=0.002 \
+	  trainer.max_epochs=4 hydra.run.dir=outputs/packet_fast_seventh
+	$(BIN)/python -m cardpose.train experiment=packet_fast init_from=outputs/packet_fast_seventh $(SEVENTH) optim.lr=0.002 \
+	  trainer.max_epochs=4 loss.cards=0.1 loss.visibility=0.1 hydra.run.dir=outputs/packet_fast_eighth
+	$(BIN)/python -m cardpose.deploy.release outputs/packet_fifth,outputs/packet_sixth packet
+	$(BIN)/python -m cardpose.train experiment=packet init_from=packet $(SEVENTH) loss.cards=0.1 loss.visibility=0.1 \
+	  optim.lr=0.001 trainer.max_epochs=1 +trainer.limit_train_batches=0.7 hydra.run.dir=outputs/packet_eighth
 
 # Of each npm package only the files that the page loads; package-lock.json pins them.
 ORT := ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
