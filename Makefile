@@ -33,6 +33,7 @@ LAST := data.root=outputs/synthetic_last render.seed=6 render.clips=6000 optim.l
 AGAIN := data.root=outputs/synthetic_again render.seed=8 render.clips=10000 optim.lr=0.002
 ONCE_MORE := data.root=outputs/synthetic_once_more render.seed=9 render.clips=10000
 SEVENTH := data.root=outputs/synthetic_seventh render.seed=10 render.clips=20000 scene.packet.absent=0.12
+# The last stage of packet starts from the mean of two runs, which is the released packet until that stage is released.
 model: venv  ## Train the released models packet and packet-fast again (hours; see docs/models.md)
 	$(BIN)/python -m cardpose.train experiment=packet $(ANY_TABLE) hydra.run.dir=outputs/packet_first
 	$(BIN)/python -m cardpose.train experiment=packet_fast $(ANY_TABLE) hydra.run.dir=outputs/packet_fast_first

@@ -17,14 +17,12 @@ from cardpose.data.footage.layouts import read_any
 from cardpose.data.footage.video import probe
 from cardpose.evaluation.report.tables import Cell, write_csv
 from cardpose.labelling.suggestion import Features, Observations, Suggestion, rank
-from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.predictor import BATCH_SIZE, Predictor
 from cardpose.prediction.records import Prediction
 from cardpose.prediction.torch_backend import TorchBackend
 
 log = logging.getLogger(__name__)
 
-BATCH = 16
-"""Frames that are predicted at once."""
 COLUMNS = ("video", "frame_index", "score", "uncertainty", "disagreement", "distance", "why")
 
 
@@ -105,7 +103,7 @@ class CandidateScorer:
         images = (image for _, image in folder.read_frames(video, frames))
         outputs: list[Prediction] = []
         features = []
-        while batch := list(islice(images, BATCH)):
+        while batch := list(islice(images, BATCH_SIZE)):
             self.features.take()
             outputs += self.predictor.batch(batch)
             features.append(self.features.take()[: len(batch)])  # behind them are those of second looks

@@ -8,10 +8,8 @@ from cardpose.common.errors import InputError
 from cardpose.common.progress import ProgressBar, total_frames
 from cardpose.fusion.clips import fuse
 from cardpose.prediction.pipeline import compute, read
-from cardpose.prediction.predictor import Predictor
+from cardpose.prediction.predictor import BATCH_SIZE, Predictor
 from cardpose.prediction.sources import find_sources
-
-BATCH_SIZE = 16
 
 
 def estimate_counts(predictor: Predictor, clips: Sequence[str]) -> np.ndarray:

@@ -34,6 +34,9 @@ from cardpose.prediction.second_look import DECISIVE, cut_out, is_small
 if TYPE_CHECKING:
     from cardpose.edges.counting import EdgeCounter
 
+BATCH_SIZE = 16
+"""Frames that are predicted at once."""
+
 
 class Predictor:
     """Predicts frames of any size and shape, letterboxed as in training.
@@ -116,7 +119,7 @@ class Predictor:
         """
         return self.predict([self.prepare(image) for image in images])
 
-    def stream(self, frames: Iterable[np.ndarray], batch_size: int = 16) -> Iterator[Prediction]:
+    def stream(self, frames: Iterable[np.ndarray], batch_size: int = BATCH_SIZE) -> Iterator[Prediction]:
         """Predict (H, W, 3) uint8 RGB frames one after another, `batch_size` at a time.
 
         Raises:

@@ -22,13 +22,10 @@ from cardpose.evaluation.metrics.results import FrameResult
 from cardpose.evaluation.metrics.visibility import visibility_scores
 from cardpose.evaluation.report.test_result import TestResult
 from cardpose.fusion.videos import bound_scores
-from cardpose.prediction.predictor import Predictor, choose_device, has_edges
+from cardpose.prediction.predictor import BATCH_SIZE, Predictor, choose_device, has_edges
 from cardpose.prediction.records import Prediction
 from cardpose.prediction.second_look import is_small
 from cardpose.prediction.torch_backend import TorchBackend
-
-BATCH = 16
-"""Frames that are predicted at once."""
 
 
 def predict_from_sources(
@@ -58,7 +55,7 @@ def predict_again(tested: TestResult, make_predictor: Callable[[], Predictor]) -
         return tested
     predictor, answers, sources = make_predictor(), {}, frames.sources(needed)
     with ProgressBar("source frames", len(needed)) as bar:
-        while batch := list(islice(sources, BATCH)):
+        while batch := list(islice(sources, BATCH_SIZE)):
             focals = [frames.footage.focal(result.video, result.frame_index) for result, _ in batch]
             items = [predictor.prepare(image, focal) for (_, image), focal in zip(batch, focals, strict=True)]
             for (result, _), item, seen in zip(batch, items, predictor.look(items), strict=True):

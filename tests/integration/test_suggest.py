@@ -84,7 +84,7 @@ def test_features_are_those_of_the_frames_where_some_are_looked_at_twice(
 ) -> None:
     folder = DatasetFolder.read(half)
     video, frames = folder.videos[0].file, list(range(6))
-    monkeypatch.setattr(suggesting, "BATCH", 4)
+    monkeypatch.setattr(suggesting, "BATCH_SIZE", 4)
 
     def features(name: str) -> np.ndarray:
         backend = TorchBackend(drawn_checkpoint)

@@ -36,10 +36,10 @@ export class Estimator {
 
   /** Estimate a frame of RGBA pixels { data, width, height }; corners in its pixels. A small packet is looked at twice. */
   async estimate(pixels) {
-    const first = await this.look(pixels), { size, fusion } = this.about;
-    const small = first.flag === GOOD && filled(completed(first), first.size, size) < fusion.second_look;
+    const first = await this.look(pixels), corners = completed(first), { size, fusion } = this.about;
+    const small = first.flag === GOOD && filled(corners, first.size, size) < fusion.second_look;
     if (!small) return first; // also with an older model, which has no such setting
-    const second = await this.look(pixels, cutOut(completed(first), first.size, size));
+    const second = await this.look(pixels, cutOut(corners, first.size, size));
     return DECISIVE.includes(second.flag) ? second : first;
   }
 
