@@ -44,6 +44,7 @@ ALLOWED = frozenset(
         "cardpose.synth.stream.SceneStream",
         "cardpose.synth.dataset.read_or_render",
         "cardpose.training.callbacks.best_scores.BestScores",
+        "cardpose.training.callbacks.distillation.Distillation",
         "cardpose.training.callbacks.interrupt.GracefulInterrupt",
         "cardpose.training.callbacks.pictures.Pictures",
         "cardpose.training.callbacks.progress.TrainingProgress",

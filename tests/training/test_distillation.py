@@ -1,0 +1,98 @@
+"""A teacher's answers are mixed into the labels of a training batch, and into nothing else."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CARDS_PER_DECK, Batch
+from cardpose.models import checkpoints
+from cardpose.models.end_to_end import EndToEnd
+from cardpose.models.from_config import end_to_end
+from cardpose.training.callbacks.distillation import Distillation
+
+BATCH, SIZE, SIGMA = 3, (48, 64), 1.0
+
+
+class Student(torch.nn.Module):
+    """What the callback asks of the module in training: another normalisation, and a loss with a sigma."""
+
+    device, memory_format = torch.device("cpu"), torch.channels_last
+
+    def __init__(self, sigma: float = SIGMA) -> None:
+        super().__init__()
+        self.net, self.loss = torch.nn.Module(), torch.nn.Module()
+        self.net.encoder, self.loss.sigma = torch.nn.Module(), cast(Any, sigma)
+        self.net.encoder.mean, self.net.encoder.std = cast(Any, (0.5, 0.4, 0.3)), cast(Any, (0.2, 0.3, 0.4))
+
+
+@pytest.fixture
+def model(drawn_checkpoint: Path) -> EndToEnd:
+    checkpoint = checkpoints.read(drawn_checkpoint)
+    model = end_to_end(checkpoint[checkpoints.KEY]["config"])
+    checkpoints.load_weights(model.net, checkpoint, drawn_checkpoint)
+    return model.eval()
+
+
+def batch_of(pictures: torch.Tensor) -> Batch:
+    """Labelled pictures (B, 3, H, W), 0 to 1, as the student's data module gives them; the last count is unknown."""
+    encoder = Student().net.encoder
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (encoder.mean, encoder.std))
+    generator = torch.Generator().manual_seed(1)
+    maps = torch.rand(BATCH, 8, SIZE[0] // 2, SIZE[1] // 2, generator=generator)
+    cards = torch.tensor([5.0, 30.0, float("nan")])
+    return cast(Batch, {"image": (pictures - mean) / std, "heatmaps": maps, "cards": cards})
+
+
+def mixed(teacher: Path, share: float, pictures: torch.Tensor) -> Batch:
+    batch, callback = batch_of(pictures), Distillation(str(teacher), share)
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+    student = cast(Any, Student())
+    callback.on_fit_start(trainer, student)
+    callback.on_train_batch_start(trainer, student, batch, 0)
+    return batch
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_labels_are_mixed_with_what_the_teacher_says_of_the_same_picture(
+    drawn_checkpoint: Path, model: EndToEnd, share: float
+) -> None:
+    pictures = torch.rand(BATCH, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    labels, batch = batch_of(pictures), mixed(drawn_checkpoint, share, pictures)
+    with torch.no_grad():
+        answer = model.net((pictures - model.mean) / model.std)
+    wanted = (1 - share) * labels["heatmaps"] + share * answer.heatmaps
+    torch.testing.assert_close(batch["heatmaps"], wanted, rtol=0, atol=1e-4)
+    wanted = (1 - share) * labels["cards"] + share * CARDS_PER_DECK * answer.cards
+    torch.testing.assert_close(batch["cards"], wanted, rtol=0, atol=1e-2, equal_nan=True)
+    assert batch["cards"].isnan().tolist() == [False, False, True]
+    assert torch.equal(batch["image"], labels["image"])
+
+
+def test_the_teacher_is_not_trained(drawn_checkpoint: Path) -> None:
+    teacher = Distillation(str(drawn_checkpoint)).model
+    assert not teacher.training
+    assert not [name for name, weight in teacher.named_parameters() if weight.requires_grad]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, "half"])
+def test_a_share_outside_of_0_to_1_is_named(drawn_checkpoint: Path, share: Any) -> None:
+    with pytest.raises(InputError, match=r"callbacks\.distillation\.share=.*: choose a number from 0 to 1"):
+        Distillation(str(drawn_checkpoint), share)
+
+
+def test_a_teacher_of_other_heatmaps_is_named(drawn_checkpoint: Path) -> None:
+    callback = Distillation(str(drawn_checkpoint))
+    with pytest.raises(InputError, match=r"its heatmap\.sigma is 1\.0, here it is 3\.0"):
+        callback.on_fit_start(cast(Any, None), cast(Any, Student(3.0)))
+    pictures = torch.rand(BATCH, 3, *SIZE)
+    batch = batch_of(pictures)
+    batch["heatmaps"] = batch["heatmaps"][..., ::2, ::2]
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+    with pytest.raises(
+        InputError, match=r"heatmaps of these images are \(24, 32\), here they are \(12, 16\)"
+    ):
+        callback.on_train_batch_start(trainer, cast(Any, Student()), batch, 0)
