@@ -17,7 +17,7 @@ import numpy as np
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file, write_errors
 from cardpose.common.locks import wait_for
-from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Annotation
+from cardpose.common.packet import CARDS_PER_DECK, Annotation
 from cardpose.common.progress import ProgressBar
 from cardpose.common.subprocesses import start_worker, starting_workers
 from cardpose.common.threads import cores
@@ -29,7 +29,7 @@ from cardpose.synth.rendering.labels import annotate
 from cardpose.synth.rendering.renderer import VERSION, Renderer
 from cardpose.synth.sampling import pictures
 from cardpose.synth.sampling.distributions import SceneConfig
-from cardpose.synth.sampling.scene import sample_clip, sample_shot
+from cardpose.synth.sampling.scene import check_counts, sample_clip, sample_shot
 
 SETTINGS = "synthetic.json"
 LABELS = ("videos.csv", "annotations.json")  # written last
@@ -82,13 +82,7 @@ class Footage:
                 raise InputError(f"{name}={getattr(self, name)}: choose an even number from 64 to 4096")
         if self.seed < 0:
             raise InputError(f"seed={self.seed}: choose a whole number from 0")
-        if self.counts is not None and len(self.counts) == 0:
-            raise InputError("counts=[]: name at least one count, or use null for 1 to 52")
-        for count in self.counts or ():
-            if not (isinstance(count, int) and 1 <= count <= MAX_CARDS):
-                raise InputError(
-                    f"counts: {count!r} is not a count: choose whole numbers from 1 to {MAX_CARDS}"
-                )
+        check_counts(self.counts, "counts")
 
     def cards(self, number: int) -> int:
         """The count of clip `number`."""

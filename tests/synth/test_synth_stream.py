@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -40,12 +42,18 @@ def test_counts_cover_1_to_52(scene_config: SceneConfig, monkeypatch: pytest.Mon
     assert set(counts) == set(range(1, 53))
 
 
+def test_given_counts_are_taken_in_turn(scene_config: SceneConfig) -> None:
+    film = SceneStream(scene_config, (48, 64), frames_per_clip=2, rate=1, seed=3, counts=[1, 3])
+    labels = [film(index)[1] for index in range(6)]
+    assert [label.cards for label in labels] == [1, 1, 3, 3, 1, 1]
+
+
 def _counts(film: SceneStream, index: int) -> int:
     return film.clip(index)[0].packet.cards
 
 
-@pytest.mark.parametrize("wrong", [{"frames_per_clip": 0}, {"rate": 0.0}])
-def test_bad_numbers_are_named(scene_config: SceneConfig, wrong: dict[str, float]) -> None:
-    arguments = {"frames_per_clip": 2, "rate": 1.0} | wrong
+@pytest.mark.parametrize("wrong", [{"frames_per_clip": 0}, {"rate": 0.0}, {"counts": []}, {"counts": [0]}])
+def test_bad_numbers_are_named(scene_config: SceneConfig, wrong: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"frames_per_clip": 2, "rate": 1.0} | wrong
     with pytest.raises(InputError, match=next(iter(wrong))):
         SceneStream(scene_config, (48, 64), seed=0, **arguments)

@@ -4,12 +4,14 @@ A `Clip` is constant while the camera films; a `Shot` is one frame. Each part of
 that a new quantity in one part does not change the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from enum import IntEnum
 
 import numpy as np
 
-from cardpose.common.packet import MAX_CARDS
+from cardpose.common.errors import InputError
+from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS
 from cardpose.synth.records import Back, Clip, Face, Light, Packet, Path, Sensor, Shot, Table, Wave
 from cardpose.synth.rendering.box import FACETS
 from cardpose.synth.sampling.clutter import sample_occluders
@@ -49,6 +51,22 @@ class Part(IntEnum):
 def stream(seed: int, clip: int, part: Part, frame: int = 0) -> np.random.Generator:
     """The random stream of one part of one clip (and frame, for `Part.SHOT`)."""
     return np.random.default_rng([seed, clip, part, frame])
+
+
+def check_counts(counts: Sequence[int] | None, key: str) -> None:
+    """Check the counts that a setting gives clips in turn; None is for all.
+
+    Args:
+        key: of the setting, for the message.
+
+    Raises:
+        InputError: there is none, or one is not a count.
+    """
+    if counts is not None and len(counts) == 0:
+        raise InputError(f"{key}=[]: name at least one count, or use null for 1 to {CARDS_PER_DECK}")
+    for count in counts or ():
+        if not (isinstance(count, int) and 1 <= count <= MAX_CARDS):
+            raise InputError(f"{key}: {count!r} is not a count: choose whole numbers from 1 to {MAX_CARDS}")
 
 
 def sample_clip(
