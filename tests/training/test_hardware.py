@@ -1,5 +1,9 @@
 """What the machine computes fastest is detected, and can be forced."""
 
+import os
+import platform
+import resource
+
 import pytest
 import torch
 
@@ -67,3 +71,22 @@ def test_a_share_of_the_cores_is_all_that_a_job_takes(monkeypatch: pytest.Monkey
     ):
         monkeypatch.setenv("OMP_NUM_THREADS", share)
         assert cores() == expected
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+def test_large_tensors_take_the_memory_of_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_TUNABLES"))]:
+        monkeypatch.delenv(name)
+    assert hardware.keep_freed_memory()
+    numbers, pages = 2**24, 2**26 // resource.getpagesize()  # 64 MB
+    for _ in range(20):  # the first few lie in other places
+        torch.empty(numbers).fill_(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(numbers).fill_(1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < pages / 10
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_a_users_choice_of_memory_is_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    assert not hardware.keep_freed_memory()
