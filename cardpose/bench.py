@@ -20,6 +20,7 @@ def main(cfg: DictConfig) -> None:
     from cardpose.benchmarks.timing import loader_share, timings_table
     from cardpose.training import hardware
 
+    hardware.keep_freed_memory()  # as a training does
     folder = Path(HydraConfig.get().runtime.output_dir)
     timings = bench(cfg, folder)
     console = Console()

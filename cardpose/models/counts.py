@@ -124,13 +124,22 @@ def mean_of_known(values: Tensor, cards: Tensor) -> Tensor:
 
 
 def soft_labels(cards: Tensor, sigma: float) -> Tensor:
-    """Probabilities (B, 105) of the counts 0 to 104: a normal distribution around each whole count (B,).
+    """Probabilities (B, 105) of the counts 0 to 104: a normal distribution around each count (B,).
 
-    Near 0 and 104 it is truncated on both sides, so that its mean stays the count.
+    Near 0 and 104 it is truncated on both sides, so that its mean stays the count. A count between two whole ones (of a
+    teacher, see `cardpose.training.callbacks.distillation`) has the weighted mean of their probabilities.
 
-    >>> soft_labels(torch.tensor([1.0]), sigma=1.0)[0, :4].round(decimals=2)
-    tensor([0.2700, 0.4500, 0.2700, 0.0000])
+    >>> soft_labels(torch.tensor([1.0, 0.5]), sigma=1.0)[:, :4].round(decimals=2)
+    tensor([[0.2700, 0.4500, 0.2700, 0.0000],
+            [0.6400, 0.2300, 0.1400, 0.0000]])
     """
+    whole = cards.floor()
+    above = _around((whole + 1).clamp_max(MAX_CARDS), sigma)
+    return _around(whole, sigma).lerp(above, (cards - whole).unsqueeze(1))
+
+
+def _around(cards: Tensor, sigma: float) -> Tensor:
+    """`soft_labels` of whole counts."""
     cards = cards.unsqueeze(1)
     distance = _counts(cards) - cards
     half_width = torch.minimum(cards, MAX_CARDS - cards)

@@ -1,6 +1,7 @@
-"""Precision, memory and its format that are fastest on this machine, and the Trainer."""
+"""The precision, memory format and allocator settings that are fastest on this machine, and the Trainer."""
 
 import ctypes
+import logging
 import os
 import sys
 from inspect import signature
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cardpose.common.errors import InputError
 from cardpose.common.threads import cores
+
+log = logging.getLogger(__name__)
 
 BF16 = "bf16-mixed"
 FULL = "32-true"
@@ -61,22 +64,24 @@ def choose_memory_format(name: str) -> torch.memory_format:
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Of `mallopt`, https://man7.org/linux/man-pages/man3/mallopt.3.html."""
+"""Parameters of glibc's `mallopt`, https://man7.org/linux/man-pages/man3/mallopt.3.html."""
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep the memory of freed tensors; returns whether it does.
+    """Let glibc keep the memory of freed tensors, in this process from now on; returns whether it does.
 
     By default it gives a block above 32 MB, one large feature map of a batch, back to the system, which then clears
-    every page of the next one. A setting of the user's (environment variables MALLOC_..., GLIBC_TUNABLES) is kept.
+    every page of the next one. Environment variables MALLOC_... or GLIBC_TUNABLES leave everything as it is.
     """
-    chosen = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
-    if chosen or not sys.platform.startswith("linux"):
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        log.debug("MALLOC_... or GLIBC_TUNABLES is set: freed memory goes back to the system as they say")
+        return False
+    if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):  # musl has its own way
+    if not hasattr(libc, "gnu_get_libc_version"):  # another C library
         return False
-    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, -1))
 
 
 def make_trainer(

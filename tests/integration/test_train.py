@@ -314,6 +314,23 @@ def test_a_start_that_is_better_than_the_training_is_kept(
     assert again["test/card_mae"] == pytest.approx(metrics["test/card_mae"])
 
 
+def test_a_training_with_a_teacher_and_its_checkpoint(
+    finished_run: Path, compose_train: Compose, tmp_path: Path
+) -> None:
+    words = (
+        "callbacks=distillation",
+        f"callbacks.distillation.teacher='{finished_run}'",
+        "trainer.precision=bf16-mixed",
+    )
+    metrics = train(compose_train(tmp_path / "run", *words, "trainer.max_epochs=1"), tmp_path / "run")
+    assert not any(
+        "teacher" in name or "distillation" in name
+        for name in weights(tmp_path / "run" / "checkpoints" / "best.ckpt")
+    )
+    again = evaluate([str(tmp_path / "run")], out=tmp_path / "test").metrics[0]
+    assert again["test/card_mae"] == pytest.approx(metrics["test/card_mae"], abs=0.1)
+
+
 def test_a_new_training_starts_from_weights_without_their_calibration(
     finished_run: Path, compose_train: Compose, tmp_path: Path
 ) -> None:

@@ -43,8 +43,8 @@ def test_counts_cover_1_to_52(scene_config: SceneConfig, monkeypatch: pytest.Mon
 
 
 def test_given_counts_are_taken_in_turn(scene_config: SceneConfig) -> None:
-    film = SceneStream(scene_config, (48, 64), frames_per_clip=2, rate=1, seed=3, counts=[1, 3])
-    labels = [film(index)[1] for index in range(6)]
+    stream = SceneStream(scene_config, (48, 64), frames_per_clip=2, rate=1, seed=3, counts=[1, 3])
+    labels = [stream(index)[1] for index in range(6)]
     assert [label.cards for label in labels] == [1, 1, 3, 3, 1, 1]
 
 

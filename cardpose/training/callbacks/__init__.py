@@ -3,7 +3,7 @@
 pictures     true and predicted corners, heatmaps and the card scatter of the validation set
 throughput   images per second of training
 best_scores  scores of the best checkpoint so far
-distillation mixes the answers of a trained network into the labels
+distillation mixes the predictions of a trained network into the labels
 interrupt    Ctrl-C stops between two batches, with a checkpoint
 progress     one bar for the whole run, or a line per epoch without a terminal
 collect      every tested frame, for `cardpose.evaluation.report.test_result`
