@@ -18,7 +18,7 @@ def predict(
         list[str], typer.Argument(metavar="SOURCE", help="Video, picture, folder, glob, camera, -.")
     ],
     model: ModelOption = "packet",
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write.")] = Path("predictions"),
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Default: predictions, _2, ...")] = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw box and count on the footage.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, a clip each.")] = 1,
@@ -71,11 +71,11 @@ def predict(
     found, problems, notes = find_sources(sources, sys.stdin)
     if not found:
         raise InputError(problems[0] if problems else "no source is given: name a picture or video")
-    about = {"cardpose": __version__, "model": file_digest(path)}
-    settings = about | {"overlay": overlay, "field_of_view": field_of_view}
+    settings = {"cardpose": __version__, "model": file_digest(path), "overlay": overlay}
+    settings["field_of_view"] = field_of_view
     with PredictionFolder(out, settings, resume) as folder:
         remaining = [source for source in found if source.name not in folder.finished]
-        overlays = overlay_paths(out / "overlay", [source.name for source in found]) if overlay else {}
+        overlays = overlay_paths(folder.path / "overlay", [source.name for source in found if overlay])
         with ProgressBar("predicting", lambda: total_frames(remaining)) as bar:
             for line in [*notes, *problems]:
                 bar.print(line)
@@ -90,7 +90,7 @@ def predict(
             if summary.failed and not summary.clips and not folder.finished:
                 raise nothing_readable(summary.failed)
             bar.print(f"{summary}; {bar.summary}")
-    return out
+    return folder.path
 
 
 main = Tool(predict, print, {"ckpt": "--model", "source": "", "skip_existing": "--resume"})

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,7 +83,8 @@ class PredictionFolder:
     """Writes predictions; a context manager. If no frame could be predicted it leaves no files.
 
     Args:
-        path: the folder; created if missing.
+        path: the folder; created if missing. None: the first of predictions, predictions_2, ... in the current folder
+            without predictions, or to resume the last one with some.
         settings: of the prediction; a run is continued only with the same.
         resume: continue a folder that has predictions; those of an unfinished clip are removed first.
 
@@ -91,8 +93,8 @@ class PredictionFolder:
             command writes to it.
     """
 
-    def __init__(self, path: str | Path, settings: Mapping[str, Any], resume: bool) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | None, settings: Mapping[str, Any], resume: bool) -> None:
+        self.path = _free_folder(resume) if path is None else Path(path)
         self.finished: set[str] = set()
         """Names of the finished clips."""
         self._settings = dict(settings)
@@ -194,6 +196,15 @@ class PredictionFolder:
                 len(cells := _cells(line)) == len(_FRAME_COLUMNS) and cells[0] in {"clip", *self.finished}
             ),
         )
+
+
+def _free_folder(resume: bool) -> Path:
+    """See `PredictionFolder`."""
+    numbered = (Path("predictions" if n == 1 else f"predictions_{n}") for n in count(1))
+    taken = list(takewhile(lambda folder: any((folder / name).exists() for name in _FILES), numbered))
+    return (
+        taken[-1] if resume and taken else Path(f"predictions_{len(taken) + 1}" if taken else "predictions")
+    )
 
 
 def json_line(

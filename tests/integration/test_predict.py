@@ -342,6 +342,18 @@ def test_a_folder_of_other_predictions_is_left_alone(command: Command, clips: Pa
     assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
 
 
+def test_without_a_folder_each_run_has_its_own(
+    command: Command, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ([f"{clips}/0.mp4"], [f"{clips}/1.mp4"], [f"{clips}/1.mp4", f"{clips}/2.mp4", "--resume"]):
+        assert command(*words)[0] == 0
+    first, second = (table(Path(name, "clips.csv")) for name in ("predictions", "predictions_2"))
+    assert [Path(row["clip"]).name for row in first] == ["0.mp4"]
+    assert [Path(row["clip"]).name for row in second] == ["1.mp4", "2.mp4"]
+    assert not Path("predictions_3").exists()
+
+
 def test_a_video_that_breaks_off_is_one_warning(
     command: Command, clips: Path, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
