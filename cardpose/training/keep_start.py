@@ -18,7 +18,8 @@ from cardpose.training.testing import validate
 
 log = logging.getLogger(__name__)
 
-MONITOR = "val/loss"
+MONITORS = ("val/loss", "val/card_mae")
+"""Scores of which none may be worse after the training: few packets may improve the corners and spoil the count."""
 
 
 class Start(NamedTuple):
@@ -50,7 +51,7 @@ def load_best(
 
     Args:
         config: plain containers.
-        start: from `measure_start`. Where it is better, `best` is rewritten with its weights.
+        start: from `measure_start`. Where one of `MONITORS` is better, `best` is rewritten with its weights.
         module: receives the weights.
         data: prepared.
         best: path of the best checkpoint.
@@ -61,13 +62,14 @@ def load_best(
     checkpoint = checkpoints.read(best)
     module.load(checkpoint, best)
     scores = validate(config, module, data)
-    if start is None or scores[MONITOR] <= start.scores[MONITOR]:
+    worse = [] if start is None else [name for name in MONITORS if scores[name] > start.scores[name]]
+    if start is None or not worse:
         return scores
     log.warning(
         "The start is kept: its %s is %.3f, after the training it is %.3f. More videos, or a lower optim.lr, may help",
-        MONITOR,
-        start.scores[MONITOR],
-        scores[MONITOR],
+        worse[0],
+        start.scores[worse[0]],
+        scores[worse[0]],
     )
     module.load_state_dict(start.weights)
     module.interval = start.interval

@@ -24,7 +24,7 @@ from cardpose.evaluate import evaluate
 from cardpose.models import checkpoints
 from cardpose.models.from_config import build_net
 from cardpose.train import train
-from cardpose.training import build
+from cardpose.training import build, keep_start
 from cardpose.training.callbacks.best_scores import NAMED
 from cardpose.training.hparams import KEYS as KEYS_OF_A_RUN
 from cardpose.training.losses.packet_loss import TERMS
@@ -292,26 +292,40 @@ def test_a_start_brings_its_architecture_unless_another_is_named(
         assert build.adopt_architecture(config, [words[0], named]) == config
 
 
-@pytest.mark.parametrize(("rate", "kept"), [("20", True), ("0.003", False)])
 def test_a_start_that_is_better_than_the_training_is_kept(
-    finished_run: Path,
-    compose_train: Compose,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    rate: str,
-    kept: bool,
+    finished_run: Path, compose_train: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     best = finished_run / "checkpoints" / "best.ckpt"
-    words = f"init_from={best}", "keep_start=true", f"optim.lr={rate}", "trainer.max_epochs=1"
+    words = f"init_from={best}", "keep_start=true", "optim.lr=20", "trainer.max_epochs=1"
     metrics = train(compose_train(tmp_path / "run", *words), tmp_path / "run")
-    own = tmp_path / "run" / "checkpoints" / "best.ckpt"
-    name = "net.decoder.to_heatmaps.weight"
-    assert torch.equal(weights(own)[name], weights(best)[name]) == kept
-    assert ("The start is kept" in caplog.text) == kept
+    own, name = tmp_path / "run" / "checkpoints" / "best.ckpt", "net.decoder.to_heatmaps.weight"
+    assert torch.equal(weights(own)[name], weights(best)[name])
+    assert "The start is kept" in caplog.text
     started = json.loads((finished_run / "metrics.json").read_text())
     assert metrics["val/loss"] <= started["val/loss"] + 1e-6
     again = evaluate([str(own)], out=tmp_path / "test").metrics[0]
     assert again["test/card_mae"] == pytest.approx(metrics["test/card_mae"])
+
+
+@pytest.mark.parametrize(("cards", "kept"), [(2.5, True), (1.5, False)])
+def test_the_training_is_kept_where_neither_its_loss_nor_its_count_is_worse(
+    finished_run: Path,
+    compose_train: Compose,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    cards: float,
+    kept: bool,
+) -> None:
+    scores = iter([{"val/loss": 1.0, "val/card_mae": 2.0}, {"val/loss": 0.5, "val/card_mae": cards}])
+    monkeypatch.setattr(keep_start, "validate", lambda *_: next(scores))
+    best = finished_run / "checkpoints" / "best.ckpt"
+    words = f"init_from={best}", "keep_start=true", "trainer.max_epochs=1"
+    train(compose_train(tmp_path / "run", *words), tmp_path / "run")
+    own, name = tmp_path / "run" / "checkpoints" / "best.ckpt", "net.decoder.to_heatmaps.weight"
+    assert torch.equal(weights(own)[name], weights(best)[name]) == kept
+    said = "The start is kept: its val/card_mae is 2.000, after the training it is 2.500" in caplog.text
+    assert said == kept
 
 
 def test_a_training_with_a_teacher_and_its_checkpoint(
