@@ -226,10 +226,16 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def numbered(wanted: str | Path) -> Iterator[Path]:
+    """The path, then with _2, _3, ... behind its name, without end."""
+    yield Path(wanted)
+    yield from (Path(f"{wanted}_{number}") for number in count(2))
+
+
 def numbered_folder(wanted: str | Path) -> Path:
     """Make a folder; its name gets a number if the wanted one exists. No two processes get the same."""
     Path(wanted).parent.mkdir(parents=True, exist_ok=True)
-    for folder in (Path(f"{wanted}_{number}" if number > 1 else wanted) for number in count(1)):
+    for folder in numbered(wanted):
         try:
             folder.mkdir()
         except FileExistsError:

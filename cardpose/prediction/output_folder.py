@@ -9,14 +9,14 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import count, takewhile
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from cardpose.common.errors import InputError
-from cardpose.common.files import replace_file, write_errors
+from cardpose.common.files import numbered, replace_file, write_errors
 from cardpose.common.locks import only_command_in
 from cardpose.common.packet import CORNERS
 from cardpose.fusion.clips import Clip
@@ -31,16 +31,8 @@ _FRAME_COLUMNS = (
     *("method", "edges", "edges_probability", "pixels_a_card"),
 )
 _CLIP_COLUMNS = (
-    "clip",
-    "cards",
-    "low",
-    "high",
-    "frames",
-    "frames_used",
-    "bad_frames",
-    "settled",
-    "answer",
-    "method",
+    *("clip", "cards", "low", "high", "frames", "frames_used", "bad_frames"),
+    *("settled", "answer", "method"),
 )
 
 
@@ -94,7 +86,7 @@ class PredictionFolder:
     """
 
     def __init__(self, path: str | Path | None, settings: Mapping[str, Any], resume: bool) -> None:
-        self.path = _free_folder(resume) if path is None else Path(path)
+        self.path = _default_folder(resume) if path is None else Path(path)
         self.finished: set[str] = set()
         """Names of the finished clips."""
         self._settings = dict(settings)
@@ -122,7 +114,7 @@ class PredictionFolder:
 
     def _open(self) -> None:
         with write_errors(self.path):
-            if any((self.path / name).exists() for name in _FILES):
+            if _has_predictions(self.path):
                 self._continue()
             with replace_file(self.path / SETTINGS) as temporary:
                 temporary.write_text(json.dumps(self._settings, indent=2) + "\n")
@@ -198,13 +190,15 @@ class PredictionFolder:
         )
 
 
-def _free_folder(resume: bool) -> Path:
+def _has_predictions(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _FILES)
+
+
+def _default_folder(resume: bool) -> Path:
     """See `PredictionFolder`."""
-    numbered = (Path("predictions" if n == 1 else f"predictions_{n}") for n in count(1))
-    taken = list(takewhile(lambda folder: any((folder / name).exists() for name in _FILES), numbered))
-    return (
-        taken[-1] if resume and taken else Path(f"predictions_{len(taken) + 1}" if taken else "predictions")
-    )
+    if resume and (taken := list(takewhile(_has_predictions, numbered("predictions")))):
+        return taken[-1]
+    return next(dropwhile(_has_predictions, numbered("predictions")))
 
 
 def json_line(

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BF16 = "bf16-mixed"
 FULL = "32-true"
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`, https://man7.org/linux/man-pages/man3/mallopt.3.html."""
 _SYNC_BUFFERS = next(  # torch 2.13 renamed it
     name
     for name in ("forward_sync_buffers", "broadcast_buffers")
@@ -61,10 +63,6 @@ def choose_memory_format(name: str) -> torch.memory_format:
     if name not in formats:
         raise InputError(f"trainer.memory_format={name}: choose {', '.join(formats)}")
     return formats[name]
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Parameters of glibc's `mallopt`, https://man7.org/linux/man-pages/man3/mallopt.3.html."""
 
 
 def keep_freed_memory() -> bool:

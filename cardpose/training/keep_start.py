@@ -62,8 +62,10 @@ def load_best(
     checkpoint = checkpoints.read(best)
     module.load(checkpoint, best)
     scores = validate(config, module, data)
-    worse = [] if start is None else [name for name in MONITORS if scores[name] > start.scores[name]]
-    if start is None or not worse:
+    if start is None:
+        return scores
+    worse = [name for name in MONITORS if scores[name] > start.scores[name]]
+    if not worse:
         return scores
     log.warning(
         "The start is kept: its %s is %.3f, after the training it is %.3f. More videos, or a lower optim.lr, may help",

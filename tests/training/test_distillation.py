@@ -80,6 +80,7 @@ def test_labels_are_mixed_with_the_teachers_prediction_for_the_same_picture(
 
 def test_a_count_that_no_packet_has_is_not_mixed_in(drawn_checkpoint: Path) -> None:
     callback, batch = Distillation(str(drawn_checkpoint), 1.0), batch_of(torch.rand(BATCH, 3, *SIZE))
+    callback.on_fit_start(trainer(), cast(Any, Student()))
     for start, count in ((-9.0, 1), (9.0, MAX_CARDS)):
         callback.model.net.head.calibration.copy_(torch.tensor([1.0, start]))
         callback.on_train_batch_start(trainer(), cast(Any, Student()), batch, 0)
@@ -102,6 +103,7 @@ def test_a_teacher_for_other_images_or_heatmaps_is_named(drawn_checkpoint: Path)
     callback, student = Distillation(str(drawn_checkpoint)), cast(Any, Student())
     with pytest.raises(InputError, match=r"heatmap\.sigma is 1\.0 there and 3\.0 here"):
         callback.on_fit_start(trainer(), cast(Any, Student(3.0)))
+    callback.on_fit_start(trainer(), student)
     batch = batch_of(torch.rand(BATCH, 3, *SIZE))
     batch["heatmaps"] = batch["heatmaps"][..., ::2, ::2]
     with pytest.raises(InputError, match=r"size of heatmaps is \(24, 32\) there and \(12, 16\) here"):

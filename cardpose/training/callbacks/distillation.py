@@ -4,12 +4,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Batch
 from cardpose.models import checkpoints
-from cardpose.models.encoders.base import Encoder
 from cardpose.models.from_config import end_to_end
 from cardpose.models.released import find_checkpoint
 
@@ -47,16 +45,21 @@ class Distillation(Callback):
         self.teacher, self.weight = teacher, weight
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Move the teacher to where the network is."""
+        """Move the teacher to where the network is, and relate the normalisations of their images."""
         self._check("heatmap.sigma", self.sigma, pl_module.loss.sigma)
         self.model.to(pl_module.device)
+        encoder = pl_module.net.encoder
+        mean, std = (
+            self.model.mean.new_tensor(list(x)).view(1, 3, 1, 1) for x in (encoder.mean, encoder.std)
+        )
+        self.scale, self.shift = std / self.model.std, (mean - self.model.mean) / self.model.std
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Replace the labels in `batch`; a count that is unknown stays unknown."""
         self._check("data.size", self.size, tuple(batch["image"].shape[-2:]))
-        image, labels = self._renormalised(batch["image"], pl_module.net.encoder), batch["heatmaps"]
+        image, labels = batch["image"] * self.scale + self.shift, batch["heatmaps"]
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             output = self.model.net(image.contiguous(memory_format=pl_module.memory_format))
         self._check("the size of heatmaps", tuple(output.heatmaps.shape[-2:]), tuple(labels.shape[-2:]))
@@ -71,10 +74,3 @@ class Distillation(Callback):
                 f"callbacks.distillation.teacher={self.teacher}: {what} is {its} there and {ours} here: choose a "
                 "teacher that was trained with the same"
             )
-
-    def _renormalised(self, image: Tensor, encoder: Encoder) -> Tensor:
-        """`image` as the teacher's encoder expects it, from what the other one expects."""
-        mean, std = (
-            image.new_tensor(list(values)).view(1, 3, 1, 1) for values in (encoder.mean, encoder.std)
-        )
-        return (image * std + mean - self.model.mean) / self.model.std
