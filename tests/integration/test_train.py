@@ -27,6 +27,7 @@ from cardpose.train import train
 from cardpose.training import build, keep_start
 from cardpose.training.callbacks.best_scores import NAMED
 from cardpose.training.hparams import KEYS as KEYS_OF_A_RUN
+from cardpose.training.lightning_module import CardposeModule
 from cardpose.training.losses.packet_loss import TERMS
 
 Compose = Callable[..., DictConfig]
@@ -307,25 +308,55 @@ def test_a_start_that_is_better_than_the_training_is_kept(
     assert again["test/card_mae"] == pytest.approx(metrics["test/card_mae"])
 
 
-@pytest.mark.parametrize(("cards", "kept"), [(2.5, True), (1.5, False)])
-def test_the_training_is_kept_where_neither_its_loss_nor_its_count_is_worse(
+@pytest.mark.parametrize(
+    ("cards", "losses", "share", "said"),
+    [
+        (
+            (2.5, 2.4, 2.3, 2.2),
+            (0.5,) * 4,
+            0,
+            "kept: its val/card_mae is 2.000, after the training it is 2.500",
+        ),
+        ((1.5, 1.6, 1.7, 1.8), (1.5,) * 4, 0, "kept: its val/loss is 1.000, after the training it is 1.500"),
+        ((1.5, 1.6, 1.7, 1.8), (0.5,) * 4, 1, ""),
+        ((2.5, 2.1, 1.8, 1.9), (0.5,) * 4, 0.5, "mean of 50 % trained weights"),
+        ((1.0, 1.1, 1.8, 1.9), (1.5, 1.2, 1.1, 0.9), 0.25, "mean of 25 % trained weights"),
+        ((math.nan,) * 4, (0.7, 0.6, 0.8, 0.9), 0.75, "its val/loss is 0.600"),
+        ((1.5, 1.6, 1.7, 1.8), (math.nan,) * 4, 0, "kept: its val/loss is 1.000"),
+    ],
+)
+def test_the_mean_of_start_and_training_is_kept_that_has_the_best_count_and_no_worse_score_than_the_start(
     finished_run: Path,
     compose_train: Compose,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-    cards: float,
-    kept: bool,
+    cards: tuple[float, ...],
+    losses: tuple[float, ...],
+    share: float,
+    said: str,
 ) -> None:
-    scores = iter([{"val/loss": 1.0, "val/card_mae": 2.0}, {"val/loss": 0.5, "val/card_mae": cards}])
-    monkeypatch.setattr(keep_start, "validate", lambda *_: next(scores))
+    caplog.set_level("INFO")
+    start = {"val/loss": 1.0, "val/card_mae": math.nan if math.isnan(cards[0]) else 2.0}
+    tried = [{"val/loss": loss, "val/card_mae": card} for loss, card in zip(losses, cards, strict=True)]
+    scores, seen = iter([start, *tried]), []
+
+    def validate(config: object, module: CardposeModule, data: object) -> dict[str, float]:
+        seen.append(module.state_dict()["net.decoder.to_heatmaps.weight"].clone())
+        return next(scores)
+
+    monkeypatch.setattr(keep_start, "validate", validate)
     best = finished_run / "checkpoints" / "best.ckpt"
     words = f"init_from={best}", "keep_start=true", "trainer.max_epochs=1"
-    train(compose_train(tmp_path / "run", *words), tmp_path / "run")
-    own, name = tmp_path / "run" / "checkpoints" / "best.ckpt", "net.decoder.to_heatmaps.weight"
-    assert torch.equal(weights(own)[name], weights(best)[name]) == kept
-    said = "The start is kept: its val/card_mae is 2.000, after the training it is 2.500" in caplog.text
-    assert said == kept
+    metrics = train(compose_train(tmp_path / "run", *words), tmp_path / "run")
+    started, trained, *means = seen
+    for other, mean in zip((0.75, 0.5, 0.25), means, strict=True):
+        torch.testing.assert_close(mean, started + other * (trained - started))
+    own = weights(tmp_path / "run" / "checkpoints" / "best.ckpt")["net.decoder.to_heatmaps.weight"]
+    torch.testing.assert_close(own, started + share * (trained - started))
+    chosen = {0: start, **dict(zip((1, 0.75, 0.5, 0.25), tried, strict=True))}[share]
+    assert metrics["val/loss"] == pytest.approx(chosen["val/loss"])
+    assert said in caplog.text
 
 
 def test_a_training_with_a_teacher_and_its_checkpoint(
