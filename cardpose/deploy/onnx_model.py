@@ -63,9 +63,8 @@ def write(
     """
     import onnx
 
-    model = convert(program, not compact, *names)
+    model = simplify(convert(program, *names), fold=not compact)
     if compact:
-        model = simplify(model)
         store_halves(model)
     if precision == "float16":
         to_float16(model)
@@ -95,10 +94,10 @@ def export_network(path: Path, out: Path, compact: bool = False, **more: Any) ->
         write(program, temporary, {**about, **more}, "float32", [], compact)
 
 
-def convert(
-    program: ExportedProgram, fold: bool = True, image: str = INPUT, outputs: Sequence[str] = OUTPUTS
-) -> Any:
-    """The program as an onnx.ModelProto, without traces of this machine; `fold` batch norms into the convolutions."""
+def convert(program: ExportedProgram, image: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> Any:
+    """The program as an onnx.ModelProto, without traces of this machine."""
+    import onnxscript
+
     with _quiet():
         converted = torch.onnx.export(
             program,
@@ -107,9 +106,12 @@ def convert(
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
-            optimize=fold,
+            optimize=False,  # its rules take longer than all the rest; those of `simplify` take a second
         )
-    assert converted is not None
+        assert converted is not None
+        onnxscript.optimizer.fold_constants(
+            converted.model
+        )  # biases of zeros, which `simplify` would not fold
     model = converted.model_proto
     graph = model.graph
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -122,8 +124,8 @@ def convert(
     return model
 
 
-def simplify(model: Any) -> Any:
-    """The model without what the runtime computes once; batch norms stay, so that the weights are the checkpoint's."""
+def simplify(model: Any, fold: bool = True) -> Any:
+    """The model without what the runtime computes once; `fold` batch norms into the convolutions' weights, too."""
     import onnx
     import onnxruntime
 
@@ -132,7 +134,7 @@ def simplify(model: Any) -> Any:
     options.log_severity_level = 3
     with scratch_folder("onnx") as folder:
         options.optimized_model_filepath = str(folder / "a.onnx")
-        kept = ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
+        kept = [] if fold else ["ConvBNFusion", "ConvMulFusion", "ConvAddFusion"]
         onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=kept
         )

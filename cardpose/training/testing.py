@@ -34,6 +34,8 @@ SPLITS: dict[str, dict[str, Any]] = {
     "all": {"_target_": "cardpose.data.splits.all_test", "_partial_": True, "exclude": []},
 }
 FILE_SPLIT = {"_target_": "cardpose.data.splits.from_file", "_partial_": True}
+SAMPLE = {"clips": 104, "frames_per_clip": 2, "seed": 1000}
+"""What is rendered to test a released model, whose own footage is not part of the package; not a seed of a training."""
 ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto", "sync_batchnorm": False}
 
 
@@ -51,7 +53,7 @@ def config_for_test(
     Args:
         checkpoint: as `cardpose.models.checkpoints.read` returns it.
         path: of the checkpoint, for messages.
-        data: other footage, None for the checkpoint's own.
+        data: other footage, None for the checkpoint's own; of a released model, for a sample rendered like it.
         layout: of `data`.
         split: "run" for the checkpoint's own split, "all" for every frame, or a JSON file as `from_file` reads it.
         settings: KEY=VALUE, see `apply_settings`.
@@ -69,11 +71,21 @@ def config_for_test(
             reader = {"_target_": READERS[layout], "_partial_": True}
             config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
             config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
+        elif not any(checkpoint[checkpoints.KEY]["split"].values()) and "footage" in trained["data"]["read"]:
+            config["data"] = _sample(trained["data"])  # a released model, or a calibrated copy of one
+            split = "all" if split == "run" else split
         config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
         config = apply_settings(config, settings)
         build.check_values(config)
         build_decoder(config)  # an unknown one is refused before the frames are read
         return config
+
+
+def _sample(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of rendered footage, for a few clips that the model was not trained on."""
+    read = settings["read"]
+    read = {**read, "footage": {**read["footage"], **SAMPLE}}
+    return {**settings, "root": f"{settings['root']}_sample", "read": read}
 
 
 def make_split(
