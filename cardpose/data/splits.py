@@ -54,7 +54,7 @@ def by_video(
     *,
     folds: int = 5,
     fold: int = 0,
-    val_videos: int | None = None,
+    val_videos: float | None = None,
     train_videos: int | None = None,
     seed: int = 0,
 ) -> Split:
@@ -63,7 +63,8 @@ def by_video(
     Stratified: videos sorted by count are divided into groups of `folds` neighbours, and each group gives one video to
     each fold, in an order drawn from `seed`, so that no fold always gets the larger count of a group. The `val_videos`
     validation videos, by default a twentieth of all, are spread evenly over the counts of the rest; so are the
-    `train_videos` training videos, by default all that remain. Videos of unknown count come last.
+    `train_videos` training videos, by default all that remain. `val_videos` below 1 is a share of all videos, at least
+    2 of them where that leaves one to train on. Videos of unknown count come last.
 
     Raises:
         InputError: a fold that does not exist, or too few videos for every subset to have one.
@@ -84,7 +85,7 @@ def by_video_fraction(
     annotations: Sequence[Annotation],
     *,
     test_fraction: float = 0.2,
-    val_videos: int | None = None,
+    val_videos: float | None = None,
     train_videos: int | None = None,
 ) -> Split:
     """As `by_video`, but the test set is a fraction of the videos, spread evenly over the counts.
@@ -216,7 +217,7 @@ def _whole_videos(
     annotations: Sequence[Annotation],
     videos: list[str],
     test: list[str],
-    val_videos: int | None,
+    val_videos: float | None,
     train_videos: int | None,
     fewer_tested: str,
 ) -> Split:
@@ -224,17 +225,19 @@ def _whole_videos(
 
     `fewer_tested` is how to test fewer videos, for messages.
     """
-    if val_videos is None:
-        val_videos = max(1, round(len(videos) * VAL_SHARE))
     rest = [video for video in videos if video not in set(test)]
     if len(rest) < 2:
         raise InputError(f"split: {len(test)} of {len(videos)} videos are tested: {fewer_tested}")
-    if not 1 <= val_videos < len(rest):
+    if val_videos is None:
+        val_videos = max(1, round(len(videos) * VAL_SHARE))
+    elif 0 < val_videos < 1:
+        val_videos = min(max(2, round(len(videos) * val_videos)), len(rest) - 1)
+    if not (1 <= val_videos < len(rest) and val_videos == int(val_videos)):
         raise InputError(
             f"split.val_videos={val_videos} of the {len(rest)} videos outside test leaves a subset empty: "
-            f"choose 1 to {len(rest) - 1}, or add videos"
+            f"choose 1 to {len(rest) - 1}, or a share of all videos below 1, or add videos"
         )
-    val = _spread(rest, val_videos)
+    val = _spread(rest, int(val_videos))
     train = [video for video in rest if video not in set(val)]
     if train_videos is not None:
         if not 1 <= train_videos <= len(train):

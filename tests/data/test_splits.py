@@ -127,6 +127,17 @@ def test_random_frames() -> None:
     assert videos(split.test) & videos(split.train)  # it leaks, as its docstring says
 
 
+@pytest.mark.parametrize(("number", "validated"), [(3, 1), (4, 2), (5, 2), (10, 2), (13, 3), (39, 8)])
+def test_a_share_of_the_videos_for_validation_is_at_least_two_where_one_is_left_to_train_on(
+    number: int, validated: int
+) -> None:
+    annotations = labels({f"v{n}": n + 1 for n in range(number)})
+    split = by_video(annotations, folds=min(5, number), val_videos=0.2)
+    assert len(videos(split.val)) == validated
+    assert split.train
+    assert_partition(split, annotations)
+
+
 def test_all_test() -> None:
     annotations = labels({"a": 1, "b": 2})
     split = all_test(annotations)
@@ -170,6 +181,10 @@ SIX = labels({f"v{n}": n for n in range(1, 7)})
         (lambda: by_video(SIX, folds=7), r"split\.folds=7 of 6 videos: choose 2 to 6"),
         (lambda: by_video(SIX, folds=2, val_videos=3), r"split\.val_videos=3 .*3 videos.* choose 1 to 2"),
         (lambda: by_video(SIX, folds=2, val_videos=0), r"split\.val_videos=0"),
+        (
+            lambda: by_video(SIX, folds=2, val_videos=1.5),
+            r"split\.val_videos=1\.5 .* choose 1 to 2, or a share",
+        ),
         (lambda: by_video(SIX[:3]), r"1 labelled video, .*label more videos, or train with split=random"),
         (lambda: by_video(SIX[:6]), r"2 labelled videos, 3 are needed"),
         (lambda: by_video(SIX[:9], folds=2), r"2 of 3 videos are tested: raise split\.folds"),
