@@ -91,18 +91,28 @@ def _search(
     spectrum = np.fft.rfft(slopes, axis=0)
     cycles = np.fft.rfftfreq(rows)
     own = (cycles > 1 / _PERIODS[1]) & (cycles < 1 / _PERIODS[0])
-    spectrum, cycles = spectrum[own], cycles[own]
+    spectrum, cycles = spectrum[own].astype(np.complex64), cycles[own]
     slope, bend = 0.0, 0.0
     for shortest, reach, curved, step in rounds:
         part = cycles < 1 / shortest
         tilts = slope + np.arange(-reach, reach + 0.01, step)
         bends = bend + np.arange(-curved, curved + 0.01, step)
-        tilted = np.exp(2j * np.pi * cycles[part, None, None] * tilts[:, None] * x)  # (k, tilts, groups)
-        bent = np.exp(2j * np.pi * cycles[part, None, None] * bends[:, None] * (x**2 - 1 / 3))
-        energy = (np.abs(np.matmul(tilted * spectrum[part, None], bent.transpose(0, 2, 1))) ** 2).sum(0)
+        tilted = _shifts(cycles[part], tilts, x)  # (k, tilts, groups)
+        bent = _shifts(cycles[part], bends, x**2 - 1 / 3)
+        sums = np.matmul(tilted * spectrum[part, None], bent.transpose(0, 2, 1))
+        energy = (sums.real**2 + sums.imag**2).sum(0)
         best = np.unravel_index(int(np.argmax(energy)), energy.shape)
         slope, bend = float(tilts[best[0]]), float(bends[best[1]])
     return slope * x + bend * (x**2 - 1 / 3)
+
+
+def _shifts(cycles: np.ndarray, rows: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """(k, n, groups) factors of a spectrum that move its columns by each of n numbers of rows times the curve."""
+    turns = (2 * np.pi * cycles[:, None, None] * rows[:, None] * curve).astype(np.float32)
+    factors = np.empty(turns.shape, np.complex64)
+    np.cos(turns, out=factors.real)
+    np.sin(turns, out=factors.imag)
+    return factors
 
 
 def _refine(slopes: np.ndarray, curve: np.ndarray) -> np.ndarray:
