@@ -119,12 +119,11 @@ def random_frames(
     """
     _check_fraction("test_fraction", test_fraction)
     _check_fraction("val_fraction", val_fraction)
-    if len(annotations) < len(SUBSETS):
-        raise InputError(f"split: {len(annotations)} labelled frames, 3 are needed: label more frames")
-    num_test = max(1, round(len(annotations) * test_fraction))
-    num_val = max(1, round((len(annotations) - num_test) * val_fraction))
-    order = np.random.default_rng(seed).permutation(len(annotations))
-    subset = np.full(len(annotations), "train", dtype=object)
+    if (count := len(annotations)) < len(SUBSETS):
+        raise InputError(f"split: {count} labelled frames, 3 are needed: label more frames")
+    num_test = max(1, round(count * test_fraction))
+    num_val = max(1, round((count - num_test) * val_fraction))
+    order, subset = np.random.default_rng(seed).permutation(count), np.full(count, "train", dtype=object)
     subset[order[:num_test]] = "test"
     subset[order[num_test : num_test + num_val]] = "val"
     return _checked(_split(annotations, subset.tolist()), "lower split.test_fraction and split.val_fraction")
@@ -171,15 +170,12 @@ def explicit(
             if video not in known:
                 raise InputError(f"{where} names {video}, which has no labelled frame in the data: remove it")
             for index in known[video] if indices == "all" else frame_numbers(indices, f"{where} {video}"):
+                frame = f"frame {index} of {video}"
                 if index not in known[video]:
-                    raise InputError(
-                        f"{where} names frame {index} of {video}, which is not labelled: remove it"
-                    )
+                    raise InputError(f"{where} names {frame}, which is not labelled: remove it")
                 other = subset_of.setdefault((video, index), subset)
                 if other != subset:
-                    raise InputError(
-                        f"{name}: frame {index} of {video} is in {other} and in {subset}: keep one"
-                    )
+                    raise InputError(f"{name}: {frame} is in {other} and in {subset}: keep one")
     if "test" not in subset_of.values():
         raise InputError(f"{name}: no frame in test: list at least one")
     return _split(annotations, [subset_of.get(a.frame_id) for a in annotations])
@@ -232,10 +228,12 @@ def _whole_videos(
         val_videos = max(1, round(len(videos) * VAL_SHARE))
     elif 0 < val_videos < 1:
         val_videos = min(max(2, round(len(videos) * val_videos)), len(rest) - 1)
-    if not (1 <= val_videos < len(rest) and val_videos == int(val_videos)):
+    if val_videos != int(val_videos):
+        raise InputError(f"split.val_videos={val_videos}: choose a whole number, or a share below 1")
+    if not 1 <= val_videos < len(rest):
         raise InputError(
             f"split.val_videos={val_videos} of the {len(rest)} videos outside test leaves a subset empty: "
-            f"choose 1 to {len(rest) - 1}, or a share of all videos below 1, or add videos"
+            f"choose 1 to {len(rest) - 1}, or a share below 1, or add videos"
         )
     val = _spread(rest, int(val_videos))
     train = [video for video in rest if video not in set(val)]
@@ -273,9 +271,8 @@ def _split(annotations: Sequence[Annotation], subsets: Sequence[str | None]) -> 
 
 
 def _checked(split: Split, fix: str) -> Split:
-    for subset in SUBSETS:
-        if not getattr(split, subset):
-            raise InputError(f"split: no frame in {subset}: {fix}")
+    if empty := [subset for subset in SUBSETS if not getattr(split, subset)]:
+        raise InputError(f"split: no frame in {empty[0]}: {fix}")
     return split
 
 
@@ -296,7 +293,8 @@ def _to_json(subsets: Mapping[str, Mapping[str, list[int]]]) -> str:
     """JSON with one line per video."""
     blocks = []
     for subset, videos in subsets.items():
-        lines = [f"  {json.dumps(video)}: {json.dumps(indices)}" for video, indices in videos.items()]
-        block = "\n" + ",\n".join(lines) + "\n " if lines else ""
-        blocks.append(f" {json.dumps(subset)}: {{{block}}}")
+        lines = ",\n".join(
+            f"  {json.dumps(video)}: {json.dumps(indices)}" for video, indices in videos.items()
+        )
+        blocks.append(f" {json.dumps(subset)}: {{" + (f"\n{lines}\n " if lines else "") + "}")
     return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -74,7 +74,10 @@ def calibration_images(folder: Path | None, most: int, data: CardDataModule) -> 
     kinds = sort_out(sorted(path for path in folder.rglob("*") if path.is_file()))
     files = kinds[Kind.PICTURE]
     if not files:
-        raise InputError(f"--calibration-data {folder}: holds no picture: choose another folder")
+        remedy = "choose another folder"
+        if kinds[Kind.VIDEO]:
+            remedy = f"take frames of its videos: cardpose subsample {folder} --out FRAMES"
+        raise InputError(f"--calibration-data {folder}: holds no picture: {remedy}")
     if others := kinds[Kind.VIDEO] + kinds[Kind.OTHER]:
         log.warning(taken(folder, len(files), others))
     for row in spread_rows(len(files), most):

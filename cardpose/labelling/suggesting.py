@@ -47,7 +47,7 @@ def suggest_frames(
     folder = read_any(root, unlabelled=True)
     candidates, labelled = _candidates(folder, stride)
     if not any(candidates.values()):
-        raise InputError(f"{root}: every frame is labelled: lower --stride {stride} or add videos")
+        raise InputError(f"{root}: all frames at --stride {stride} are labelled: add videos, or lower it")
     backend = TorchBackend(model, device)
     scorer = CandidateScorer(Predictor(backend), Features(backend), file_digest(model))
     wanted = {

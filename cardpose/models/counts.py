@@ -96,8 +96,11 @@ class Distribution(CountHead):
         if not (isinstance(sigma, int | float) and sigma > 0):
             raise InputError(f"count_head.sigma={sigma}: choose a number above 0")
         self.sigma = sigma
-        labels = soft_labels(_deck(), sigma)
-        self.normaliser = float(_divergence(labels.mean(0).clamp_min(1e-30).log(), labels).mean())
+        with torch.device(
+            "cpu"
+        ):  # a number is needed also where a network is built without storage, on "meta"
+            labels = soft_labels(_deck(), sigma)
+            self.normaliser = float(_divergence(labels.mean(0).clamp_min(1e-30).log(), labels).mean())
 
     def forward(self, centre: Tensor, numbers: Tensor) -> Count:
         weight, shift, width = numbers.unflatten(1, (3, COMPONENTS)).unsqueeze(-1).unbind(1)  # (B, 3, 1) each

@@ -71,6 +71,7 @@ DEFAULTS: dict[str, Any] = {
     "fusion": asdict(FusionConfig()),
     "fusion.second_look": 0.0,
     "keep_start": False,
+    "trainer.max_steps": -1,
     "fixed_modules": None,
     "data.read.footage.second": None,
     "data.exclude_labels": None,

@@ -251,7 +251,12 @@ def _in_folder(folder: Path, notes: list[str]) -> Iterator[Source]:
     if not pictures and not videos:
         others = taken(folder, 0, kinds[Kind.OTHER]).partition(", ")[2]
         raise InputError(
-            f"{folder}: has no picture and no video{others and f' ({others})'}: choose another folder"
+            f"{folder}: has no picture and no video{others and f' ({others})'}: "
+            + (
+                f"choose {videos_in}"
+                if (videos_in := folder / "videos").is_dir()
+                else "choose another folder"
+            )
         )
     notes.append(taken(folder, len(pictures) + len(videos), kinds[Kind.OTHER]))
     indices = {int(path.stem): path for path in pictures if path.stem.isascii() and path.stem.isdigit()}

@@ -1,10 +1,12 @@
 """A trained model tested on labelled footage: what evaluate, calibrate and export share."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from cardpose.common.errors import InputError
 from cardpose.common.packet import Annotation, FrameId
 from cardpose.data.datamodule import CardDataModule
 from cardpose.data.splits import Split, explicit
@@ -22,6 +24,8 @@ from cardpose.training.trainer import build_trainer, quiet_lightning
 
 Layout = Literal["auto", "folder", "cardcut"]
 MakeSplit = Callable[[Sequence[Annotation]], Split]
+
+log = logging.getLogger(__name__)
 
 READERS = {
     "auto": "cardpose.data.footage.layouts.read_any",
@@ -72,6 +76,10 @@ def config_for_test(
             config["data"] = {**own, "name": "folder", "root": str(data), "read": reader, "stride": 1}
             config["trainer"].pop("limit_test_batches", None)  # of debug=smoke; other footage is tested whole
         elif not any(checkpoint[checkpoints.KEY]["split"].values()) and "footage" in trained["data"]["read"]:
+            log.warning(
+                "%s: its footage is not part of cardpose: frames like it are rendered; --data takes yours",
+                path,
+            )
             config["data"] = _sample(trained["data"])  # a released model, or a calibrated copy of one
             split = "all" if split == "run" else split
         config["split"] = SPLITS.get(split, {**FILE_SPLIT, "path": split})
@@ -100,10 +108,15 @@ def make_split(
         config: as `config_for_test` returns it.
         checkpoint: as `cardpose.models.checkpoints.read` returns it.
         needed: subsets whose frames must be in the footage; the others are left out.
+
+    Raises:
+        InputError: the checkpoint has no split, as a released model.
     """
     if split := config["split"]:
         return build_object({**split, "needed": list(needed)} if "path" in split else split, "split")
     stored = checkpoint[checkpoints.KEY]["split"]
+    if not any(stored.values()):
+        raise InputError(f"{name}: has no split of its own: add --split all")
     subsets = {subset: stored.get(subset, {}) for subset in needed}
     return partial(explicit, subsets=subsets, name=f"{name}'s split (for other footage add --split all)")
 

@@ -183,7 +183,7 @@ SIX = labels({f"v{n}": n for n in range(1, 7)})
         (lambda: by_video(SIX, folds=2, val_videos=0), r"split\.val_videos=0"),
         (
             lambda: by_video(SIX, folds=2, val_videos=1.5),
-            r"split\.val_videos=1\.5 .* choose 1 to 2, or a share",
+            r"split\.val_videos=1\.5: choose a whole number, or a share",
         ),
         (lambda: by_video(SIX[:3]), r"1 labelled video, .*label more videos, or train with split=random"),
         (lambda: by_video(SIX[:6]), r"2 labelled videos, 3 are needed"),

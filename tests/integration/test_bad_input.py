@@ -228,7 +228,7 @@ def test_suggestions_where_all_is_labelled(
     refused: Command, tiny_folder: Path, drawn_checkpoint: Path
 ) -> None:
     line = refused("suggest", str(tiny_folder), f"--model={drawn_checkpoint}")
-    assert "every frame is labelled: lower --stride 10 or add videos" in line
+    assert "all frames at --stride 10 are labelled: add videos, or lower it" in line
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,9 @@ def score_text(key: str, value: float) -> str:
 
 
 def _epoch(trainer: Trainer) -> str:
-    end = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
-    return f"epoch {trainer.current_epoch + 1}{end}"
+    epochs = trainer.max_epochs or -1
+    ends = epochs > 0 and epochs * trainer.num_training_batches <= total_batches(trainer)  # else by steps
+    return f"epoch {trainer.current_epoch + 1}{f'/{epochs}' if ends else ''}"
 
 
 class TrainingProgress(ProgressBar):
