@@ -51,7 +51,7 @@ def export(
         cardpose export outputs/RUN --out model.pt2 --format torch
 
     Normalisation, network and decoding are in the file; its metadata describes input and outputs. FILE.parity.json
-    holds the differences from PyTorch. Exit code 1 where float32 differs by more than 0.05 pixels or 0.1 cards.
+    holds the differences from PyTorch. Exit code 1 where float32 differs by more than 0.05 pixels or 0.02 cards.
 
     Returns:
         The file's path and the report.

@@ -123,3 +123,14 @@ def side(value: Any, what: str, where: str) -> int:
     if not (pixels.is_integer() and 0 < pixels <= _LARGEST):
         raise InputError(f"{where}: {what} is {pixels:g}: write the image's size in pixels")
     return int(pixels)
+
+
+def frame_numbers(value: Any, where: str) -> list[int]:
+    """A list of frame numbers of a file, checked; `where` is for the message.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not (isinstance(value, list) and all(type(index) is int for index in value)):
+        raise InputError(f'{where}: write a list of frame numbers or "all"')
+    return value

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cardpose.common.errors import InputError
-from cardpose.common.json_files import read_json
+from cardpose.common.json_files import frame_numbers, read_json
 from cardpose.common.packet import Annotation, FrameId
-from cardpose.data.splits import Split, frame_numbers
+from cardpose.data.splits import Split
 
 
 def exclude_from_training(

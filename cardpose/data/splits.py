@@ -19,7 +19,7 @@ import numpy as np
 
 from cardpose.common.errors import InputError
 from cardpose.common.files import replace_file
-from cardpose.common.json_files import read_json
+from cardpose.common.json_files import frame_numbers, read_json
 from cardpose.common.packet import MAX_CARDS, Annotation, FrameId
 
 SUBSETS = ("train", "val", "test")
@@ -119,11 +119,12 @@ def random_frames(
     """
     _check_fraction("test_fraction", test_fraction)
     _check_fraction("val_fraction", val_fraction)
-    if (count := len(annotations)) < len(SUBSETS):
-        raise InputError(f"split: {count} labelled frames, 3 are needed: label more frames")
-    num_test = max(1, round(count * test_fraction))
-    num_val = max(1, round((count - num_test) * val_fraction))
-    order, subset = np.random.default_rng(seed).permutation(count), np.full(count, "train", dtype=object)
+    if len(annotations) < len(SUBSETS):
+        raise InputError(f"split: {len(annotations)} labelled frames, 3 are needed: label more frames")
+    num_test = max(1, round(len(annotations) * test_fraction))
+    num_val = max(1, round((len(annotations) - num_test) * val_fraction))
+    order = np.random.default_rng(seed).permutation(len(annotations))
+    subset = np.full(len(annotations), "train", dtype=object)
     subset[order[:num_test]] = "test"
     subset[order[num_test : num_test + num_val]] = "val"
     return _checked(_split(annotations, subset.tolist()), "lower split.test_fraction and split.val_fraction")
@@ -170,12 +171,15 @@ def explicit(
             if video not in known:
                 raise InputError(f"{where} names {video}, which has no labelled frame in the data: remove it")
             for index in known[video] if indices == "all" else frame_numbers(indices, f"{where} {video}"):
-                frame = f"frame {index} of {video}"
                 if index not in known[video]:
-                    raise InputError(f"{where} names {frame}, which is not labelled: remove it")
+                    raise InputError(
+                        f"{where} names frame {index} of {video}, which is not labelled: remove it"
+                    )
                 other = subset_of.setdefault((video, index), subset)
                 if other != subset:
-                    raise InputError(f"{name}: {frame} is in {other} and in {subset}: keep one")
+                    raise InputError(
+                        f"{name}: frame {index} of {video} is in {other} and in {subset}: keep one"
+                    )
     if "test" not in subset_of.values():
         raise InputError(f"{name}: no frame in test: list at least one")
     return _split(annotations, [subset_of.get(a.frame_id) for a in annotations])
@@ -196,17 +200,6 @@ def from_file(
         raise InputError(f"{path}: not a split: write {{subset: {{video: [frame, ...]}}}}")
     subsets = {name: frames for name, frames in subsets.items() if name in needed or name not in SUBSETS}
     return explicit(annotations, subsets=subsets, name=str(path))
-
-
-def frame_numbers(value: Any, where: str) -> list[int]:
-    """A list of frame numbers of a file, checked; `where` is for the message.
-
-    Raises:
-        InputError: it is none.
-    """
-    if not (isinstance(value, list) and all(type(index) is int for index in value)):
-        raise InputError(f'{where}: write a list of frame numbers or "all"')
-    return value
 
 
 def _whole_videos(
@@ -271,8 +264,9 @@ def _split(annotations: Sequence[Annotation], subsets: Sequence[str | None]) -> 
 
 
 def _checked(split: Split, fix: str) -> Split:
-    if empty := [subset for subset in SUBSETS if not getattr(split, subset)]:
-        raise InputError(f"split: no frame in {empty[0]}: {fix}")
+    for subset in SUBSETS:
+        if not getattr(split, subset):
+            raise InputError(f"split: no frame in {subset}: {fix}")
     return split
 
 
@@ -293,8 +287,7 @@ def _to_json(subsets: Mapping[str, Mapping[str, list[int]]]) -> str:
     """JSON with one line per video."""
     blocks = []
     for subset, videos in subsets.items():
-        lines = ",\n".join(
-            f"  {json.dumps(video)}: {json.dumps(indices)}" for video, indices in videos.items()
-        )
-        blocks.append(f" {json.dumps(subset)}: {{" + (f"\n{lines}\n " if lines else "") + "}")
+        lines = [f"  {json.dumps(video)}: {json.dumps(indices)}" for video, indices in videos.items()]
+        block = "\n" + ",\n".join(lines) + "\n " if lines else ""
+        blocks.append(f" {json.dumps(subset)}: {{{block}}}")
     return "{\n" + ",\n".join(blocks) + "\n}\n"

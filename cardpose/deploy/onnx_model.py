@@ -109,9 +109,8 @@ def convert(program: ExportedProgram, image: str = INPUT, outputs: Sequence[str]
             optimize=False,  # its rules take longer than all the rest; those of `simplify` take a second
         )
         assert converted is not None
-        onnxscript.optimizer.fold_constants(
-            converted.model
-        )  # biases of zeros, which `simplify` would not fold
+        # The decomposition gives a convolution a bias of zeros, made by an Expand that `simplify` does not fold.
+        onnxscript.optimizer.fold_constants(converted.model)
     model = converted.model_proto
     graph = model.graph
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
