@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BROKEN = 1
 """Exit code where a rule is broken."""
+SHOWN = 10
+"""Broken rules that the terminal shows; the page has all."""
 
 
 class Check(NamedTuple):
@@ -73,13 +75,15 @@ def check(
 
 
 def show(checked: Check) -> int:
-    """Print the number of findings of each kind and the path of the page; the exit code."""
+    """Print the number of findings of each kind, the first broken rules and the path of the page; the exit code."""
     from cardpose.labelling.checks.findings import Kind
 
     kinds = [finding.kind for finding in checked.findings]
     for kind in Kind:
         if kind in kinds:
             print(f"{kinds.count(kind):6d}  {kind.value}")
+    for finding in [one for one in checked.findings if one.kind is Kind.RULE][:SHOWN]:
+        print(finding.text)
     print(checked.page)
     return BROKEN if {Kind.RULE, Kind.GONE} & set(kinds) else 0
 

@@ -78,6 +78,7 @@ def test_a_good_folder_has_no_broken_rule(in_process: Command, tiny_folder: Path
         printed = done.out.splitlines()
         assert printed[-1] == f"{tmp_path}/out/index.html"
         assert any(line.endswith("rule") for line in printed) == bool(code)
+        assert any("videos/08.mp4: " in line for line in printed) == bool(code), "which file it is"
 
 
 def test_a_folder_that_cannot_be_read_is_one_finding(tiny_folder: Path, tmp_path: Path) -> None:

@@ -82,15 +82,32 @@ def test_a_count_that_no_packet_has_is_not_mixed_in(drawn_checkpoint: Path) -> N
     callback, batch = Distillation(str(drawn_checkpoint), 1.0), batch_of(torch.rand(BATCH, 3, *SIZE))
     callback.on_fit_start(trainer(), cast(Any, Student()))
     for start, count in ((-9.0, 1), (9.0, MAX_CARDS)):
-        callback.model.net.head.calibration.copy_(torch.tensor([1.0, start]))
+        callback.teachers[0].model.net.head.calibration.copy_(torch.tensor([1.0, start]))
         callback.on_train_batch_start(trainer(), cast(Any, Student()), batch, 0)
         assert batch["cards"][:2].tolist() == [count, count]
 
 
 def test_the_teacher_is_not_trained(drawn_checkpoint: Path) -> None:
-    teacher = Distillation(str(drawn_checkpoint)).model
+    teacher = Distillation(str(drawn_checkpoint)).teachers[0].model
     assert not teacher.training
     assert not [name for name, weight in teacher.named_parameters() if weight.requires_grad]
+
+
+def test_of_several_teachers_the_mean_is_mixed_in(drawn_checkpoint: Path) -> None:
+    pictures, student = torch.rand(BATCH, 3, *SIZE), cast(Any, Student())
+    callback, batch = Distillation([str(drawn_checkpoint)] * 2, 1.0), batch_of(pictures)
+    callback.on_fit_start(trainer(), student)
+    callback.teachers[0].model.net.head.calibration.copy_(torch.tensor([0.0, 10 / CARDS_PER_DECK]))
+    callback.teachers[1].model.net.head.calibration.copy_(torch.tensor([0.0, 40 / CARDS_PER_DECK]))
+    callback.on_train_batch_start(trainer(), student, batch, 0)
+    torch.testing.assert_close(batch["cards"][:2], torch.full((2,), 25.0))
+    alone = mixed(drawn_checkpoint, 1.0, pictures)
+    torch.testing.assert_close(batch["heatmaps"], alone["heatmaps"])  # both are of the same network
+
+
+def test_no_teacher_is_named() -> None:
+    with pytest.raises(InputError, match=r"callbacks\.distillation\.teacher is empty"):
+        Distillation([])
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5, "half"])
