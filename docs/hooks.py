@@ -38,6 +38,11 @@ WINGS = (
 )
 """Wings of the package, lowest first, each with what lives there."""
 
+PLACES = (
+    COPIES | {"conf": "configuration.md"} | {f"cardpose/{wing}": f"reference/{wing}.md" for wing, _ in WINGS}
+)
+"""File or folder of the repository -> the page of the site that shows it."""
+
 GROUPS = {
     "experiment": "A whole training: only what differs from `conf/train.yaml`.",
     "data": "The footage to train on.",
@@ -85,7 +90,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def link(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(base, match[1]))
-        return f"]({COPIES.get(target, target.removeprefix('docs/'))}{match[2] or ''})"
+        return f"]({PLACES.get(target, target.removeprefix('docs/'))}{match[2] or ''})"
 
     return re.sub(r"\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)", link, markdown)
 

@@ -107,6 +107,14 @@ def test_site_builds_without_a_warning_and_its_links_lead_somewhere(
     assert (tmp_path / "site/corners.svg").is_file()
 
 
+@pytest.mark.parametrize(
+    "file", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda file: file.name
+)
+def test_links_lead_somewhere_in_the_repository_too(file: Path) -> None:
+    targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", file.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (file.parent / target).exists()] == []
+
+
 def test_readme_is_short() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 150
