@@ -14,7 +14,7 @@ from torch import Tensor
 from cardpose.common.packet import FLIP_INDEX, VISIBLE, Batch
 from cardpose.data.datamodule import CardDataModule
 from cardpose.models import checkpoints
-from cardpose.models.from_config import end_to_end
+from cardpose.models.from_config import load_end_to_end
 from cardpose.models.released import find_checkpoint
 from cardpose.training import build
 from cardpose.training.testing import config_for_test, make_split
@@ -50,8 +50,7 @@ def read(run: str) -> dict[str, Tested]:
     path = find_checkpoint(run)
     checkpoint = checkpoints.read(path)
     config = config_for_test(checkpoint, path)
-    model = end_to_end(config).eval()
-    checkpoints.load_weights(model.net, checkpoint, path)
+    model = load_end_to_end(checkpoint, path)
     data: CardDataModule = build.build_data(config, model.net)
     data.make_split = make_split(config, checkpoint, path, ("train", *SUBSETS))
     data.prepare_data()

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from cardpose.common.errors import InputError
+from cardpose.common.errors import InputError, MissingExtra
+from cardpose.models import checkpoints
 from cardpose.models.builder import build
 from cardpose.models.end_to_end import Decode, EndToEnd
 from cardpose.models.heatmaps import decode
+from cardpose.models.metadata import OTHER_VERSION
 from cardpose.models.peaks import locator
 from cardpose.models.unet import UNet
 
@@ -62,3 +65,26 @@ def end_to_end(config: Mapping[str, Any]) -> EndToEnd:
         return EndToEnd(build_net(config, trained=True), build_decoder(config))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the configuration is not one of this version's networks ({error!r})") from error
+
+
+def load_end_to_end(
+    checkpoint: Mapping[str, Any], path: str | Path, config: Mapping[str, Any] | None = None
+) -> EndToEnd:
+    """The trained network of a checkpoint, with its weights, in evaluation mode.
+
+    Args:
+        checkpoint: as `checkpoints.read` returns it.
+        path: of the checkpoint, for messages.
+        config: in place of the checkpoint's own configuration.
+
+    Raises:
+        InputError: a library is not installed, or the configuration or the weights are of another version.
+    """
+    try:
+        model = end_to_end(checkpoint[checkpoints.KEY]["config"] if config is None else config)
+    except MissingExtra as error:
+        raise InputError(f"{path}: {error}") from error
+    except (InputError, LookupError, ValueError) as error:
+        raise InputError(f"{path}: {error}: {OTHER_VERSION}") from error
+    checkpoints.load_weights(model.net, checkpoint, path, fix=OTHER_VERSION)
+    return model.eval()

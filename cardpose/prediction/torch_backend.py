@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cardpose.common.errors import InputError, MissingExtra
+from cardpose.common.errors import InputError
 from cardpose.common.packet import ModelOutput
 from cardpose.models import checkpoints, metadata
-from cardpose.models.from_config import end_to_end
+from cardpose.models.from_config import load_end_to_end
 from cardpose.prediction.backends import check_output
 
 
@@ -33,18 +33,15 @@ class TorchBackend:
         if config is not None:
             described = {**described, "config": config}
         self.described: dict[str, Any] = described
+        self.module = load_end_to_end(checkpoint, path, config)
         try:
-            self.module = end_to_end(described["config"])
             height, width = described["config"]["data"]["size"]
             self.fusion = checkpoints.fusion(described)
-        except MissingExtra as error:
-            raise InputError(f"{path}: {error}") from error
-        except (InputError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (InputError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: {error}: {metadata.OTHER_VERSION}") from error
-        checkpoints.load_weights(self.module.net, checkpoint, path, fix=metadata.OTHER_VERSION)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.module.to(device).eval()
+        self.module.to(device)
         self._device, self._path = device, path
         self.size = (height, width)
         self.interval = metadata.interval(described)

@@ -136,7 +136,7 @@ def test_a_setting_that_optuna_does_not_have_is_one_line(
 
 def test_another_search_space_is_refused(trainings: Trainings, sweep_command: Command) -> None:
     assert sweep_command(*search("a", trials=2)).code == 0
-    done = sweep_command(*search("a"), "model=choice(unet,unet_large)", "resume_sweep=true")
+    done = sweep_command(*search("a"), "model=choice(unet,unet_mobilenetv3_small)", "resume_sweep=true")
     assert done.code == 2
     assert "was begun with other choices of model" in done.err
     assert "Traceback" not in done.err

@@ -29,7 +29,7 @@ from cardpose.training.hparams import log_hyperparameters
 from cardpose.training.loggers import TensorBoard
 
 OVER = ("seed", "split.fold")
-MODELS = {"unet": (2.0, 480.0, 1.1e6), "unet_small": (3.0, 300.0, 0.4e6), "unet_large": (2.02, 1500.0, 4.1e6)}
+MODELS = {"unet": (2.0, 480.0, 1.1e6), "unet_small": (3.0, 300.0, 0.4e6), "hourglass": (2.02, 1500.0, 4.1e6)}
 Write = Callable[..., Path]
 
 
@@ -53,7 +53,7 @@ def write_run(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def sweep(write_run: Write, tmp_path: Path) -> Path:
-    """Three models, two losses, three seeds: unet_large is as good as unet, unet_small worse; a job that failed."""
+    """Three models, two losses, three seeds: hourglass is as good as unet, unet_small worse; a job that failed."""
     rng = np.random.default_rng(0)
     for model, (error, seconds, parameters) in MODELS.items():
         for weight in ("1", "2"):
@@ -94,8 +94,8 @@ def test_the_better_by_chance_is_marked_and_the_worse_is_not(sweep: Path) -> Non
     results = read_sweep(sweep, OVER)
     row = {setting: k for k, setting in enumerate(results.settings)}
     found = results.compare("val/card_mae")
-    assert found.best in (row["unet", "1"], row["unet_large", "1"])
-    assert set(np.flatnonzero(found.inside_noise())) == {row["unet", "1"], row["unet_large", "1"]} - {
+    assert found.best in (row["unet", "1"], row["hourglass", "1"])
+    assert set(np.flatnonzero(found.inside_noise())) == {row["unet", "1"], row["hourglass", "1"]} - {
         found.best
     }
     front = results.front("cost/train_seconds")
@@ -104,7 +104,7 @@ def test_the_better_by_chance_is_marked_and_the_worse_is_not(sweep: Path) -> Non
         not front[row["unet_small", "2"]] or results.mean("cost/train_seconds")[row["unet_small", "2"]] < 301
     )
     marked = {line[1]: line[4] for line in cells(results, ERRORS) if line[2] == "1"}
-    assert {marked["unet"][-1], marked["unet_large"][-1]} == {"*", "="}
+    assert {marked["unet"][-1], marked["hourglass"][-1]} == {"*", "="}
     assert marked["unet_small"][-1] not in "*="
 
 
@@ -113,7 +113,7 @@ def test_the_answer_is_one_sentence_before_the_table(sweep: Path, capsys: pytest
     answer = capsys.readouterr().out.splitlines()[0]
     assert answer == verdict(read_sweep(sweep, OVER))
     assert answer in (sweep / "table.html").read_text()
-    names = {f"model={model} loss.cards=1" for model in ("unet", "unet_large")}
+    names = {f"model={model} loss.cards=1" for model in ("unet", "hourglass")}
     assert {name for name in names if name in answer} == names
     assert answer.startswith("best: ")
     assert answer.endswith("is within the noise")

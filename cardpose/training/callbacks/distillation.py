@@ -10,7 +10,7 @@ from torch import Tensor
 from cardpose.common.errors import InputError
 from cardpose.common.packet import CARDS_PER_DECK, MAX_CARDS, Batch
 from cardpose.models import checkpoints
-from cardpose.models.from_config import end_to_end
+from cardpose.models.from_config import load_end_to_end
 from cardpose.models.released import find_checkpoint
 
 
@@ -24,12 +24,9 @@ class Teacher:
     def __init__(self, name: str) -> None:
         path = find_checkpoint(name)
         checkpoint = checkpoints.read(path)
-        with checkpoints.configuration_errors(path):
-            config = checkpoint[checkpoints.KEY]["config"]
-            self.model = end_to_end(config)
-            self.size, self.sigma = tuple(config["data"]["size"]), config["heatmap"]["sigma"]
-        checkpoints.load_weights(self.model.net, checkpoint, path)
-        self.model.requires_grad_(False).eval()
+        self.model = load_end_to_end(checkpoint, path).requires_grad_(False)
+        config = checkpoint[checkpoints.KEY]["config"]
+        self.size, self.sigma = tuple(config["data"]["size"]), config["heatmap"]["sigma"]
         self.name = name
 
     def start(self, student: LightningModule) -> None:
